@@ -1,0 +1,23 @@
+# reco: real-time recommendations inside the database that holds the catalog
+EXTENSION = reco
+EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" reco.control)
+MODULE_big = reco
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+DATA = $(wildcard reco--*.sql)
+SHLIB_LINK = -lrdkafka -lhiredis
+
+REGRESS = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
+REGRESS_OPTS = --load-extension=reco
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+# Continuous integration builds with WERROR=1; a newer compiler must not break a user's build.
+ifdef WERROR
+PG_CFLAGS += -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Werror
+override CFLAGS += $(PG_CFLAGS)
+endif
+
+# Objects depend on every header: the tree is small, and a stale object costs more than a rebuild.
+$(OBJS): $(wildcard src/*.h)

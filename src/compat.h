@@ -1,0 +1,37 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *	  What differs between the supported versions of PostgreSQL.
+ *
+ * The only file that looks at PG_VERSION_NUM: the rest of the tree is
+ * written against the newest interface, and this header gives older servers
+ * its shape.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RECO_COMPAT_H
+#define RECO_COMPAT_H
+
+#include "postgres.h"
+
+#if PG_VERSION_NUM < 150000
+#error "reco needs PostgreSQL 15 or later"
+#endif
+
+/* 18 gives index_beginscan an argument for instrumentation. */
+#if PG_VERSION_NUM >= 180000
+#define reco_index_beginscan(heap, index, snapshot, nkeys) \
+	index_beginscan(heap, index, snapshot, NULL, nkeys, 0)
+#else
+#define reco_index_beginscan(heap, index, snapshot, nkeys) \
+	index_beginscan(heap, index, snapshot, nkeys, 0)
+#endif
+
+/* 16 names the output of an update that says which indexes need an entry. */
+#if PG_VERSION_NUM >= 160000
+#define RecoUpdateIndexes TU_UpdateIndexes
+#else
+#define RecoUpdateIndexes bool
+#endif
+
+#endif							/* RECO_COMPAT_H */

@@ -1,0 +1,15 @@
+/*-------------------------------------------------------------------------
+ *
+ * popularity.h
+ *	  Generations: popularity is taken, and a sweep brings the lists along.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RECO_POPULARITY_H
+#define RECO_POPULARITY_H
+
+/* The follow worker's: each runs transactions of its own, outside any. */
+extern long reco_popularity_step(void); /* ms until popularity is due, at least 1 */
+extern bool reco_sweep_step(void);	/* true: there is more to do */
+
+#endif							/* RECO_POPULARITY_H */

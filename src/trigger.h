@@ -1,0 +1,19 @@
+/*-------------------------------------------------------------------------
+ *
+ * trigger.h
+ *	  Maintenance of the derived tables, whoever writes.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RECO_TRIGGER_H
+#define RECO_TRIGGER_H
+
+/*
+ * Between the two calls the triggers on reco.product only collect what
+ * changed; the second one brings the lists up to date, once.  The caller
+ * holds reco's lock.
+ */
+extern void reco_trigger_defer_mirror(void);
+extern void reco_trigger_apply_mirror(void);
+
+#endif							/* RECO_TRIGGER_H */

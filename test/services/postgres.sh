@@ -120,5 +120,5 @@ postgres_kill() {
     for child in $children; do
         await 60 "a child of postgres ($child) to leave" gone "$child" || return 1
     done
-    rm -f "$1/data/postmaster.pid"
+    rm -f "$1/data/postmaster.pid" "$1"/.s.PGSQL.*
 }

@@ -34,4 +34,14 @@
 #define RecoUpdateIndexes bool
 #endif
 
+/* 17 fills in a JSON lexer in the caller's space; before, it is palloc'd. */
+#if PG_VERSION_NUM >= 170000
+#define reco_json_lexer(space, json, length) \
+	makeJsonLexContextCstringLen(space, json, length, PG_UTF8, false)
+#else
+#define reco_json_lexer(space, json, length) \
+	((void) (space), \
+	 makeJsonLexContextCstringLen(unconstify(char *, json), length, PG_UTF8, false))
+#endif
+
 #endif							/* RECO_COMPAT_H */

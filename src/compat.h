@@ -44,4 +44,11 @@
 	 makeJsonLexContextCstringLen(unconstify(char *, json), length, PG_UTF8, false))
 #endif
 
+/* 17 gives an extension wait events of its own; keep what this gives. */
+#if PG_VERSION_NUM >= 170000
+#define reco_wait_event(name) WaitEventExtensionNew(name)
+#else
+#define reco_wait_event(name) PG_WAIT_EXTENSION
+#endif
+
 #endif							/* RECO_COMPAT_H */

@@ -16,10 +16,10 @@
 
 typedef enum RecoWorkerId
 {
-	RECO_INGEST, RECO_FOLLOW, RECO_PUBLISH
+	RECO_INGEST, RECO_FOLLOW, RECO_PUBLISH, RECO_LAUNCHER
 } RecoWorkerId;
 
-#define RECO_WORKERS 3
+#define RECO_WORKERS RECO_LAUNCHER
 
 typedef enum RecoCounter
 {
@@ -72,16 +72,15 @@ typedef struct RecoProgress
 
 extern void reco_shared_init(void);
 
-extern void reco_shared_attach(RecoWorkerId worker);
+extern bool reco_shared_attach(RecoWorkerId worker);
 extern void reco_shared_detach(RecoWorkerId worker);
 extern void reco_shared_wake(RecoWorkerId worker);
-extern void reco_shared_wake_all(void);
 
 extern void reco_shared_state(RecoWorkerId worker, const char *fmt,...) pg_attribute_printf(2, 3);
 extern void reco_shared_error(RecoWorkerId worker, const char *fmt,...) pg_attribute_printf(2, 3);
 extern void reco_shared_lag(RecoWorkerId worker, int64 messages, double seconds);
 extern void reco_shared_healthy(RecoWorkerId worker);
-extern int	reco_shared_failed(RecoWorkerId worker, const char *message);
+extern void reco_shared_failed(RecoWorkerId worker, const char *message);
 extern RecoWorkerStatus reco_shared_status(RecoWorkerId worker);
 
 extern void reco_shared_count(RecoCounter counter, uint64 n);
@@ -96,7 +95,10 @@ extern bool reco_shared_is_replaying(void);
 extern void reco_shared_set_follow_position(XLogRecPtr position);
 extern XLogRecPtr reco_shared_follow_position(void);
 extern void reco_shared_set_database(Oid database);
+extern Oid	reco_shared_database(void);
 extern bool reco_shared_serves_database(void);
+extern void reco_shared_announce_extension(void);
+extern uint32 reco_shared_extensions_announced(void);
 extern void reco_shared_set_progress(int64 done, int64 total);
 extern RecoProgress reco_shared_progress(void);
 

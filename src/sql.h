@@ -10,7 +10,7 @@
 
 #include "executor/spi.h"
 
-#define RECO_PLAN_MAX_ARGS 8
+#define RECO_PLAN_MAX_ARGS 16
 
 /*
  * A statement that is prepared at its first use and kept for the life of the

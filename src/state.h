@@ -29,14 +29,13 @@ typedef struct RecoState
 
 extern void reco_state_init(void);
 extern void reco_state_lock(void);
-extern bool reco_state_locked(void);
-extern bool reco_state_lock_info(Oid *classid, Oid *objid);
 extern bool reco_state_peek(RecoState *state);
 extern void reco_state_read(RecoState *state);
 extern void reco_state_write(const RecoState *state);
 extern bool reco_state_settings_differ(const RecoState *state);
 extern void reco_state_take_settings(RecoState *state);
 
+extern void reco_state_set_clock(RecoState *state, TimestampTz clock);
 extern TimestampTz reco_state_window(const RecoState *state, TimestampTz at);
 extern int32 reco_state_second(TimestampTz at);
 

@@ -25,6 +25,7 @@ typedef struct RecoRoutine
 } RecoRoutine;
 
 extern void reco_worker_register(void);
-extern PGDLLEXPORT void reco_worker_main(Datum worker);
+extern PGDLLEXPORT void reco_worker_main(Datum arg);
+extern PGDLLEXPORT void reco_launcher_main(Datum arg);
 
 #endif							/* RECO_WORKER_H */

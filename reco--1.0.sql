@@ -1,0 +1,297 @@
+/* reco--1.0.sql: real-time recommendations; docs/architecture.md tells how the parts work together */
+
+-- complain if script is sourced in psql, rather than via CREATE EXTENSION
+\echo Use "CREATE EXTENSION reco" to load this file. \quit
+
+CREATE SCHEMA reco;
+
+--
+-- The one row of clock, horizon, generation and parameters in force.
+-- Unlogged like all that it describes: after a crash everything is read again.
+--
+CREATE UNLOGGED TABLE reco.state (
+	clock timestamptz NOT NULL,
+	horizon timestamptz NOT NULL,
+	generation bigint NOT NULL,
+	trending_window interval NOT NULL,
+	recent_window interval NOT NULL,
+	retention interval NOT NULL,
+	trending_size integer NOT NULL,
+	max_user_views integer NOT NULL,
+	top_categories integer NOT NULL,
+	max_recommendations integer NOT NULL,
+	popularity_at timestamptz NOT NULL,
+	mirror_version bigint NOT NULL,
+	next_number integer NOT NULL DEFAULT 1
+) WITH (fillfactor = 10);
+COMMENT ON TABLE reco.state IS 'the clock by which all is judged, and the parameters in force; one row';
+COMMENT ON COLUMN reco.state.generation IS 'number of the popularity in use';
+COMMENT ON COLUMN reco.state.mirror_version IS 'changes whenever what a process caches of reco.product is out of date';
+COMMENT ON COLUMN reco.state.next_number IS 'the next product number that was never used';
+
+--
+-- Activity: the parent is a plain table, its partitions are unlogged ones that
+-- reco makes ahead of time and drops when the horizon has passed them.
+--
+CREATE TABLE reco.activity (
+	event_type text NOT NULL,
+	user_id bigint NOT NULL,
+	product_id text COLLATE "C",
+	query text,
+	"timestamp" timestamptz NOT NULL,
+	CONSTRAINT event_type_size CHECK (octet_length(event_type) BETWEEN 1 AND 64),
+	CONSTRAINT product_id_size CHECK (octet_length(product_id) BETWEEN 1 AND 512),
+	CONSTRAINT product_id_present CHECK (product_id IS NOT NULL
+		OR event_type NOT IN ('page_view', 'click', 'add_to_cart', 'purchase')),
+	CONSTRAINT query_present CHECK (query IS NOT NULL OR event_type <> 'search')
+) PARTITION BY RANGE ("timestamp");
+COMMENT ON TABLE reco.activity IS 'events held, from the horizon on';
+
+CREATE UNLOGGED TABLE reco.rejected (
+	topic text NOT NULL,
+	partition integer NOT NULL,
+	"offset" bigint NOT NULL,
+	reason text NOT NULL,
+	payload bytea,
+	rejected_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX rejected_at ON reco.rejected (rejected_at);
+COMMENT ON TABLE reco.rejected IS 'Kafka messages that were refused, and why';
+
+CREATE UNLOGGED TABLE reco.offsets (
+	topic text NOT NULL,
+	partition integer NOT NULL,
+	next_offset bigint NOT NULL,
+	PRIMARY KEY (topic, partition)
+) WITH (fillfactor = 20);
+COMMENT ON TABLE reco.offsets IS 'where ingestion goes on; written in the transaction of the events';
+
+--
+-- The catalog's mirror, and the dictionary of product numbers.
+--
+CREATE UNLOGGED TABLE reco.product (
+	product_id text COLLATE "C" PRIMARY KEY,
+	category text COLLATE "C",
+	popularity bigint NOT NULL DEFAULT 0,
+	CONSTRAINT product_id_size CHECK (octet_length(product_id) BETWEEN 1 AND 512),
+	CONSTRAINT category_not_empty CHECK (category <> '')
+) WITH (fillfactor = 50);
+CREATE INDEX product_category ON reco.product (category);
+COMMENT ON TABLE reco.product IS 'mirror of the catalog, with the popularity of the current generation';
+
+CREATE UNLOGGED TABLE reco.product_number (
+	product_id text COLLATE "C" PRIMARY KEY,
+	number integer NOT NULL UNIQUE
+);
+COMMENT ON TABLE reco.product_number IS 'numbers that stand for products in packed views and in counters';
+
+CREATE UNLOGGED TABLE reco.free_number (number integer NOT NULL);
+COMMENT ON TABLE reco.free_number IS 'numbers that nothing refers to any more, to be used again';
+
+--
+-- Derived state.
+--
+CREATE UNLOGGED TABLE reco.window_count (
+	window_start timestamptz NOT NULL,
+	number integer NOT NULL,
+	view_count bigint NOT NULL,
+	PRIMARY KEY (window_start, number)
+) WITH (fillfactor = 70);
+COMMENT ON TABLE reco.window_count IS 'page views of a product in a window';
+
+CREATE UNLOGGED TABLE reco.trending_products (
+	window_start timestamptz NOT NULL,
+	product_id text COLLATE "C" NOT NULL,
+	view_count bigint NOT NULL,
+	PRIMARY KEY (window_start, product_id)
+) WITH (fillfactor = 30);
+COMMENT ON TABLE reco.trending_products IS 'the most viewed products of each window; all that tie stay';
+
+-- One row a user, read once and written once for a batch of events: half a
+-- page is left free so that the new version finds room beside the old one.
+CREATE UNLOGGED TABLE reco.user_state (
+	user_id bigint PRIMARY KEY,
+	recommended_products text[] COLLATE "C",
+	updated_at timestamptz NOT NULL,
+	generation bigint NOT NULL,
+	sent_at timestamptz,
+	recent bytea NOT NULL
+) WITH (fillfactor = 50, toast_tuple_target = 8160);
+ALTER TABLE reco.user_state ALTER COLUMN recent SET STORAGE EXTERNAL;
+COMMENT ON TABLE reco.user_state IS 'a user''s list and the packed recent views it was computed from';
+COMMENT ON COLUMN reco.user_state.sent_at IS 'when the list was last handed to the publisher';
+COMMENT ON COLUMN reco.user_state.recent IS 'pairs of product number and second since 2000, oldest first';
+
+CREATE VIEW reco.user_recommendations AS
+	SELECT user_id, recommended_products, updated_at
+	FROM reco.user_state
+	WHERE recommended_products IS NOT NULL;
+COMMENT ON VIEW reco.user_recommendations IS 'users'' lists, best product first';
+
+CREATE FUNCTION reco.unpack_views(recent bytea, OUT number integer, OUT viewed_at timestamptz)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'reco_unpack_views'
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 20;
+
+CREATE VIEW reco.user_views AS
+	SELECT u.user_id, n.product_id, v.viewed_at
+	FROM reco.user_state u
+	CROSS JOIN LATERAL reco.unpack_views(u.recent) v
+	JOIN reco.product_number n ON n.number = v.number;
+COMMENT ON VIEW reco.user_views IS 'the recent views that users'' lists are computed from';
+
+--
+-- Maintenance.  The trigger functions run with the rights of the extension's
+-- owner and fire whoever writes, replication included.
+--
+CREATE FUNCTION reco.activity_changed() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'reco_activity_changed'
+	LANGUAGE C SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
+CREATE FUNCTION reco.activity_refused() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'reco_activity_refused'
+	LANGUAGE C SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
+CREATE FUNCTION reco.product_changed() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'reco_product_changed'
+	LANGUAGE C SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
+
+CREATE TRIGGER activity_insert AFTER INSERT ON reco.activity
+	REFERENCING NEW TABLE AS new_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION reco.activity_changed();
+CREATE TRIGGER activity_delete AFTER DELETE ON reco.activity
+	REFERENCING OLD TABLE AS old_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION reco.activity_changed();
+CREATE TRIGGER activity_truncate_begin BEFORE TRUNCATE ON reco.activity
+	FOR EACH STATEMENT EXECUTE FUNCTION reco.activity_changed();
+CREATE TRIGGER activity_truncate AFTER TRUNCATE ON reco.activity
+	FOR EACH STATEMENT EXECUTE FUNCTION reco.activity_changed();
+CREATE TRIGGER activity_update BEFORE UPDATE ON reco.activity
+	FOR EACH STATEMENT EXECUTE FUNCTION reco.activity_refused();
+ALTER TABLE reco.activity ENABLE ALWAYS TRIGGER activity_insert;
+ALTER TABLE reco.activity ENABLE ALWAYS TRIGGER activity_delete;
+ALTER TABLE reco.activity ENABLE ALWAYS TRIGGER activity_truncate_begin;
+ALTER TABLE reco.activity ENABLE ALWAYS TRIGGER activity_truncate;
+ALTER TABLE reco.activity ENABLE ALWAYS TRIGGER activity_update;
+
+CREATE TRIGGER product_insert AFTER INSERT ON reco.product
+	REFERENCING NEW TABLE AS new_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION reco.product_changed();
+CREATE TRIGGER product_update AFTER UPDATE ON reco.product
+	REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION reco.product_changed();
+CREATE TRIGGER product_delete AFTER DELETE ON reco.product
+	REFERENCING OLD TABLE AS old_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION reco.product_changed();
+CREATE TRIGGER product_truncate AFTER TRUNCATE ON reco.product
+	FOR EACH STATEMENT EXECUTE FUNCTION reco.product_changed();
+ALTER TABLE reco.product ENABLE ALWAYS TRIGGER product_insert;
+ALTER TABLE reco.product ENABLE ALWAYS TRIGGER product_update;
+ALTER TABLE reco.product ENABLE ALWAYS TRIGGER product_delete;
+ALTER TABLE reco.product ENABLE ALWAYS TRIGGER product_truncate;
+
+--
+-- The owner's functions.
+--
+CREATE FUNCTION reco_tick("to" timestamptz) RETURNS timestamptz
+	AS 'MODULE_PATHNAME', 'reco_tick'
+	LANGUAGE C STRICT;
+COMMENT ON FUNCTION reco_tick(timestamptz) IS 'move the clock, never backwards; returns the clock';
+
+CREATE FUNCTION reco_take_popularity() RETURNS boolean
+	AS 'MODULE_PATHNAME', 'reco_take_popularity'
+	LANGUAGE C STRICT;
+COMMENT ON FUNCTION reco_take_popularity() IS 'take the products'' popularity now; true if a generation began';
+
+CREATE FUNCTION reco_sweep(max_lists integer DEFAULT 10000) RETURNS bigint
+	AS 'MODULE_PATHNAME', 'reco_sweep'
+	LANGUAGE C STRICT;
+COMMENT ON FUNCTION reco_sweep(integer) IS 'bring lists to the current generation; returns how many';
+
+CREATE FUNCTION reco_rebuild() RETURNS void
+	AS 'MODULE_PATHNAME', 'reco_rebuild'
+	LANGUAGE C STRICT;
+COMMENT ON FUNCTION reco_rebuild() IS 'compute the derived state anew from activity and mirror';
+
+--
+-- The application's functions.
+--
+CREATE FUNCTION reco_for_user(user_id bigint, n integer DEFAULT NULL)
+	RETURNS TABLE (rank integer, product_id text, reason text, because text)
+	LANGUAGE sql STABLE PARALLEL SAFE ROWS 20
+	BEGIN ATOMIC
+		SELECT l.rank::integer, l.product_id, 'category'::text, p.category
+		FROM reco.user_recommendations r
+		CROSS JOIN LATERAL unnest(r.recommended_products) WITH ORDINALITY AS l(product_id, rank)
+		LEFT JOIN reco.product p ON p.product_id = l.product_id
+		WHERE r.user_id = $1 AND ($2 IS NULL OR l.rank <= $2)
+		ORDER BY l.rank;
+	END;
+COMMENT ON FUNCTION reco_for_user(bigint, integer) IS 'a user''s recommendations, best first, with the reason of each';
+
+CREATE FUNCTION reco_trending(n integer DEFAULT 10, at timestamptz DEFAULT NULL)
+	RETURNS TABLE (rank bigint, product_id text, view_count bigint, window_start timestamptz)
+	LANGUAGE sql STABLE PARALLEL SAFE ROWS 10
+	BEGIN ATOMIC
+		WITH w AS (
+			SELECT date_bin(s.trending_window, coalesce($2, s.clock), 'epoch') AS window_start,
+				coalesce($1, s.trending_size) <= s.trending_size AS maintained
+			FROM reco.state s
+		)
+		SELECT rank() OVER (ORDER BY t.view_count DESC), t.product_id, t.view_count, t.window_start
+		FROM (
+			SELECT t.product_id, t.view_count, t.window_start
+			FROM w JOIN reco.trending_products t USING (window_start)
+			WHERE w.maintained
+			UNION ALL
+			SELECT n.product_id, c.view_count, c.window_start
+			FROM w JOIN reco.window_count c USING (window_start)
+			JOIN reco.product_number n ON n.number = c.number
+			WHERE NOT w.maintained
+		) t
+		ORDER BY t.view_count DESC, t.product_id
+		LIMIT $1;
+	END;
+COMMENT ON FUNCTION reco_trending(integer, timestamptz) IS 'the most viewed products of the window that holds a moment';
+
+--
+-- Status.
+--
+CREATE FUNCTION reco_status(OUT component text, OUT state text, OUT pid integer,
+	OUT lag_messages bigint, OUT lag_seconds double precision, OUT rate double precision,
+	OUT last_error text, OUT last_error_at timestamptz, OUT blocked_by integer[], OUT detail jsonb)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'reco_status'
+	LANGUAGE C STRICT VOLATILE ROWS 5;
+COMMENT ON FUNCTION reco_status() IS 'what each part of reco does, how far it is behind and who blocks it';
+
+CREATE FUNCTION reco.progress(OUT done bigint, OUT total bigint, OUT started_at timestamptz)
+	RETURNS record
+	AS 'MODULE_PATHNAME', 'reco_progress'
+	LANGUAGE C STRICT VOLATILE;
+CREATE VIEW reco.reco_progress AS
+	SELECT p.done, p.total, round(100.0 * p.done / p.total, 1) AS percent,
+		CASE WHEN p.done > 0
+			THEN p.started_at + (clock_timestamp() - p.started_at) * (p.total::double precision / p.done)
+		END AS estimated_end
+	FROM reco.progress() p
+	WHERE p.total > 0;
+COMMENT ON VIEW reco.reco_progress IS 'how far a rebuild is; no row when there is none';
+
+-- verify
+
+-- privileges
+
+REVOKE ALL ON FUNCTION reco_tick(timestamptz), reco_take_popularity(), reco_sweep(integer),
+	reco_rebuild(), reco_for_user(bigint, integer), reco_trending(integer, timestamptz),
+	reco_status(), reco.progress(), reco.unpack_views(bytea)
+	FROM PUBLIC;
+GRANT USAGE ON SCHEMA reco TO PUBLIC;
+
+-- start: the first row of reco.state, the first partitions, the workers
+
+SELECT reco_tick(now());
+
+CREATE FUNCTION reco.announce() RETURNS void
+	AS 'MODULE_PATHNAME', 'reco_announce'
+	LANGUAGE C STRICT;
+REVOKE ALL ON FUNCTION reco.announce() FROM PUBLIC;
+SELECT reco.announce();

@@ -1,0 +1,114 @@
+/*-------------------------------------------------------------------------
+ *
+ * sql.c
+ *	  The transaction bracket of the workers, and prepared statements.
+ *
+ * A statement that writes, or that reads what reco's lock protects, takes a
+ * fresh snapshot each time: the lock orders the writers, so the newest
+ * committed state is the one to work on, whatever the client's isolation
+ * level.  See reco_sql_execute.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "pgstat.h"
+#include "sql.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+
+/* Begin a transaction of a worker, connected to SPI and with a snapshot. */
+void
+reco_sql_begin(void)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+/* End it. */
+void
+reco_sql_commit(void)
+{
+	SPI_finish();
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	pgstat_report_stat(false);
+}
+
+/* The plan, made at its first use and kept. */
+SPIPlanPtr
+reco_sql_prepare(RecoPlan *plan)
+{
+	if (plan->plan == NULL)
+	{
+		SPIPlanPtr	fresh = SPI_prepare(plan->query, plan->nargs, plan->argtypes);
+
+		if (fresh == NULL)
+			elog(ERROR, "could not prepare \"%s\": %s", plan->query,
+				 SPI_result_code_string(SPI_result));
+		if (SPI_keepplan(fresh) != 0)
+			elog(ERROR, "could not keep the plan of \"%s\"", plan->query);
+		plan->plan = fresh;
+	}
+	return plan->plan;
+}
+
+/*
+ * Run a plan under the newest snapshot.  A REPEATABLE READ transaction would
+ * otherwise fail on rows that others changed since its snapshot, though the
+ * lock already made it wait for them.
+ */
+static uint64
+execute(RecoPlan *plan, Datum *values, const char *nulls, bool read_only, uint64 limit)
+{
+	SPIPlanPtr	prepared = reco_sql_prepare(plan);
+	int			result;
+
+	CommandCounterIncrement();
+	result = SPI_execute_snapshot(prepared, values, nulls, GetLatestSnapshot(),
+								  InvalidSnapshot, read_only, true, limit);
+	if (result < 0)
+		elog(ERROR, "could not run \"%s\": %s", plan->query, SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+/* Run a statement that writes; returns the number of rows. */
+uint64
+reco_sql_execute(RecoPlan *plan, Datum *values, const char *nulls)
+{
+	return execute(plan, values, nulls, false, 0);
+}
+
+/* Run a query, of at most limit rows (0: all), which SPI_tuptable then holds. */
+uint64
+reco_sql_query(RecoPlan *plan, Datum *values, const char *nulls, uint64 limit)
+{
+	return execute(plan, values, nulls, false, limit);
+}
+
+/* A field of the result of the last query; columns count from 1. */
+Datum
+reco_sql_value(uint64 row, int column, bool *isnull)
+{
+	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, isnull);
+}
+
+/* A table or index of the schema reco, by name. */
+Oid
+reco_sql_table(const char *name)
+{
+	Oid			schema = get_namespace_oid("reco", true);
+	Oid			table = OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
+
+	if (!OidIsValid(table))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation \"reco.%s\" does not exist", name),
+				 errhint("Run CREATE EXTENSION reco in this database.")));
+	return table;
+}

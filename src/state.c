@@ -1,0 +1,226 @@
+/*-------------------------------------------------------------------------
+ *
+ * state.c
+ *	  reco's lock, and the row of clock, horizon, generation and parameters.
+ *
+ * Every transaction that writes derived state holds one heavyweight lock, on
+ * the extension as an object, until its end.  It is taken before any of
+ * reco's rows is read, so reco's writers never deadlock with each other and
+ * the result does not depend on how they interleave.  pg_locks shows it; no
+ * plain role can take it.
+ *
+ * The row is unlogged like all that it describes: after a crash it is gone,
+ * and whoever locks first makes a new one.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "access/xact.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "guc.h"
+#include "sql.h"
+#include "state.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+/* Seconds from 1970, where windows begin to count, to 2000, where timestamps do. */
+#define EPOCH_SHIFT (((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)) * SECS_PER_DAY)
+
+static bool lock_taken = false;
+
+static RecoPlan read_plan = {
+	"SELECT clock, horizon, popularity_at, generation, mirror_version,"
+	" extract(epoch FROM trending_window)::int, extract(epoch FROM recent_window)::int,"
+	" extract(epoch FROM retention)::int, trending_size, max_user_views, top_categories,"
+	" max_recommendations FROM reco.state"
+};
+
+#define STATE_ARGTYPES 12, {TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT8OID, \
+	INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID}
+
+static RecoPlan insert_plan = {
+	"INSERT INTO reco.state (clock, horizon, popularity_at, generation, mirror_version,"
+	" trending_window, recent_window, retention, trending_size, max_user_views,"
+	" top_categories, max_recommendations)"
+	" VALUES ($1, $2, $3, $4, $5, make_interval(secs => $6), make_interval(secs => $7),"
+	" make_interval(secs => $8), $9, $10, $11, $12)", STATE_ARGTYPES
+};
+
+static RecoPlan update_plan = {
+	"UPDATE reco.state SET clock = $1, horizon = $2, popularity_at = $3, generation = $4,"
+	" mirror_version = $5, trending_window = make_interval(secs => $6),"
+	" recent_window = make_interval(secs => $7), retention = make_interval(secs => $8),"
+	" trending_size = $9, max_user_views = $10, top_categories = $11,"
+	" max_recommendations = $12", STATE_ARGTYPES
+};
+
+/* A prepared transaction would hold the lock with nobody to ask about it. */
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_PRE_PREPARE && lock_taken)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot PREPARE a transaction that has changed reco's tables"),
+				 errhint("Commit the change of reco's tables in a transaction of its own.")));
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
+		lock_taken = false;
+}
+
+/* Called once, from _PG_init. */
+void
+reco_state_init(void)
+{
+	RegisterXactCallback(at_transaction_end, NULL);
+}
+
+/* Take the lock for the rest of the transaction; waits for other writers. */
+void
+reco_state_lock(void)
+{
+	LockDatabaseObject(ExtensionRelationId, get_extension_oid("reco", false), 0, ExclusiveLock);
+	lock_taken = true;
+}
+
+static TimestampTz
+whole_second(TimestampTz at)
+{
+	int64		rest = at % USECS_PER_SEC;
+
+	return at - (rest < 0 ? rest + USECS_PER_SEC : rest);
+}
+
+static void
+values_of(const RecoState *state, Datum *values)
+{
+	int			n = 0;
+
+	values[n++] = TimestampTzGetDatum(state->clock);
+	values[n++] = TimestampTzGetDatum(state->horizon);
+	values[n++] = TimestampTzGetDatum(state->popularity_at);
+	values[n++] = Int64GetDatum(state->generation);
+	values[n++] = Int64GetDatum(state->mirror_version);
+	values[n++] = Int32GetDatum(state->trending_window);
+	values[n++] = Int32GetDatum(state->recent_window);
+	values[n++] = Int32GetDatum(state->retention);
+	values[n++] = Int32GetDatum(state->trending_size);
+	values[n++] = Int32GetDatum(state->max_user_views);
+	values[n++] = Int32GetDatum(state->top_categories);
+	values[n++] = Int32GetDatum(state->max_recommendations);
+}
+
+/* Read the row without the lock; false if there is none. */
+bool
+reco_state_peek(RecoState *state)
+{
+	bool		null;
+	int			n = 0;
+
+	if (reco_sql_query(&read_plan, NULL, NULL, 1) == 0)
+		return false;
+	state->clock = DatumGetTimestampTz(reco_sql_value(0, ++n, &null));
+	state->horizon = DatumGetTimestampTz(reco_sql_value(0, ++n, &null));
+	state->popularity_at = DatumGetTimestampTz(reco_sql_value(0, ++n, &null));
+	state->generation = DatumGetInt64(reco_sql_value(0, ++n, &null));
+	state->mirror_version = DatumGetInt64(reco_sql_value(0, ++n, &null));
+	state->trending_window = DatumGetInt32(reco_sql_value(0, ++n, &null));
+	state->recent_window = DatumGetInt32(reco_sql_value(0, ++n, &null));
+	state->retention = DatumGetInt32(reco_sql_value(0, ++n, &null));
+	state->trending_size = DatumGetInt32(reco_sql_value(0, ++n, &null));
+	state->max_user_views = DatumGetInt32(reco_sql_value(0, ++n, &null));
+	state->top_categories = DatumGetInt32(reco_sql_value(0, ++n, &null));
+	state->max_recommendations = DatumGetInt32(reco_sql_value(0, ++n, &null));
+	SPI_freetuptable(SPI_tuptable);
+	return true;
+}
+
+/* Read the row; the caller holds the lock.  Makes it where there is none. */
+void
+reco_state_read(RecoState *state)
+{
+	Datum		values[12];
+
+	if (reco_state_peek(state))
+		return;
+	memset(state, 0, sizeof(*state));
+	state->clock = state->popularity_at = whole_second(GetCurrentTimestamp());
+	state->generation = state->mirror_version = 1;
+	reco_state_take_settings(state);
+	values_of(state, values);
+	reco_sql_execute(&insert_plan, values, NULL);
+}
+
+/* Write the row; the caller holds the lock. */
+void
+reco_state_write(const RecoState *state)
+{
+	Datum		values[12];
+
+	values_of(state, values);
+	if (reco_sql_execute(&update_plan, values, NULL) != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("reco.state does not hold exactly one row"),
+				 errhint("Run reco_rebuild().")));
+}
+
+/* Do the settings differ from the parameters in force? */
+bool
+reco_state_settings_differ(const RecoState *state)
+{
+	return state->trending_window != reco_trending_window ||
+		state->recent_window != reco_recent_window ||
+		state->retention != reco_guc_retention() ||
+		state->trending_size != reco_trending_size ||
+		state->max_user_views != reco_max_user_views ||
+		state->top_categories != reco_top_categories ||
+		state->max_recommendations != reco_max_recommendations;
+}
+
+/* Let the settings be in force; derived state must be computed again. */
+void
+reco_state_take_settings(RecoState *state)
+{
+	state->trending_window = reco_trending_window;
+	state->recent_window = reco_recent_window;
+	state->retention = reco_guc_retention();
+	state->trending_size = reco_trending_size;
+	state->max_user_views = reco_max_user_views;
+	state->top_categories = reco_top_categories;
+	state->max_recommendations = reco_max_recommendations;
+	reco_state_set_clock(state, state->clock);
+}
+
+/* Move the clock, and the horizon with it. */
+void
+reco_state_set_clock(RecoState *state, TimestampTz clock)
+{
+	state->clock = whole_second(clock);
+	state->horizon = reco_state_window(state, state->clock - state->retention * USECS_PER_SEC);
+}
+
+/* The start of the window that holds a moment: date_bin(W, at, 'epoch'). */
+TimestampTz
+reco_state_window(const RecoState *state, TimestampTz at)
+{
+	int64		window = state->trending_window * USECS_PER_SEC;
+	int64		rest = (at + EPOCH_SHIFT * USECS_PER_SEC) % window;
+
+	return at - (rest < 0 ? rest + window : rest);
+}
+
+/*
+ * Seconds since 2000, rounded up.  The clock is in whole seconds, so a view
+ * is later than any of its moments exactly if its rounded second is.
+ */
+int32
+reco_state_second(TimestampTz at)
+{
+	TimestampTz floor = whole_second(at);
+
+	return (int32) (floor / USECS_PER_SEC + (at > floor ? 1 : 0));
+}

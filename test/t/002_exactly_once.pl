@@ -1,0 +1,80 @@
+# Each message takes effect exactly once: over a clean restart, a crash (the state is rebuilt from Kafka and the catalog), a crash
+# in the middle of a load, a broker that dies, and a topic that gets more partitions.
+use strict;
+use warnings;
+use RecoTest;
+use Test::More;
+
+my $reco = RecoTest->start(settings => { 'reco.popularity_interval' => '1s' });
+my $sent = 0;
+
+# n page views of some users and products, in the last hours
+sub views
+{
+	my ($n) = @_;
+
+	$sent += $n;
+	return map { event('page_view', 1 + int(rand(300)), 'p' . (1 + int(rand(rand(200)))), 60 + int(rand(8 * 3600))) } 1 .. $n;
+}
+
+# All that must come back, once lists have the last popularity: no view ages within the test's time.
+sub state { return $reco->trending . "\n" . $reco->lists; }
+
+sub settled
+{
+	my ($name) = @_;
+
+	$reco->wait_for("$name: every list is of the last generation",
+		'SELECT count(*) FROM reco.user_state u, reco.state s WHERE u.generation <> s.generation', 0);
+	$reco->wait_for("$name: popularity is that of all views",
+		q{SELECT coalesce(sum(popularity), 0) = (SELECT count(*) FROM reco.activity a JOIN reco.product p USING (product_id)) FROM reco.product});
+}
+
+$reco->sql(q{INSERT INTO public.products SELECT 'p' || i, 'category ' || i % 17 FROM generate_series(1, 200) i});
+$reco->produce(views(5000));
+$reco->wait_for_ingest;
+is($reco->sql('SELECT count(*) FROM reco.activity'), $sent, 'every message is one row');
+settled('before');
+$reco->verify('before');
+
+my $before = state();
+$reco->down('postgres');
+$reco->produce(views(100));
+$reco->up('postgres');
+$reco->wait_for_ingest('after a clean restart ingestion goes on');
+is($reco->sql('SELECT count(*) FROM reco.activity'), $sent, 'a clean restart loses nothing and replays nothing');
+like($reco->sql('SELECT sum(next_offset) FROM reco.offsets'), qr/^$sent$/, 'offsets went on');
+settled('restarted');
+$reco->verify('restarted');
+
+$before = state();
+$reco->crash('postgres');
+$reco->up('postgres');
+$reco->wait_for_ingest('after a crash everything is read again');
+is($reco->sql('SELECT count(*) FROM reco.activity'), $sent, 'each message once');
+settled('crashed');
+is(state(), $before, 'the state is what it was before the crash');
+$reco->verify('crashed');
+
+$reco->produce(views(20000));
+$reco->crash('postgres');
+$reco->up('postgres');
+$reco->wait_for_ingest('after a crash under load everything is read again');
+is($reco->sql('SELECT count(*) FROM reco.activity'), $sent, 'each message once');
+$reco->verify('crashed under load');
+
+my $pid = $reco->sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'reco ingest'");
+like($pid, qr/^\d+$/, 'the worker shows itself in pg_stat_activity');
+$reco->topic(4);
+$reco->produce(map { { value => $_, partition => 3 } } views(200));
+$reco->wait_for_ingest('a new partition is read from its beginning');
+is($reco->sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'reco ingest'"), $pid, 'without a restart of the worker');
+
+$reco->crash('kafka');
+$reco->up('kafka');
+$reco->produce(views(500));
+$reco->wait_for_ingest('a broker that died and came back');
+is($reco->sql('SELECT count(*) FROM reco.activity'), $sent, 'each message once');
+$reco->verify('broker back');
+
+done_testing;

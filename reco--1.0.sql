@@ -276,13 +276,225 @@ CREATE VIEW reco.reco_progress AS
 	WHERE p.total > 0;
 COMMENT ON VIEW reco.reco_progress IS 'how far a rebuild is; no row when there is none';
 
--- verify
+--
+-- Verification: the contract's SQL beside the incremental state.
+--
+-- The state's half of reco_verify(): one statement, so one snapshot. It reads
+-- activity, mirror and reco.state, and shares no code with the triggers. A
+-- product's place is its rank over the whole mirror; a list needs at most
+-- max_recommendations places of a category beyond those already viewed.
+CREATE FUNCTION reco_verify_state(sample double precision)
+RETURNS TABLE (relation text, key text, expected text, found text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	seed bigint := 4294967296 * random();
+	share bigint := floor(4294967296 * sample);
+	row record;
+BEGIN
+	FOR row IN
+	WITH s AS MATERIALIZED (
+		SELECT * FROM reco.state),
+	window_count AS MATERIALIZED (
+		SELECT date_bin(s.trending_window, a."timestamp", 'epoch') AS window_start,
+			   a.product_id COLLATE "C" AS product_id, count(*) AS view_count
+		FROM s JOIN reco.activity a ON a."timestamp" >= s.horizon
+		WHERE a.event_type = 'page_view'
+		GROUP BY 1, 2),
+	trending AS (
+		SELECT window_start, product_id, view_count
+		FROM (SELECT *, rank() OVER (PARTITION BY window_start ORDER BY view_count DESC) AS r
+			  FROM window_count) t JOIN s ON r <= s.trending_size),
+	recent AS MATERIALIZED (
+		SELECT user_id, product_id, viewed_at
+		FROM (SELECT user_id, product_id, viewed_at,
+					 row_number() OVER (PARTITION BY user_id ORDER BY viewed_at DESC, product_id DESC) AS n
+			  FROM (SELECT a.user_id, a.product_id COLLATE "C" AS product_id,
+						   date_trunc('second', a."timestamp" + interval '999999 microseconds') AS viewed_at
+					FROM s JOIN reco.activity a ON a."timestamp" > s.clock - s.recent_window
+					WHERE a.event_type = 'page_view'
+					  AND hashint8extended(a.user_id, seed) & 4294967295 < share) a) v
+			 JOIN s ON n <= s.max_user_views),
+	product AS MATERIALIZED (
+		SELECT product_id, category,
+			   row_number() OVER (ORDER BY popularity DESC, product_id COLLATE "C")::int AS place
+		FROM reco.product
+		WHERE category <> ''),
+	shelf AS MATERIALIZED (
+		SELECT category, array_agg(place ORDER BY place) AS places
+		FROM product GROUP BY category),
+	viewed AS MATERIALIZED (
+		SELECT user_id, category, place FROM recent JOIN product USING (product_id)),
+	ranked AS (
+		SELECT user_id, category, count(DISTINCT place)::int AS seen,
+			   rank() OVER (PARTITION BY user_id ORDER BY count(*) DESC) AS r
+		FROM viewed GROUP BY user_id, category),
+	candidate AS (
+		SELECT user_id, place, row_number() OVER (PARTITION BY user_id ORDER BY r, place) AS n
+		FROM ranked JOIN s ON r <= s.top_categories JOIN shelf USING (category)
+			 CROSS JOIN unnest(CASE s.max_recommendations WHEN 0 THEN places
+							   ELSE places[1:s.max_recommendations + seen] END) AS place
+		WHERE NOT EXISTS (SELECT FROM viewed v
+						  WHERE v.user_id = ranked.user_id AND v.place = place.place)),
+	list AS (
+		SELECT user_id, array_agg(product_id ORDER BY n) AS recommended_products
+		FROM candidate JOIN product USING (place) JOIN s ON n <= max_recommendations OR max_recommendations = 0
+		GROUP BY user_id),
+	held AS MATERIALIZED (
+		SELECT u.user_id, u.recommended_products, u.generation, u.generation < s.generation AS is_older
+		FROM s, reco.user_state u
+		WHERE hashint8extended(u.user_id, seed) & 4294967295 < share)
+	SELECT 'trending_products' AS relation, concat(window_start, ' ', product_id) AS key,
+		   w.view_count::text AS expected, f.view_count AS found
+	FROM trending w
+		 FULL JOIN (SELECT window_start, product_id, string_agg(view_count::text, ',') AS view_count
+					FROM reco.trending_products
+					GROUP BY window_start, product_id) f USING (window_start, product_id)
+	WHERE w.view_count::text IS DISTINCT FROM f.view_count
+	UNION ALL
+	SELECT 'window_count', concat(window_start, ' ', product_id), w.view_count::text, f.view_count
+	FROM window_count w
+		 FULL JOIN (SELECT window_start, product_id, string_agg(view_count::text, ',') AS view_count
+					FROM reco.window_count LEFT JOIN reco.product_number USING (number)
+					GROUP BY window_start, product_id) f USING (window_start, product_id)
+	WHERE w.view_count::text IS DISTINCT FROM f.view_count
+	UNION ALL
+	SELECT 'user_views', concat(user_id, ' ', product_id, ' ', viewed_at), w.n::text, f.n::text
+	FROM (SELECT user_id, product_id, viewed_at, count(*) AS n FROM recent GROUP BY 1, 2, 3) w
+		 FULL JOIN (SELECT user_id, product_id, viewed_at, count(*) AS n FROM reco.user_views
+					WHERE hashint8extended(user_id, seed) & 4294967295 < share
+					GROUP BY 1, 2, 3) f USING (user_id, product_id, viewed_at)
+	WHERE w.n IS DISTINCT FROM f.n
+	UNION ALL
+	SELECT 'user_state', user_id::text, 'no row: no recent view', 'a row'
+	FROM held LEFT JOIN (SELECT DISTINCT user_id, true AS is_recent FROM recent) r USING (user_id)
+	WHERE is_recent IS NULL
+	UNION ALL
+	SELECT 'user_recommendations', user_id::text, w.recommended_products::text, f.recommended_products::text
+	FROM list w FULL JOIN held f USING (user_id)
+	WHERE w.recommended_products IS DISTINCT FROM f.recommended_products AND f.is_older IS NOT TRUE
+	UNION ALL
+	SELECT NULL, NULL, NULL, count(*)::text FROM held WHERE is_older HAVING count(*) > 0
+	LOOP
+		IF row.relation IS NULL THEN
+			RAISE NOTICE '% lists of an older generation are left out', row.found;
+		ELSE
+			relation := row.relation;
+			key := row.key;
+			expected := row.expected;
+			found := row.found;
+			RETURN NEXT;
+		END IF;
+	END LOOP;
+END
+$$;
+
+-- The mirror's half. What differs at first sight may only be on its way: it is
+-- looked at again when the follow worker has passed that look's WAL position,
+-- and differs if the catalog's row is still the one seen before.
+CREATE FUNCTION reco_verify_catalog()
+RETURNS TABLE (relation text, key text, expected text, found text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	catalog_table text := coalesce(current_setting('reco.catalog_table', true), '');
+	columns jsonb;
+	look text;
+	seen jsonb;
+	again jsonb;
+	upto pg_lsn;
+	patience timestamptz;
+BEGIN
+	IF catalog_table = '' THEN
+		RETURN;
+	END IF;
+	IF to_regclass(catalog_table) IS NULL THEN
+		RAISE WARNING 'catalog table "%" does not exist: the mirror is not compared', catalog_table
+			USING HINT = 'Set reco.catalog_table to the name of the catalog, with its schema.';
+		RETURN;
+	END IF;
+	SELECT jsonb_object_agg(btrim(split_part(pair, '=', 1)), btrim(split_part(pair, '=', 2)))
+	INTO columns
+	FROM string_to_table(current_setting('reco.catalog_columns'), ',') AS pair;
+
+	-- Products that differ as {key: {expected, found, version}}, of $1's keys or of all.
+	look := format($look$
+		SELECT jsonb_object_agg(product_id, jsonb_build_object('version', c.version,
+				   'expected', CASE WHEN c.is_held THEN coalesce(c.category, '(no category)') END,
+				   'found', CASE WHEN p.is_held THEN coalesce(p.category, '(no category)') END))
+		FROM (SELECT %1$I::text COLLATE "C" AS product_id, true AS is_held,
+					 min(nullif(%2$I::text, '') COLLATE "C") AS category, max(xmin::text) AS version
+			  FROM %3$s
+			  WHERE octet_length(%1$I::text) BETWEEN 1 AND 512
+			  GROUP BY 1) c
+			 FULL JOIN (SELECT product_id, true AS is_held, category
+						FROM reco.product) p USING (product_id)
+		WHERE (c.is_held, c.category) IS DISTINCT FROM (p.is_held, p.category)
+		  AND ($1 IS NULL OR $1 ? product_id)
+		$look$, coalesce(columns->>'product_id', 'product_id'),
+		coalesce(columns->>'category', 'category'), to_regclass(catalog_table));
+
+	EXECUTE look INTO seen USING NULL::jsonb;
+	FOR round IN 1..20 LOOP
+		EXIT WHEN seen IS NULL;
+		IF current_setting('transaction_isolation') <> 'read committed' THEN
+			RAISE EXCEPTION 'reco_verify() cannot tell a wrong row of reco.product from one on its way in this transaction'
+				USING ERRCODE = 'feature_not_supported',
+					  HINT = 'Run it in a READ COMMITTED transaction.';
+		END IF;
+		upto := pg_current_wal_insert_lsn();
+		patience := clock_timestamp() + interval '30 seconds';
+		WHILE (@extschema@.reco_follow_position() < upto) IS NOT FALSE LOOP
+			IF clock_timestamp() > patience OR NOT current_setting('reco.enabled')::bool THEN
+				RAISE WARNING 'the catalog is not being followed: reco.product is compared as it is'
+					USING HINT = 'See reco_status().';
+				upto := NULL;
+				EXIT;
+			END IF;
+			PERFORM pg_sleep(0.02);
+		END LOOP;
+
+		EXECUTE look INTO again USING seen;
+		RETURN QUERY
+			SELECT 'product', product_id, d.value->>'expected', d.value->>'found'
+			FROM jsonb_each(again) AS d(product_id, value)
+			WHERE upto IS NULL OR d.value->'version' = seen->product_id->'version';
+		SELECT jsonb_object_agg(product_id, d.value) INTO seen
+		FROM jsonb_each(again) AS d(product_id, value)
+		WHERE upto IS NOT NULL AND d.value->'version' <> coalesce(seen->product_id->'version', '0');
+	END LOOP;
+	IF seen IS NOT NULL THEN
+		RAISE NOTICE '% products changed too often to be compared',
+			(SELECT count(*) FROM jsonb_object_keys(seen));
+	END IF;
+END
+$$;
+
+CREATE FUNCTION reco_verify(sample double precision DEFAULT 1)
+RETURNS TABLE (relation text, key text, expected text, found text)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF sample IS NULL OR NOT sample BETWEEN 0 AND 1 THEN
+		RAISE EXCEPTION 'sample of reco_verify() must be between 0 and 1'
+			USING ERRCODE = 'invalid_parameter_value',
+				  HINT = 'It is the share of users to verify: 1 for all, 0.01 for one in a hundred.';
+	END IF;
+	RETURN QUERY SELECT * FROM @extschema@.reco_verify_state(sample);
+	RETURN QUERY SELECT * FROM @extschema@.reco_verify_catalog();
+END
+$$;
+COMMENT ON FUNCTION reco_verify(double precision) IS
+	'rows of the derived state and the mirror that differ from what activity and catalog say';
 
 -- privileges
 
 REVOKE ALL ON FUNCTION reco_tick(timestamptz), reco_take_popularity(), reco_sweep(integer),
 	reco_rebuild(), reco_for_user(bigint, integer), reco_trending(integer, timestamptz),
-	reco_status(), reco.progress(), reco.unpack_views(bytea)
+	reco_status(), reco.progress(), reco.unpack_views(bytea), reco_verify(double precision),
+	reco_verify_state(double precision), reco_verify_catalog()
 	FROM PUBLIC;
 GRANT USAGE ON SCHEMA reco TO PUBLIC;
 

@@ -224,6 +224,12 @@ token_text(const JsonLexContext *lex)
 	return text;
 }
 
+static bool
+text_equals(RecoText text, const char *other)
+{
+	return strlen(other) == text.length && memcmp(text.data, other, text.length) == 0;
+}
+
 /* Which field does this key name? */
 static Field
 find_field(RecoText key)
@@ -232,9 +238,7 @@ find_field(RecoText key)
 		return FIELD_UNKNOWN;
 	for (int field = 0; field < FIELD_UNKNOWN; field++)
 	{
-		const char *name = field_names[field];
-
-		if (strncmp(name, key.data, key.length) == 0 && name[key.length] == '\0')
+		if (text_equals(key, field_names[field]))
 			return field;
 	}
 	return FIELD_UNKNOWN;
@@ -394,12 +398,6 @@ take_timestamp(Value *value, TimestampTz message_time, TimestampTz *timestamp)
 	if (*timestamp > message_time + reco_max_future * USECS_PER_SEC)
 		return "timestamp is later than the message's time by more than reco.max_future";
 	return NULL;
-}
-
-static bool
-text_equals(RecoText text, const char *other)
-{
-	return strlen(other) == text.length && memcmp(text.data, other, text.length) == 0;
 }
 
 /* What the type of the event asks for. */

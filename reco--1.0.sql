@@ -367,9 +367,11 @@ BEGIN
 					GROUP BY 1, 2, 3) f USING (user_id, product_id, viewed_at)
 	WHERE w.n IS DISTINCT FROM f.n
 	UNION ALL
-	SELECT 'user_state', user_id::text, 'no row: no recent view', 'a row'
-	FROM held LEFT JOIN (SELECT DISTINCT user_id, true AS is_recent FROM recent) r USING (user_id)
-	WHERE is_recent IS NULL
+	SELECT 'user_state', user_id::text, CASE WHEN is_recent THEN 'generation ' || s.generation END,
+		   'generation ' || held.generation
+	FROM s CROSS JOIN held
+		 LEFT JOIN (SELECT DISTINCT user_id, true AS is_recent FROM recent) r USING (user_id)
+	WHERE is_recent IS NULL OR held.generation > s.generation
 	UNION ALL
 	SELECT 'user_recommendations', user_id::text, w.recommended_products::text, f.recommended_products::text
 	FROM list w FULL JOIN held f USING (user_id)

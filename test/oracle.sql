@@ -106,7 +106,8 @@ FROM (SELECT user_id, product_id, viewed_at, count(*) AS n FROM recent GROUP BY 
                 GROUP BY 1, 2, 3) f USING (user_id, product_id, viewed_at)
 WHERE w.n IS DISTINCT FROM f.n
 UNION ALL
-SELECT 'user_state', u.user_id::text, 'a recent view, generation ' || s.generation,
+SELECT 'user_state', u.user_id::text,
+       CASE WHEN u.user_id IN (SELECT user_id FROM recent) THEN 'generation ' || s.generation END,
        'generation ' || u.generation
 FROM reco.state s, reco.user_state u
 WHERE u.generation > s.generation OR u.user_id NOT IN (SELECT user_id FROM recent)

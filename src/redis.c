@@ -41,6 +41,7 @@ struct RecoRedis
 {
 	redisContext *context;		/* NULL: closed */
 	bool		client;			/* may wait inside a transaction */
+	bool		woken;			/* a wait took a wake-up that was not for us */
 	int			pending;		/* commands whose reply is not collected */
 	char	   *where;			/* for messages */
 	StringInfoData output;		/* commands that hiredis does not have yet */
@@ -100,6 +101,7 @@ wait_for_socket(RecoRedis *redis, int events)
 		if (happened & WL_LATCH_SET)
 		{
 			ResetLatch(MyLatch);
+			redis->woken = true;
 			CHECK_FOR_INTERRUPTS();
 		}
 	}
@@ -209,6 +211,15 @@ take_reply(RecoRedis *redis, RecoReply *copy)
 	}
 }
 
+/* A wake-up that our waits took was meant for the caller. */
+static void
+hand_wake_on(RecoRedis *redis)
+{
+	if (redis->woken)
+		SetLatch(MyLatch);
+	redis->woken = false;
+}
+
 /* *3 or $12 and the end of the line */
 static void
 append_header(StringInfo output, char mark, uint64 n)
@@ -270,9 +281,7 @@ reco_redis_collect(RecoRedis *redis, RecoReplyHandler handler, void *arg)
 			MemoryContextReset(redis->scratch);
 	}
 	MemoryContextReset(redis->scratch);
-
-	/* The waits may have taken a wake-up that was meant for our caller. */
-	SetLatch(MyLatch);
+	hand_wake_on(redis);
 }
 
 /* One command and its reply, in the current memory context. */
@@ -285,7 +294,7 @@ reco_redis_call(RecoRedis *redis, int nwords, const RecoWord *words)
 	reco_redis_append(redis, nwords, words);
 	send_output(redis);
 	take_reply(redis, reply);
-	SetLatch(MyLatch);
+	hand_wake_on(redis);
 	return reply;
 }
 

@@ -36,7 +36,9 @@ typedef struct RecoRing
 	LWLock	   *lock;
 	uint64		head;			/* keys ever put in */
 	uint64		tail;			/* keys ever published */
-	bool		publish_all;
+	bool		publish_all;	/* everything is to be sent */
+	bool		complete;		/* everything was sent once, but for the ring's keys */
+	RecoStamp	stamp;
 	RecoKey		keys[RING_SIZE];
 } RecoRing;
 
@@ -66,6 +68,8 @@ reco_ring_shmem_startup(void)
 		ring->lock = &GetNamedLWLockTranche("reco_ring")->lock;
 		ring->head = ring->tail = 0;
 		ring->publish_all = true;
+		ring->complete = false;
+		memset(&ring->stamp, 0, sizeof(ring->stamp));
 	}
 }
 
@@ -201,6 +205,71 @@ reco_ring_begin_publish_all(void)
 {
 	LWLockAcquire(ring->lock, LW_EXCLUSIVE);
 	ring->publish_all = false;
+	ring->complete = false;
 	ring->tail = ring->head;
 	LWLockRelease(ring->lock);
+}
+
+/* Everything has been sent. */
+void
+reco_ring_end_publish_all(void)
+{
+	LWLockAcquire(ring->lock, LW_EXCLUSIVE);
+	ring->complete = true;
+	LWLockRelease(ring->lock);
+}
+
+/* Was everything sent once, so that the ring's keys are all that is missing? */
+bool
+reco_ring_is_complete(void)
+{
+	bool		complete;
+
+	LWLockAcquire(ring->lock, LW_SHARED);
+	complete = ring->complete && !ring->publish_all;
+	LWLockRelease(ring->lock);
+	return complete;
+}
+
+RecoStamp
+reco_ring_stamp(void)
+{
+	RecoStamp	stamp;
+
+	LWLockAcquire(ring->lock, LW_SHARED);
+	stamp = ring->stamp;
+	LWLockRelease(ring->lock);
+	return stamp;
+}
+
+void
+reco_ring_set_stamp(const RecoStamp *stamp)
+{
+	LWLockAcquire(ring->lock, LW_EXCLUSIVE);
+	ring->stamp = *stamp;
+	LWLockRelease(ring->lock);
+}
+
+/* Where the keys that commit next will stand. */
+uint64
+reco_ring_position(void)
+{
+	uint64		head;
+
+	LWLockAcquire(ring->lock, LW_SHARED);
+	head = ring->head;
+	LWLockRelease(ring->lock);
+	return head;
+}
+
+/* Is all that stood before a position in Redis? */
+bool
+reco_ring_has_published(uint64 position)
+{
+	bool		published;
+
+	LWLockAcquire(ring->lock, LW_SHARED);
+	published = ring->complete && !ring->publish_all && ring->tail >= position;
+	LWLockRelease(ring->lock);
+	return published;
 }

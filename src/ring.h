@@ -15,6 +15,18 @@ typedef struct RecoKey
 	bool		window;
 } RecoKey;
 
+/*
+ * The stamp by which the publisher knows its copy again (stamp.c): what has
+ * left the ring is in Redis as long as Redis holds it.
+ */
+typedef struct RecoStamp
+{
+	uint32		target;			/* hash of where Redis is and of the templates */
+	int			ttl;			/* life that users' keys were given, in s */
+	uint64		sent;			/* the last counter that Redis may hold */
+	uint64		acknowledged;	/* the last one that it surely held */
+} RecoStamp;
+
 /* Remember a key of the present transaction; it goes into the ring at commit. */
 extern void reco_ring_add(int64 id, bool window);
 
@@ -32,5 +44,13 @@ extern int64 reco_ring_length(void);
 extern void reco_ring_request_publish_all(void);
 extern bool reco_ring_publish_all_requested(void);
 extern void reco_ring_begin_publish_all(void);
+extern void reco_ring_end_publish_all(void);
+extern bool reco_ring_is_complete(void);
+extern RecoStamp reco_ring_stamp(void);
+extern void reco_ring_set_stamp(const RecoStamp *stamp);
+
+/* Has Redis got what committed before reco_ring_position() said so? */
+extern uint64 reco_ring_position(void);
+extern bool reco_ring_has_published(uint64 position);
 
 #endif							/* RECO_RING_H */

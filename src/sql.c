@@ -19,10 +19,14 @@
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
+/* The memory context outside the worker's transaction. */
+static MemoryContext outside = NULL;
+
 /* Begin a transaction of a worker, connected to SPI and with a snapshot. */
 void
 reco_sql_begin(void)
 {
+	outside = CurrentMemoryContext;
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	if (SPI_connect() != SPI_OK_CONNECT)
@@ -30,13 +34,14 @@ reco_sql_begin(void)
 	PushActiveSnapshot(GetTransactionSnapshot());
 }
 
-/* End it. */
+/* End it, and go back to the memory context that it was begun in. */
 void
 reco_sql_commit(void)
 {
 	SPI_finish();
 	PopActiveSnapshot();
 	CommitTransactionCommand();
+	MemoryContextSwitchTo(outside);
 	pgstat_report_stat(false);
 }
 

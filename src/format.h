@@ -1,0 +1,39 @@
+/*-------------------------------------------------------------------------
+ *
+ * format.h
+ *	  Keys and values in Redis, as applications read them; no I/O.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RECO_FORMAT_H
+#define RECO_FORMAT_H
+
+#include "datatype/timestamp.h"
+#include "lib/stringinfo.h"
+
+/* A key's template, cut at its placeholder: what stands before and after it. */
+typedef struct RecoTemplate
+{
+	char	   *prefix;
+	char	   *suffix;
+	bool		window;			/* of windows, not of users */
+} RecoTemplate;
+
+/* The settings' templates; they are palloc'd. */
+extern RecoTemplate reco_format_user_template(void);
+extern RecoTemplate reco_format_trending_template(void);
+
+/* id: a user_id, or a window's start as TimestampTz.  The text replaces what key held. */
+extern void reco_format_key(const RecoTemplate *template, int64 id, StringInfo key);
+extern bool reco_format_parse_key(const RecoTemplate *template, const char *key, size_t length,
+								  int64 *id);
+extern char *reco_format_pattern(const RecoTemplate *template);
+
+/* Both append UTF-8, and need a transaction where the database has another encoding. */
+extern void reco_format_list(StringInfo value, int64 user_id, Datum products);
+extern void reco_format_product(StringInfo value, Datum product);
+
+/* Has a value the form of reco_format_list for this user? */
+extern bool reco_format_is_list(const char *value, size_t length, int64 user_id);
+
+#endif							/* RECO_FORMAT_H */

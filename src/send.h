@@ -1,0 +1,26 @@
+/*-------------------------------------------------------------------------
+ *
+ * send.h
+ *	  Rows of the derived tables, as they are now, on their way to Redis.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RECO_SEND_H
+#define RECO_SEND_H
+
+#include "redis.h"
+
+/*
+ * All run outside transactions, read in short ones of their own, and return
+ * when Redis has answered.  Numbers are sorted and without duplicates.
+ */
+extern void reco_send_users(RecoRedis *redis, const int64 *users, int count);
+extern void reco_send_windows(RecoRedis *redis, const int64 *windows, int count);
+
+/* The users with a list from *next on, some of them; false: that was the last. */
+extern bool reco_send_users_from(RecoRedis *redis, int64 *next);
+
+/* The templates or the time to live have changed. */
+extern void reco_send_reload(void);
+
+#endif							/* RECO_SEND_H */

@@ -18,6 +18,11 @@
 #error "reco needs PostgreSQL 15 or later"
 #endif
 
+/* 16 moved the macros of variable-length values to a header of their own. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 /* 18 gives index_beginscan an argument for instrumentation. */
 #if PG_VERSION_NUM >= 180000
 #define reco_index_beginscan(heap, index, snapshot, nkeys) \
@@ -25,13 +30,6 @@
 #else
 #define reco_index_beginscan(heap, index, snapshot, nkeys) \
 	index_beginscan(heap, index, snapshot, nkeys, 0)
-#endif
-
-/* 16 names the output of an update that says which indexes need an entry. */
-#if PG_VERSION_NUM >= 160000
-#define RecoUpdateIndexes TU_UpdateIndexes
-#else
-#define RecoUpdateIndexes bool
 #endif
 
 /* 17 fills in a JSON lexer in the caller's space; before, it is palloc'd. */
@@ -49,6 +47,29 @@
 #define reco_wait_event(name) WaitEventExtensionNew(name)
 #else
 #define reco_wait_event(name) PG_WAIT_EXTENSION
+#endif
+
+/* 17 lets slots fail over to a standby, which temporary ones cannot. */
+#if PG_VERSION_NUM >= 170000
+#define reco_slot_create_temporary(name) \
+	ReplicationSlotCreate(name, true, RS_TEMPORARY, false, false, false)
+#else
+#define reco_slot_create_temporary(name) \
+	ReplicationSlotCreate(name, true, RS_TEMPORARY, false)
+#endif
+
+/* 17 hands plain tuples to output plugins; before, they are in a buffer. */
+#if PG_VERSION_NUM >= 170000
+#define reco_decoded_tuple(decoded) (decoded)
+#else
+#define reco_decoded_tuple(decoded) ((decoded) == NULL ? NULL : &(decoded)->tuple)
+#endif
+
+/* 16 lets the parser of names report errors softly. */
+#if PG_VERSION_NUM >= 160000
+#define reco_qualified_name(name) stringToQualifiedNameList(name, NULL)
+#else
+#define reco_qualified_name(name) stringToQualifiedNameList(name)
 #endif
 
 #endif							/* RECO_COMPAT_H */

@@ -1,0 +1,40 @@
+/*-------------------------------------------------------------------------
+ *
+ * decode.h
+ *	  The output plugin and the slot reader: which products changed.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RECO_DECODE_H
+#define RECO_DECODE_H
+
+#include "access/xlogdefs.h"
+#include "datatype/timestamp.h"
+
+typedef struct RecoDecode RecoDecode;
+
+/* What was read since the last confirmation: which products changed, not how. */
+typedef struct RecoChanges
+{
+	char	  **keys;			/* as the key type's output function gives them */
+	int			nkeys;
+	bool		everything;		/* the keys do not tell all: compare the whole */
+	bool		more;			/* WAL beyond position is waiting */
+	XLogRecPtr	position;		/* all that committed before it is included */
+	TimestampTz committed_at;	/* the oldest of the changes; 0: none */
+} RecoChanges;
+
+/* Make the slot; NULL when the open transactions did not end in time. */
+extern RecoDecode *reco_decode_open(int timeout_ms);
+extern void reco_decode_close(RecoDecode *decode);
+
+/* The tables that matter from here on, and their key column. */
+extern void reco_decode_watch(RecoDecode *decode, const Oid *tables, int ntables,
+							  const char *key_column);
+
+/* Read on, a bounded way; then wait until settled, apply, and confirm. */
+extern const RecoChanges *reco_decode_read(RecoDecode *decode);
+extern bool reco_decode_settled(RecoDecode *decode);
+extern void reco_decode_confirm(RecoDecode *decode);
+
+#endif							/* RECO_DECODE_H */

@@ -491,6 +491,13 @@ $$;
 COMMENT ON FUNCTION reco_verify(double precision) IS
 	'rows of the derived state and the mirror that differ from what activity and catalog say';
 
+CREATE FUNCTION reco_redis_verify()
+	RETURNS TABLE (key text, expected text, found text)
+	AS 'MODULE_PATHNAME', 'reco_redis_verify'
+	LANGUAGE C VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION reco_redis_verify() IS 'keys in Redis that differ from the tables: none when all is right';
+REVOKE ALL ON FUNCTION reco_redis_verify() FROM PUBLIC;
+
 -- privileges
 
 REVOKE ALL ON FUNCTION reco_tick(timestamptz), reco_take_popularity(), reco_sweep(integer),

@@ -1,0 +1,274 @@
+/*-------------------------------------------------------------------------
+ *
+ * redis_verify.c
+ *	  reco_redis_verify(): does Redis hold what the tables say?
+ *
+ * Runs in a client's transaction, with a connection of its own.  First it
+ * waits until the publisher has sent what was committed before the call.
+ * Then it looks at the key of every row, and scans Redis for keys without
+ * one.  What differs may merely be on its way, so it is looked at again after
+ * another wait, and reported only if it stays.  Each look takes a new
+ * snapshot, whatever the isolation level; no lock is taken.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "catalog/pg_type.h"
+#include "compare.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "guc.h"
+#include "ids.h"
+#include "miscadmin.h"
+#include "ring.h"
+#include "shared.h"
+#include "sql.h"
+#include "stale.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+/* Keys looked at in one go. */
+#define PIECE_KEYS 500
+
+/* How long to wait for the publisher, and how often to look; ms. */
+#define PATIENCE_MS 30000
+#define LOOK_MS 10
+
+/* Looks at a key that differs before it is reported. */
+#define LOOKS 5
+
+/* One run over the users, or over the windows. */
+typedef struct Run
+{
+	RecoRedis  *redis;
+	RecoTemplate template;
+	RecoState	state;
+	RecoIds		suspects;
+	int			size;			/* allocated for suspects */
+	MemoryContext piece;		/* emptied after each piece */
+} Run;
+
+PG_FUNCTION_INFO_V1(reco_redis_verify);
+
+static RecoPlan users_plan = {
+	"SELECT user_id FROM reco.user_state"
+	" WHERE user_id >= $1 AND recommended_products IS NOT NULL ORDER BY user_id LIMIT $2",
+	2, {INT8OID, INT8OID}
+};
+
+static RecoPlan windows_plan = {
+	"SELECT DISTINCT window_start FROM reco.trending_products WHERE window_start >= $1"
+	" ORDER BY window_start LIMIT $2", 2, {TIMESTAMPTZOID, INT8OID}
+};
+
+/* Wait until all is sent that was committed by now; false: it takes too long. */
+static bool
+wait_for_publisher(void)
+{
+	uint64		position = reco_ring_position();
+	TimestampTz begun = GetCurrentTimestamp();
+
+	while (reco_shared_is_replaying() || !reco_ring_has_published(position))
+	{
+		if (!reco_enabled || TimestampDifferenceExceeds(begun, GetCurrentTimestamp(), PATIENCE_MS))
+			return false;
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LOOK_MS,
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+	return true;
+}
+
+static void
+read_state(RecoState *state)
+{
+	if (!reco_state_peek(state))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("reco.state is empty"),
+				 errhint("The workers fill it after a crash: see reco_status().")));
+}
+
+/* Compare some keys, and remember those that differ. */
+static void
+examine(Run *run, const int64 *ids, int count)
+{
+	List	   *differences = reco_compare_keys(run->redis, &run->template, &run->state, ids, count);
+	ListCell   *cell;
+
+	CHECK_FOR_INTERRUPTS();
+	foreach(cell, differences)
+	{
+		RecoDifference *difference = lfirst(cell);
+
+		if (run->suspects.count == run->size)
+		{
+			run->size = Max(run->size * 2, PIECE_KEYS);
+			run->suspects.ids = repalloc_huge(run->suspects.ids, sizeof(int64) * run->size);
+		}
+		run->suspects.ids[run->suspects.count++] = difference->id;
+	}
+}
+
+/* Look at the key of every row. */
+static void
+examine_rows(Run *run)
+{
+	RecoPlan   *plan = run->template.window ? &windows_plan : &users_plan;
+	int64		next = PG_INT64_MIN;
+	int			count = PIECE_KEYS;
+
+	while (count == PIECE_KEYS)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(run->piece);
+		Datum		values[] = {Int64GetDatum(next), Int64GetDatum(PIECE_KEYS)};
+		int64		ids[PIECE_KEYS];
+
+		count = (int) reco_sql_query(plan, values, NULL, 0);
+		for (int i = 0; i < count; i++)
+		{
+			bool		null;
+
+			ids[i] = DatumGetInt64(reco_sql_value(i, 1, &null));
+		}
+		SPI_freetuptable(SPI_tuptable);
+		examine(run, ids, count);
+		if (count > 0)
+		{
+			if (ids[count - 1] == PG_INT64_MAX)
+				count = 0;
+			else
+				next = ids[count - 1] + 1;
+		}
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(run->piece);
+	}
+}
+
+/* Scan Redis for keys without a row. */
+static void
+examine_keys(Run *run)
+{
+	RecoScan	scan = {.begun = false};
+	RecoIds		found;
+	bool		more = true;
+
+	while (more)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(run->piece);
+
+		more = reco_stale_scan(run->redis, &run->template, &scan, &found);
+		if (more && found.count > 0)
+		{
+			reco_stale_drop_rows(&run->template, &found);
+			for (int i = 0; i < found.count; i += PIECE_KEYS)
+				examine(run, found.ids + i, Min(PIECE_KEYS, found.count - i));
+		}
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(run->piece);
+	}
+}
+
+/* Look at the suspects once more. */
+static void
+examine_suspects(Run *run)
+{
+	RecoIds		ids = run->suspects;
+
+	run->suspects = (RecoIds) {palloc(sizeof(int64) * PIECE_KEYS), 0};
+	run->size = PIECE_KEYS;
+	for (int i = 0; i < ids.count; i += PIECE_KEYS)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(run->piece);
+
+		examine(run, ids.ids + i, Min(PIECE_KEYS, ids.count - i));
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(run->piece);
+	}
+	pfree(ids.ids);
+}
+
+/* Look at them for the last time, and return what differs. */
+static void
+report_suspects(Run *run, ReturnSetInfo *output)
+{
+	for (int i = 0; i < run->suspects.count; i += PIECE_KEYS)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(run->piece);
+		List	   *differences = reco_compare_keys(run->redis, &run->template, &run->state,
+													run->suspects.ids + i,
+													Min(PIECE_KEYS, run->suspects.count - i));
+		ListCell   *cell;
+
+		foreach(cell, differences)
+		{
+			RecoDifference *d = lfirst(cell);
+			Datum		values[3] = {CStringGetTextDatum(d->key)};
+			bool		nulls[3] = {false, d->expected == NULL, d->found == NULL};
+
+			values[1] = nulls[1] ? 0 : CStringGetTextDatum(d->expected);
+			values[2] = nulls[2] ? 0 : CStringGetTextDatum(d->found);
+			tuplestore_putvalues(output->setResult, output->setDesc, values, nulls);
+		}
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(run->piece);
+	}
+}
+
+/* Compare all users or all windows. */
+static void
+verify(RecoRedis *redis, RecoTemplate template, bool sent, ReturnSetInfo *output)
+{
+	Run			run = {.redis = redis, .template = template};
+
+	run.piece = AllocSetContextCreate(CurrentMemoryContext, "reco redis verify", ALLOCSET_DEFAULT_SIZES);
+	run.suspects.ids = palloc(sizeof(int64) * PIECE_KEYS);
+	run.size = PIECE_KEYS;
+	read_state(&run.state);
+	examine_rows(&run);
+	examine_keys(&run);
+	reco_ids_sort(&run.suspects);
+	for (int look = 1; look < LOOKS && sent && run.suspects.count > 0; look++)
+	{
+		sent = wait_for_publisher();
+		read_state(&run.state);
+		examine_suspects(&run);
+	}
+	report_suspects(&run, output);
+	MemoryContextDelete(run.piece);
+}
+
+/* reco_redis_verify() RETURNS TABLE (key text, expected text, found text) */
+Datum
+reco_redis_verify(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *output = (ReturnSetInfo *) fcinfo->resultinfo;
+	RecoRedis  *redis;
+	bool		sent;
+
+	if (!reco_shared_serves_database() || reco_redis_url[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("nothing is published from this database"),
+				 errhint("Set reco.database and reco.redis_url, and shared_preload_libraries = 'reco'.")));
+	InitMaterializedSRF(fcinfo, 0);
+	sent = wait_for_publisher();
+	if (!sent)
+		ereport(WARNING,
+				(errmsg("the publisher has not caught up: Redis is compared as it is"),
+				 errhint("See reco_status().")));
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	redis = reco_redis_connect(true);
+	verify(redis, reco_format_user_template(), sent, output);
+	verify(redis, reco_format_trending_template(), sent, output);
+	reco_redis_close(redis);
+	SPI_finish();
+	return (Datum) 0;
+}

@@ -401,7 +401,8 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-	catalog_table text := coalesce(current_setting('reco.catalog_table', true), '');
+	setting text := coalesce(current_setting('reco.catalog_table', true), '');
+	catalog_table regclass;
 	columns jsonb;
 	look text;
 	seen jsonb;
@@ -409,17 +410,21 @@ DECLARE
 	upto pg_lsn;
 	patience timestamptz;
 BEGIN
-	IF catalog_table = '' THEN
+	IF setting = '' THEN
 		RETURN;
 	END IF;
-	IF to_regclass(catalog_table) IS NULL THEN
-		RAISE WARNING 'catalog table "%" does not exist: the mirror is not compared', catalog_table
+	catalog_table := to_regclass(CASE cardinality(parse_ident(setting)) WHEN 1 THEN 'public.' ELSE '' END || setting);
+	IF catalog_table IS NULL THEN
+		RAISE WARNING 'catalog table "%" does not exist: the mirror is not compared', setting
 			USING HINT = 'Set reco.catalog_table to the name of the catalog, with its schema.';
 		RETURN;
 	END IF;
-	SELECT jsonb_object_agg(btrim(split_part(pair, '=', 1)), btrim(split_part(pair, '=', 2)))
+	-- {"product_id": column, "category": column}; a name that is not quoted is in lower case
+	SELECT jsonb_object_agg(pair[1], CASE WHEN pair[2] LIKE '"%' THEN replace(btrim(pair[2], '"'), '""', '"')
+									 ELSE lower(btrim(pair[2])) END)
 	INTO columns
-	FROM string_to_table(current_setting('reco.catalog_columns'), ',') AS pair;
+	FROM regexp_matches(current_setting('reco.catalog_columns'),
+						'(product_id|category)\s*=\s*("(?:[^"]|"")+"|[^,"]+)', 'g') AS pair;
 
 	-- Products that differ as {key: {expected, found, version}}, of $1's keys or of all.
 	look := format($look$
@@ -436,7 +441,7 @@ BEGIN
 		WHERE (c.is_held, c.category) IS DISTINCT FROM (p.is_held, p.category)
 		  AND ($1 IS NULL OR $1 ? product_id)
 		$look$, coalesce(columns->>'product_id', 'product_id'),
-		coalesce(columns->>'category', 'category'), to_regclass(catalog_table));
+		coalesce(columns->>'category', 'category'), catalog_table);
 
 	EXECUTE look INTO seen USING NULL::jsonb;
 	FOR round IN 1..20 LOOP

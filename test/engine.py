@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import datetime, timedelta, timezone
 
 import psycopg2
 
@@ -14,6 +15,12 @@ from reference import SECOND
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ORACLE = os.path.join(HERE, 'oracle.sql')
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+def moment(at):
+    """Microseconds since 1970 as a datetime."""
+    return EPOCH + timedelta(microseconds=at)
 
 
 class Tap:

@@ -6,19 +6,17 @@ import os
 import random
 import sys
 import time
-from datetime import datetime, timedelta, timezone
 
 import psycopg2
 from psycopg2.extras import execute_values
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
-from engine import (Services, Tap, execute, make_oracle, oracle_differences, query, reference_differences,  # noqa: E402
-                    take_settings)
+from engine import (Services, Tap, execute, make_oracle, moment, oracle_differences, query,  # noqa: E402
+                    reference_differences, take_settings)
 from reference import SECOND, Parameters, Reference  # noqa: E402
 from workload import Workload  # noqa: E402
 
 START = 4102444800 + 7 * 3600 + 11  # 2100-01-01 07:00:11 UTC
-EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 COLUMNS = 'event_type, user_id, product_id, query, "timestamp"'
 
 # What the settings and the shop's shape are, besides the defaults.
@@ -34,10 +32,6 @@ WORKLOADS = {
     'a window as long as H': ({'trending_window': 3600, 'recent_window': 3600, 'retention': 7200}, {}),
     'odd windows': ({'trending_window': 37, 'recent_window': 100, 'retention': 1000, 'trending_size': 3}, {'max_future': 50}),
 }
-
-
-def moment(at):
-    return EPOCH + timedelta(microseconds=at)
 
 
 def row(event):

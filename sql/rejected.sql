@@ -1,0 +1,79 @@
+-- What reco.activity refuses, and with what words.
+SET timezone = 'UTC';
+DROP EXTENSION reco;
+CREATE EXTENSION reco;
+SELECT reco_tick('2100-01-01 12:30Z');
+
+\set VERBOSITY terse
+INSERT INTO reco.activity VALUES ('', 1, 'a', NULL, '2100-01-01 12:00Z');
+INSERT INTO reco.activity VALUES (repeat('x', 65), 1, 'a', NULL, '2100-01-01 12:00Z');
+INSERT INTO reco.activity VALUES (NULL, 1, 'a', NULL, '2100-01-01 12:00Z');
+INSERT INTO reco.activity VALUES ('page_view', NULL, 'a', NULL, '2100-01-01 12:00Z');
+INSERT INTO reco.activity VALUES ('page_view', 1, 'a', NULL, NULL);
+INSERT INTO reco.activity VALUES ('page_view', 1, NULL, NULL, '2100-01-01 12:00Z');
+INSERT INTO reco.activity VALUES ('click', 1, NULL, NULL, '2100-01-01 12:00Z');
+INSERT INTO reco.activity VALUES ('add_to_cart', 1, NULL, NULL, '2100-01-01 12:00Z');
+INSERT INTO reco.activity VALUES ('purchase', 1, NULL, NULL, '2100-01-01 12:00Z');
+INSERT INTO reco.activity VALUES ('search', 1, 'a', NULL, '2100-01-01 12:00Z');
+INSERT INTO reco.activity VALUES ('page_view', 1, '', NULL, '2100-01-01 12:00Z');
+INSERT INTO reco.activity VALUES ('page_view', 1, repeat('ü', 257), NULL, '2100-01-01 12:00Z');
+INSERT INTO reco.activity VALUES ('page_view', 1, 'late', NULL, '2099-12-01Z');
+INSERT INTO reco.activity VALUES ('page_view', 1, 'far ahead', NULL, '2100-02-01Z');
+INSERT INTO reco.activity VALUES ('page_view', 1, 'never', NULL, 'infinity');
+-- one bad row, and the statement does nothing
+INSERT INTO reco.activity VALUES
+  ('page_view', 1, 'a', NULL, '2100-01-01 12:00Z'),
+  ('page_view', 1, '', NULL, '2100-01-01 12:00Z');
+SELECT count(*) FROM reco.activity;
+
+-- the longest, the least, any other type
+INSERT INTO reco.activity VALUES
+  ('page_view', 9223372036854775807, repeat('ü', 256), NULL, '2100-01-01 12:00Z'),
+  ('page_view', -9223372036854775808, 'a', 'why', '2100-01-01 12:00Z'),
+  (repeat('x', 64), 0, NULL, NULL, '2100-01-01 12:00Z'),
+  ('search', 0, NULL, '', '2100-01-01 12:00Z'),
+  ('page_view', 2, 'edge', NULL, '2100-01-01 13:30Z');
+SELECT count(*) FROM reco.activity;
+SELECT count(*) FROM reco.user_state;
+
+-- what would pass the maintenance by
+\set VERBOSITY default
+UPDATE reco.activity SET user_id = 2;
+INSERT INTO reco.activity VALUES ('page_view', 1, 'a', NULL, '2100-01-01 12:00Z')
+  ON CONFLICT DO NOTHING;
+\set VERBOSITY terse
+SELECT tableoid::regclass AS leaf FROM reco.activity WHERE user_id = 2 \gset
+DO $$
+DECLARE
+  leaf regclass := (SELECT min(tableoid::bigint)::oid FROM reco.activity WHERE user_id = 2);
+  command text;
+BEGIN
+  FOREACH command IN ARRAY '{"INSERT INTO %s SELECT * FROM %1$s", "DELETE FROM %s", "UPDATE %s SET user_id = 5", "TRUNCATE %s"}'::text[] LOOP
+    BEGIN
+      EXECUTE format(command, leaf);
+      RAISE WARNING '% was not refused', split_part(command, ' ', 1);
+    EXCEPTION WHEN OTHERS THEN
+      RAISE NOTICE '%: %', split_part(command, ' ', 1), replace(SQLERRM, leaf::text, 'LEAF');
+    END;
+  END LOOP;
+END $$;
+
+-- a prepared transaction would keep the lock
+\set VERBOSITY default
+BEGIN;
+INSERT INTO reco.activity VALUES ('page_view', 1, 'a', NULL, '2100-01-01 12:00Z');
+PREPARE TRANSACTION 'activity';
+-- no way around by replica mode
+SET session_replication_role = replica;
+INSERT INTO reco.activity VALUES ('page_view', 3, 'b', NULL, '2100-01-01 12:00Z');
+RESET session_replication_role;
+SELECT * FROM reco.user_views WHERE user_id = 3;
+-- nor does an older snapshot do harm
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+INSERT INTO reco.activity VALUES ('page_view', 3, 'c', NULL, '2100-01-01 12:00Z');
+COMMIT;
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+INSERT INTO reco.activity VALUES ('page_view', 3, 'd', NULL, '2100-01-01 12:00Z');
+COMMIT;
+SELECT * FROM reco.user_views WHERE user_id = 3 ORDER BY product_id;
+SELECT * FROM reco_verify();

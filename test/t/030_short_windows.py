@@ -1,0 +1,137 @@
+#!/usr/bin/python3 -B
+"""10,000 events a second through Kafka while everything expires many times: the oracle stays empty, nothing grows, and when
+the shoppers have gone nothing is left. 300 s with H = 60 s, W = 10 s and a retention of 120 s; RECO_TEST_SECONDS and
+RECO_TEST_RATE change length and load, and the windows keep their share of the length."""
+import os
+import random
+import sys
+import threading
+import time
+
+import confluent_kafka
+import redis
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
+from engine import Services, Tap, execute, make_oracle, oracle_differences, query, wait_for  # noqa: E402
+
+SECONDS = int(os.environ.get('RECO_TEST_SECONDS') or 300)
+RATE = int(os.environ.get('RECO_TEST_RATE') or 10000)
+SCALE = max(SECONDS / 300, 0.1)
+W, H, RETENTION = (round(seconds * SCALE) for seconds in (10, 60, 120))
+FUTURE = 2
+USERS, PRODUCTS, CATEGORIES = 20000, 2000, 100
+TOPIC, PARTITIONS = 'user_activity', 4
+
+
+class Producer(threading.Thread):
+    """Keeps the rate, whatever happens in between."""
+
+    def __init__(self, seed):
+        super().__init__(daemon=True)
+        self.random = random.Random(seed)
+        self.sent = 0
+        self.failed = []
+
+    def run(self):
+        pick = self.random
+        kafka = confluent_kafka.Producer({'bootstrap.servers': os.environ['KAFKA'], 'linger.ms': 5})
+        begun = time.time()
+        while time.time() < begun + SECONDS:
+            for _ in range(min(int((time.time() - begun) * RATE) - self.sent, 5000)):
+                # most happens now, some comes with delay or from a clock that is ahead
+                at = time.time() + (FUTURE * pick.random() if pick.random() < .02 else -H * pick.random() ** 8)
+                kind = 'page_view' if pick.random() < .9 else 'click'
+                kafka.produce(TOPIC, partition=self.sent % PARTITIONS, on_delivery=self.delivered, value=(
+                    f'{{"event_type":"{kind}","user_id":{int(USERS * pick.random() ** 2)},'
+                    f'"product_id":"product_{int(PRODUCTS * pick.random() ** 3)}","timestamp":{int(at * 1000)}}}'))
+                self.sent += 1
+            kafka.poll(0.01)
+        kafka.flush(60)
+
+    def delivered(self, error, _):
+        if error:
+            self.failed.append(str(error))
+
+
+def sizes(connection):
+    return dict(query(connection, """
+        SELECT CASE WHEN relispartition THEN 'activity' ELSE relname END, sum(pg_total_relation_size(oid))::bigint
+        FROM pg_class WHERE relnamespace = 'reco'::regnamespace AND relkind IN ('r', 'p') GROUP BY 1"""))
+
+
+def change_catalog(connection, pick):
+    execute(connection, 'UPDATE public.products SET category = %s WHERE product_id = ANY (%s)', (
+        f'category_{pick.randrange(CATEGORIES)}', [f'product_{pick.randrange(PRODUCTS)}' for _ in range(3)]))
+
+
+def main():
+    tap = Tap()
+    seed = int(os.environ.get('RECO_TEST_SEED') or random.randrange(10**6))
+    tap.note(f'RECO_TEST_SEED={seed} RECO_TEST_SECONDS={SECONDS} RECO_TEST_RATE={RATE}: H {H} s, W {W} s, retention {RETENTION} s')
+    pick = random.Random(seed)
+    services = Services('redis', 'kafka')
+    services.run('kafka', 'topic', TOPIC, str(PARTITIONS))
+    services.up('postgres', reco__catalog_table='public.products', reco__trending_window=W, reco__recent_window=H,
+                reco__retention=RETENTION, reco__max_future=FUTURE, reco__popularity_interval=f'{W}s',
+                autovacuum_naptime='5s')
+    connection = services.connect()
+    execute(connection, 'CREATE TABLE public.products (product_id text PRIMARY KEY, category text)')
+    execute(connection, "INSERT INTO public.products SELECT 'product_' || n, 'category_' || n %% %s FROM generate_series(0, %s) n",
+            (CATEGORIES, PRODUCTS - 1))
+    execute(connection, 'CREATE EXTENSION reco')
+    make_oracle(connection)
+    redis_client = redis.Redis(port=int(os.environ['REDIS_PORT']))
+
+    def behind():
+        return producer.sent - query(connection, 'SELECT coalesce(sum(next_offset), 0) FROM reco.offsets')[0][0]
+
+    producer = Producer(seed)
+    producer.start()
+    begun = time.monotonic()
+    flat, largest, checks, wrong, slow = {}, {}, 0, [], []
+    while producer.is_alive():
+        time.sleep(min(1, SECONDS / 100))
+        change_catalog(connection, pick)
+        passed = time.monotonic() - begun
+        if passed > checks * SECONDS / 12:
+            checks += 1
+            lag, late = query(connection, 'SELECT extract(epoch FROM clock_timestamp() - clock)::float FROM reco.state')[0][0], behind()
+            if lag > 5 or late > 5 * RATE:
+                slow.append(f'after {passed:.0f} s the clock is {lag:.1f} s late, ingestion {late} messages behind')
+            found, left_out = oracle_differences(connection)
+            wrong += [f'after {passed:.0f} s: {line}' for line in found]
+            tap.note(f'{passed:.0f} s: {len(found)} differences, {left_out} lists left out, clock {lag:.1f} s late, {late} messages behind')
+        now = sizes(connection)
+        target = flat if passed < RETENTION + 0.25 * SECONDS else largest
+        for name, size in now.items():
+            target[name] = max(size, target.get(name, 0))
+
+    tap.ok(not producer.failed and producer.sent >= 0.95 * SECONDS * RATE, f'{producer.sent} events went in', producer.failed)
+    wait_for(lambda: behind() <= 0, 30, 'ingestion')
+    tap.ok(not slow, 'clock and ingestion kept up', slow)
+    found, _ = oracle_differences(connection)
+    tap.ok(not wrong and not found, f'the oracle stayed empty, looked at {checks + 1} times', wrong + found)
+    grown = [f'{name}: {flat[name]} bytes, then {size}' for name, size in largest.items()
+             if size > 1.3 * flat.get(name, 0) + 1000000]
+    tap.ok(bool(largest) and not grown, 'no table grew on', grown)
+    tap.note(largest)
+    left = query(connection, 'SELECT count(*) FROM reco.rejected')[0][0]
+    tap.ok(left == 0, 'nothing was refused', [f'{left} messages'])
+
+    # Nobody comes any more
+    ended = time.monotonic()
+    try:
+        wait_for(lambda: query(connection, 'SELECT count(*) FROM reco.user_state')[0][0] == 0, H + FUTURE + 10, 'the users to vanish')
+        tap.ok(True, f'every user has vanished, {time.monotonic() - ended:.0f} s later')
+        wait_for(lambda: query(connection, 'SELECT count(*) FROM reco.window_count')[0][0] == 0,
+                 RETENTION + W + 10, 'the windows to drop')
+        tap.ok(True, f'every window is dropped, {time.monotonic() - ended:.0f} s later')
+        wait_for(lambda: redis_client.keys('*') == [b'reco:stamp'], 20, 'Redis to be empty')
+        tap.ok(True, 'Redis holds nothing but the stamp')
+    except TimeoutError as error:
+        tap.ok(False, str(error), oracle_differences(connection)[0] + redis_client.keys('*')[:20])
+    tap.done()
+
+
+if __name__ == '__main__':
+    main()

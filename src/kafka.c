@@ -235,12 +235,17 @@ reco_kafka_error(RecoKafka *kafka)
 	return kafka->error[0] != '\0' ? kafka->error : NULL;
 }
 
-/* Pass on what librdkafka has logged, but not a flood of it. */
-void
+/*
+ * Pass on what librdkafka has logged, but not a flood of it.  Returns whether
+ * another cluster now answers under the brokers' names: librdkafka says so
+ * there only, and would go on as if it were the same.
+ */
+bool
 reco_kafka_forward_log(RecoKafka *kafka)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	rd_kafka_event_t *event;
+	bool		other_cluster = false;
 
 	while ((event = rd_kafka_queue_poll(kafka->log, 0)) != NULL)
 	{
@@ -257,11 +262,16 @@ reco_kafka_forward_log(RecoKafka *kafka)
 			kafka->log_minute = now;
 			kafka->log_lines = 0;
 		}
-		if (rd_kafka_event_log(event, &facility, &text, &level) == 0 &&
-			++kafka->log_lines <= LOG_LINES_PER_MINUTE)
-			ereport(LOG, (errmsg("librdkafka: %s: %s", facility, text)));
+		if (rd_kafka_event_log(event, &facility, &text, &level) == 0)
+		{
+			if (strcmp(facility, "CLUSTERID") == 0)
+				other_cluster = true;
+			if (++kafka->log_lines <= LOG_LINES_PER_MINUTE)
+				ereport(LOG, (errmsg("librdkafka: %s: %s", facility, text)));
+		}
 		rd_kafka_event_destroy(event);
 	}
+	return other_cluster;
 }
 
 /*

@@ -41,7 +41,7 @@ extern RecoKafka *reco_kafka_open(const char *brokers, const char *topic,
 extern void reco_kafka_close(RecoKafka *kafka);
 extern pgsocket reco_kafka_socket(RecoKafka *kafka);
 extern const char *reco_kafka_error(RecoKafka *kafka);
-extern void reco_kafka_forward_log(RecoKafka *kafka);
+extern bool reco_kafka_forward_log(RecoKafka *kafka);
 
 extern int	reco_kafka_partitions(RecoKafka *kafka, int timeout);
 extern char *reco_kafka_cluster(RecoKafka *kafka, int timeout);

@@ -1,0 +1,370 @@
+/*-------------------------------------------------------------------------
+ *
+ * ingest.c
+ *	  The worker that advances the clock and takes activity from Kafka.
+ *
+ * One step advances the clock if a second has passed, looks after what is
+ * due (partitions of table and topic, refused messages, status), gathers the
+ * messages that have arrived, and writes them in one transaction.  Without
+ * reco.kafka_brokers, and whatever is the matter with Kafka, the clock runs.
+ *
+ * Kafka is waited for outside of transactions only, and not for long: the
+ * clock must go on.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include <sys/stat.h>
+
+#include "activity.h"
+#include "batch.h"
+#include "guc.h"
+#include "ingest.h"
+#include "kafka.h"
+#include "miscadmin.h"
+#include "partitions.h"
+#include "pgstat.h"
+#include "portability/instr_time.h"
+#include "rejected.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/* Milliseconds between two looks at what is not urgent. */
+#define REPORT_INTERVAL 1000
+#define TRIM_INTERVAL 10000
+#define OPEN_INTERVAL 5000
+
+/* How long ingestion waits for the mirror of the catalog, in milliseconds. */
+#define MIRROR_PATIENCE 30000
+
+/* Messages that are taken from the consumer at a time. */
+#define GULP 1000
+
+/* What the consumer was made with. */
+typedef struct Source
+{
+	char	   *brokers;
+	char	   *topic;
+	char	   *config;
+	time_t		config_changed;
+} Source;
+
+static RecoKafka *kafka = NULL;
+static Source source;
+static RecoMessage *messages = NULL;
+static int	max_messages = 0;
+
+static bool ready = false;		/* clock and mirror allow to ingest */
+static TimestampTz patience_ends;
+static TimestampTz clock_due = 0;
+static TimestampTz open_due = 0;
+static TimestampTz report_due = 0;
+static TimestampTz trim_due = 0;
+
+/* Is it time?  Then it is again after some milliseconds. */
+static bool
+is_due(TimestampTz *due, long interval)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (now < *due)
+		return false;
+	*due = TimestampTzPlusMilliseconds(now, interval);
+	return true;
+}
+
+static long
+until(TimestampTz due)
+{
+	return TimestampDifferenceMilliseconds(GetCurrentTimestamp(), due);
+}
+
+static void
+close_kafka(void)
+{
+	if (kafka != NULL)
+	{
+		RecoKafka  *closing = kafka;
+
+		kafka = NULL;
+		reco_kafka_close(closing);
+	}
+	reco_partitions_forget();
+	reco_shared_lag(RECO_INGEST, -1, -1);
+}
+
+static void
+at_exit(int code, Datum arg)
+{
+	close_kafka();
+}
+
+/* When the file was changed; 0: there is none. */
+static time_t
+change_time(const char *path)
+{
+	struct stat st;
+
+	return path[0] != '\0' && stat(path, &st) == 0 ? st.st_mtime : 0;
+}
+
+/* Are the settings others than those that the consumer was made with? */
+static bool
+source_changed(void)
+{
+	return source.brokers == NULL ||
+		strcmp(source.brokers, reco_kafka_brokers) != 0 ||
+		strcmp(source.topic, reco_kafka_topic) != 0 ||
+		strcmp(source.config, reco_kafka_config) != 0 ||
+		source.config_changed != change_time(reco_kafka_config);
+}
+
+static void
+replace(char **setting, const char *value)
+{
+	if (*setting != NULL)
+		pfree(*setting);
+	*setting = MemoryContextStrdup(TopMemoryContext, value);
+}
+
+static void
+note_source(void)
+{
+	replace(&source.brokers, reco_kafka_brokers);
+	replace(&source.topic, reco_kafka_topic);
+	replace(&source.config, reco_kafka_config);
+	source.config_changed = change_time(reco_kafka_config);
+}
+
+/* Make the consumer; settings that do not work are reported and tried again. */
+static void
+open_kafka(void)
+{
+	char	   *problem;
+
+	if (!is_due(&open_due, OPEN_INTERVAL))
+		return;
+	note_source();
+	kafka = reco_kafka_open(source.brokers, source.topic, source.config, &problem);
+	if (kafka == NULL)
+	{
+		reco_shared_state(RECO_INGEST, "cannot use the settings of Kafka");
+		reco_shared_error(RECO_INGEST, "%s", problem);
+		ereport(LOG,
+				(errmsg("could not create a Kafka consumer: %s", problem),
+				 errhint("Correct reco.kafka_brokers, reco.kafka_topic or the file named by reco.kafka_config, and reload.")));
+	}
+}
+
+static void
+ingest_start(void)
+{
+	before_shmem_exit(at_exit, (Datum) 0);
+	reco_partitions_forget();
+	patience_ends = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), MIRROR_PATIENCE);
+	reco_shared_state(RECO_INGEST, "advancing the clock");
+}
+
+static void
+ingest_reloaded(void)
+{
+	if (!source_changed())
+		return;
+	close_kafka();
+	open_due = 0;
+}
+
+static pgsocket
+ingest_socket(void)
+{
+	return kafka != NULL ? reco_kafka_socket(kafka) : PGINVALID_SOCKET;
+}
+
+/* Advance the clock when it is due; returns whether it is up with the wall. */
+static bool
+advance_clock(void)
+{
+	long		ms;
+
+	if (GetCurrentTimestamp() < clock_due)
+		return true;
+	ms = reco_clock_step();
+	clock_due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
+	if (ms > 0)
+		reco_activity_maintain();
+	return ms > 0;
+}
+
+/*
+ * Lists that are computed before the mirror has been compared with the
+ * catalog would be computed twice.
+ */
+static bool
+mirror_is_ready(void)
+{
+	return reco_shared_is_mirror_ready() || reco_catalog_table[0] == '\0' ||
+		GetCurrentTimestamp() >= patience_ends;
+}
+
+/* Tell reco_status() how far reading is. */
+static void
+report(void)
+{
+	const char *error = reco_kafka_error(kafka);
+	int64		behind;
+	double		seconds;
+
+	reco_partitions_lag(kafka, &behind, &seconds);
+	reco_shared_lag(RECO_INGEST, behind, seconds);
+	if (error != NULL)
+	{
+		reco_shared_state(RECO_INGEST, "waiting for Kafka");
+		reco_shared_error(RECO_INGEST, "%s", error);
+	}
+	else if (reco_partitions_count() > 0)
+		reco_shared_state(RECO_INGEST, "%s %d partitions of topic \"%s\"",
+						  reco_shared_is_replaying() ? "replaying" : "reading",
+						  reco_partitions_count(), source.topic);
+}
+
+/* Take what has arrived, up to a batch in all; returns the new count. */
+static int
+take_messages(int count, int64 *bytes)
+{
+	int			taken;
+
+	do
+	{
+		int			wanted = Min(GULP, reco_batch_events - count);
+
+		taken = reco_kafka_consume(kafka, messages + count, wanted);
+		if (taken < wanted)
+			wanted = 0;
+		for (int end = count + taken, i = count; i < end; i++)
+		{
+			if (!reco_partitions_take(&messages[i]))
+				continue;
+			*bytes += messages[i].length;
+			messages[count++] = messages[i];
+		}
+		if (wanted == 0)
+			break;
+	} while (count < reco_batch_events && *bytes < reco_batch_bytes);
+	return count;
+}
+
+/*
+ * Gather a batch: what there is, and if that is little, what comes within
+ * reco.batch_delay after it.  Returns the number of messages.
+ */
+static int
+gather(bool *full)
+{
+	int64		bytes = 0;
+	int			count = take_messages(0, &bytes);
+
+	*full = count >= reco_batch_events || bytes >= reco_batch_bytes;
+	if (count > 0 && !*full && reco_batch_delay > 0)
+	{
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 reco_batch_delay, PG_WAIT_EXTENSION);
+		CHECK_FOR_INTERRUPTS();
+		count = take_messages(count, &bytes);
+		*full = count >= reco_batch_events || bytes >= reco_batch_bytes;
+	}
+	return count;
+}
+
+/* One batch from Kafka; returns whether there may be more at once. */
+static bool
+ingest_batch(void)
+{
+	instr_time	start,
+				took;
+	bool		full;
+	int			count;
+
+	if (max_messages < reco_batch_events)
+	{
+		if (messages != NULL)
+			pfree(messages);
+		messages = NULL;
+		messages = MemoryContextAllocHuge(TopMemoryContext,
+										  reco_batch_events * sizeof(RecoMessage));
+		max_messages = reco_batch_events;
+	}
+
+	INSTR_TIME_SET_CURRENT(start);
+	count = gather(&full);
+	INSTR_TIME_SET_CURRENT(took);
+	INSTR_TIME_SUBTRACT(took, start);
+	reco_shared_phase_add(RECO_PHASE_CONSUME, INSTR_TIME_GET_MICROSEC(took) * 1000);
+
+	if (count > 0)
+		reco_batch_write(source.topic, messages, count);
+	reco_kafka_release(kafka);
+	reco_partitions_written(source.topic);
+	return full;
+}
+
+/* What is to do with Kafka; returns the milliseconds until the next time. */
+static long
+ingest_kafka(void)
+{
+	long		look;
+
+	if (kafka == NULL)
+		open_kafka();
+	if (kafka == NULL)
+		return until(open_due);
+
+	if (reco_kafka_forward_log(kafka))
+	{
+		/* another cluster answers: the consumer would mix the two */
+		close_kafka();
+		open_due = 0;
+		return 0;
+	}
+	look = reco_partitions_look(kafka, source.topic);
+	if (ingest_batch())
+		look = 0;
+	if (is_due(&report_due, REPORT_INTERVAL))
+		report();
+	return Min(look, until(report_due));
+}
+
+/* One round; returns the milliseconds until the next. */
+static long
+ingest_step(void)
+{
+	bool		caught_up = advance_clock();
+	long		next = caught_up ? until(clock_due) : 0;
+
+	if (!ready)
+	{
+		if (!caught_up)
+			return 0;
+		if (!mirror_is_ready())
+		{
+			reco_shared_state(RECO_INGEST, "waiting for the mirror of the catalog");
+			return Min(next, until(patience_ends));
+		}
+		ready = true;
+	}
+
+	if (is_due(&trim_due, TRIM_INTERVAL) && reco_rejected_trim())
+		trim_due = 0;
+	if (reco_kafka_brokers[0] == '\0')
+	{
+		reco_shared_state(RECO_INGEST, "advancing the clock: reco.kafka_brokers is not set");
+		return next;
+	}
+	return Min(next, ingest_kafka());
+}
+
+const RecoRoutine reco_ingest_routine = {
+	"reco ingest", RECO_INGEST, ingest_start, ingest_step, ingest_reloaded, ingest_socket
+};

@@ -41,6 +41,7 @@
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 /* One read ends when it has seen this much. */
@@ -54,6 +55,8 @@ struct RecoDecode
 	LogicalDecodingContext *logical;
 	RecoCollect *collect;
 	RecoChanges changes;
+	TransactionId *open;		/* when watching began */
+	int			nopen;
 	XLogRecPtr	altered_until;	/* a watched table was altered before this */
 	bool		emptying;		/* the caches, by ourselves */
 };
@@ -228,10 +231,42 @@ reco_decode_close(RecoDecode *decode)
 	clean_up(decode);
 }
 
+/* Remember the transactions that a new snapshot does not see yet. */
+static void
+remember_open(RecoDecode *decode)
+{
+	Snapshot	snapshot;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	snapshot = GetTransactionSnapshot();
+	if (decode->open != NULL)
+		pfree(decode->open);
+	decode->nopen = snapshot->xcnt;
+	decode->open = MemoryContextAlloc(decode->context,
+									  Max(decode->nopen, 1) * sizeof(TransactionId));
+	memcpy(decode->open, snapshot->xip, decode->nopen * sizeof(TransactionId));
+	CommitTransactionCommand();
+}
+
+/* From here on changes of these tables count, by this column. */
 void
 reco_decode_watch(RecoDecode *decode, const Oid *tables, int ntables, const char *key_column)
 {
 	reco_collect_watch(decode->collect, tables, ntables, key_column);
+	remember_open(decode);
+}
+
+/*
+ * Could a change from before watching began, which was not collected, be
+ * invisible still?  Its commit is in WAL a moment before others see it.
+ */
+bool
+reco_decode_may_have_missed(RecoDecode *decode)
+{
+	while (decode->nopen > 0 && !TransactionIdIsInProgress(decode->open[decode->nopen - 1]))
+		decode->nopen--;
+	return decode->nopen > 0;
 }
 
 /* Empty the catalog caches, if what is read may differ from what they hold. */

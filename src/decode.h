@@ -31,6 +31,7 @@ extern void reco_decode_close(RecoDecode *decode);
 /* The tables that matter from here on, and their key column. */
 extern void reco_decode_watch(RecoDecode *decode, const Oid *tables, int ntables,
 							  const char *key_column);
+extern bool reco_decode_may_have_missed(RecoDecode *decode);
 
 /* Read on, a bounded way; then wait until settled, apply, and confirm. */
 extern const RecoChanges *reco_decode_read(RecoDecode *decode);

@@ -1,0 +1,383 @@
+/*-------------------------------------------------------------------------
+ *
+ * follow.c
+ *	  The follow worker: the catalog's changes to the mirror, and generations.
+ *
+ * At each start the mirror is compared with the catalog, whatever is in it;
+ * a slot is made; they are compared once more, since the slot tells only what
+ * commits after it; then the slot tells which products to look up.  What the
+ * slot cannot tell makes all of it due to be compared again.
+ *
+ * A catalog that cannot be read or followed is no reason to stop: the error
+ * is shown, popularity and its sweep go on, and it is tried again after a
+ * pause that grows.  An ERROR while the mirror is written ends the process.
+ *
+ * Nothing here runs in a transaction, nor holds reco's lock: see mirror.c.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "access/xact.h"
+#include "decode.h"
+#include "follow.h"
+#include "guc.h"
+#include "mirror.h"
+#include "miscadmin.h"
+#include "popularity.h"
+#include "shared.h"
+#include "sql.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/* Pauses, in ms. */
+#define IDLE 50					/* between looks at the end of WAL */
+#define SETTLE 2				/* until what was read is visible */
+#define LOCKED 50				/* while the shop alters the table */
+#define LOCKED_LONG 5000		/* then WAL is read on, and all is compared later */
+#define FIRST_PAUSE 1000		/* after an error, doubled each time */
+#define LONGEST_PAUSE 30000
+
+/* Ms to wait for open transactions when the slot is made, doubled each time. */
+#define FIRST_TIMEOUT 1000
+#define LONGEST_TIMEOUT 32000
+
+/* Ms that a first comparison waits for transactions that just committed. */
+#define GRACE 200
+
+static RecoDecode *decode = NULL;
+static bool compare_due = true;
+static bool missed_some = false;	/* the last comparison may have */
+static RecoLook looked;			/* what the last attempt gave */
+
+/* reco.catalog_table and reco.catalog_columns as they were acted on. */
+static char *table_in_force = NULL;
+static char *columns_in_force = NULL;
+
+static long pause_length = FIRST_PAUSE;
+static TimestampTz paused_until = 0;
+static long open_timeout = FIRST_TIMEOUT;
+
+static const char *
+catalog_name(void)
+{
+	return reco_mirror_source() ? reco_mirror_source()->name : reco_catalog_table;
+}
+
+/* After an error with the catalog: show it, and try again later. */
+static void
+pause_after_error(MemoryContext context)
+{
+	static char last_message[400] = "";
+	ErrorData  *error;
+
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	FlushErrorState();
+	AbortCurrentTransaction();
+	MemoryContextSwitchTo(context);
+
+	reco_mirror_forget();
+	compare_due = true;
+	paused_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_length);
+	pause_length = Min(pause_length * 2, LONGEST_PAUSE);
+	reco_shared_set_follow_position(InvalidXLogRecPtr);
+	reco_shared_state(RECO_FOLLOW, "cannot use the catalog: %s", error->message);
+	if (error->hint)
+		reco_shared_error(RECO_FOLLOW, "%s; hint: %s", error->message, error->hint);
+	else
+		reco_shared_error(RECO_FOLLOW, "%s", error->message);
+	if (strcmp(last_message, error->message) != 0)
+	{
+		strlcpy(last_message, error->message, sizeof(last_message));
+		error->elevel = WARNING;
+		ThrowErrorData(error);
+	}
+}
+
+/* Do what reads the catalog; false if that failed. */
+static bool
+attempt(void (*action) (void))
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool good = false;
+
+	PG_TRY();
+	{
+		action();
+		good = true;
+	}
+	PG_CATCH();
+	{
+		pause_after_error(context);
+	}
+	PG_END_TRY();
+	return good;
+}
+
+static void
+look_at_all(void)
+{
+	looked = reco_mirror_look_at_all();
+}
+
+static void
+look_whether_altered(void)
+{
+	looked = reco_mirror_look_whether_altered();
+}
+
+static const RecoChanges *changes = NULL;
+
+static void
+look_up(void)
+{
+	looked = reco_mirror_look_up(changes->keys, changes->nkeys);
+}
+
+static void
+open_slot(void)
+{
+	decode = reco_decode_open(open_timeout);
+}
+
+/* Let the slot reader know the tables that were found. */
+static void
+watch(void)
+{
+	const RecoSource *source = reco_mirror_source();
+
+	if (decode != NULL && source != NULL)
+		reco_decode_watch(decode, source->tables, source->ntables, source->key_column);
+}
+
+/* Give transactions that committed just now a moment to become visible. */
+static void
+wait_for_missed(void)
+{
+	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), GRACE);
+
+	while (reco_decode_may_have_missed(decode) && GetCurrentTimestamp() < until)
+	{
+		CHECK_FOR_INTERRUPTS();
+		pg_usleep(1000);
+	}
+}
+
+/*
+ * Compare mirror and catalog, and write what differs; false if that has to be
+ * tried again.
+ */
+static bool
+compare(void)
+{
+	if (TimestampDifferenceMilliseconds(GetCurrentTimestamp(), paused_until) > 0)
+		return false;
+	if (decode != NULL)
+	{
+		wait_for_missed();
+		missed_some = reco_decode_may_have_missed(decode);
+	}
+	if (!attempt(look_at_all))
+		return false;
+	if (looked == RECO_LOOK_LOCKED)
+	{
+		reco_shared_state(RECO_FOLLOW, "waiting for a lock on %s", catalog_name());
+		return false;
+	}
+	reco_shared_state(RECO_FOLLOW, "comparing the mirror with %s", catalog_name());
+	while (reco_mirror_apply_some())
+		CHECK_FOR_INTERRUPTS();
+	compare_due = false;
+	pause_length = FIRST_PAUSE;
+
+	/* Where the table is another one now, what it missed is compared again. */
+	if (looked == RECO_LOOK_ALTERED && decode != NULL)
+	{
+		watch();
+		compare_due = true;
+	}
+	reco_shared_set_mirror_ready(true);
+	return true;
+}
+
+/* Name the transaction that keeps the slot from being made. */
+static void
+report_oldest_transaction(void)
+{
+	static RecoPlan plan = {
+		"SELECT format('process %s (%s)', pid, coalesce(nullif(application_name, ''), backend_type)),"
+		" age(backend_xid) FROM pg_stat_activity WHERE backend_xid IS NOT NULL"
+		" UNION ALL"
+		" SELECT format('prepared transaction %s', gid), age(transaction) FROM pg_prepared_xacts"
+		" ORDER BY 2 DESC LIMIT 1"
+	};
+
+	reco_sql_begin();
+	if (reco_sql_query(&plan, NULL, NULL, 1) > 0)
+		reco_shared_state(RECO_FOLLOW, "comparing now and then: to follow %s needs the transaction of %s to end",
+						  catalog_name(), SPI_getvalue(SPI_tuptable->vals[0],
+													   SPI_tuptable->tupdesc, 1));
+	reco_sql_commit();
+}
+
+/* There is no slot yet: compare, and try to make one. */
+static long
+begin_to_follow(void)
+{
+	if (compare_due && !compare())
+		return LOCKED;
+	if (TimestampDifferenceMilliseconds(GetCurrentTimestamp(), paused_until) > 0)
+		return LOCKED;
+	if (open_timeout == FIRST_TIMEOUT)
+		reco_shared_state(RECO_FOLLOW, "making a replication slot to follow %s", catalog_name());
+	if (!attempt(open_slot))
+		return LOCKED;
+	compare_due = true;
+	if (decode == NULL)
+	{
+		open_timeout = Min(open_timeout * 2, LONGEST_TIMEOUT);
+		report_oldest_transaction();
+	}
+	else
+		watch();
+	return 0;
+}
+
+/* Apply the changes that were read; false if that has to be tried again. */
+static bool
+apply_changes(void)
+{
+	if (changes->nkeys == 0 && !reco_mirror_is_stale())
+		return true;
+	if (!attempt(changes->nkeys > 0 ? look_up : look_whether_altered))
+		return false;
+	if (looked == RECO_LOOK_LOCKED)
+		return false;
+	if (looked == RECO_LOOK_ALTERED)
+	{
+		watch();
+		compare_due = true;
+		return true;
+	}
+	if (changes->nkeys > 0)
+		reco_mirror_apply();
+	return true;
+}
+
+/* How far behind the catalog, and up to where it has been followed. */
+static void
+report_position(void)
+{
+	double		seconds = 0;
+
+	if (changes->committed_at != 0)
+		seconds = TimestampDifferenceMilliseconds(changes->committed_at,
+												  GetCurrentTimestamp()) / 1000.0;
+	reco_shared_lag(RECO_FOLLOW, changes->nkeys, seconds);
+}
+
+/* Read on, and apply what was read. */
+static long
+follow(void)
+{
+	static TimestampTz applied_at;
+
+	changes = reco_decode_read(decode);
+	report_position();
+	if (!reco_decode_settled(decode))
+		return SETTLE;
+	if (missed_some && !reco_decode_may_have_missed(decode))
+	{
+		missed_some = false;
+		compare_due = true;
+	}
+	if (changes->everything)
+		compare_due = true;
+	if (!compare_due && !apply_changes())
+	{
+		if (!TimestampDifferenceExceeds(applied_at, GetCurrentTimestamp(), LOCKED_LONG))
+			return LOCKED;
+		compare_due = true;
+	}
+	applied_at = GetCurrentTimestamp();
+
+	/* A comparison covers all that was read, and may have to wait. */
+	reco_decode_confirm(decode);
+	if (compare_due)
+		return compare() ? 0 : LOCKED;
+	if (!missed_some)
+		reco_shared_set_follow_position(changes->position);
+	reco_shared_lag(RECO_FOLLOW, 0, 0);
+	reco_shared_state(RECO_FOLLOW, "following %s", catalog_name());
+	return changes->more ? 0 : IDLE;
+}
+
+/* No catalog: the mirror is empty, and nothing is followed. */
+static long
+follow_nothing(void)
+{
+	if (decode != NULL)
+		reco_decode_close(decode);
+	decode = NULL;
+	reco_shared_set_follow_position(InvalidXLogRecPtr);
+	if (compare_due && !compare())
+		return LOCKED;
+	reco_shared_state(RECO_FOLLOW, "no catalog: reco.catalog_table is not set");
+	return IDLE;
+}
+
+/* Act on the settings as they are now. */
+static void
+reload(void)
+{
+	if (table_in_force != NULL && strcmp(table_in_force, reco_catalog_table) == 0 &&
+		strcmp(columns_in_force, reco_catalog_columns) == 0)
+		return;
+	if (table_in_force != NULL)
+	{
+		pfree(table_in_force);
+		pfree(columns_in_force);
+	}
+	table_in_force = MemoryContextStrdup(TopMemoryContext, reco_catalog_table);
+	columns_in_force = MemoryContextStrdup(TopMemoryContext, reco_catalog_columns);
+	reco_mirror_forget();
+	reco_shared_set_follow_position(InvalidXLogRecPtr);
+	compare_due = true;
+	pause_length = FIRST_PAUSE;
+	paused_until = 0;
+}
+
+static void
+start(void)
+{
+	reco_mirror_init();
+	reco_shared_set_follow_position(InvalidXLogRecPtr);
+	reload();
+}
+
+static long
+step(void)
+{
+	long		next;
+	long		due;
+
+	if (!reco_source_is_configured())
+		next = follow_nothing();
+	else if (decode == NULL)
+		next = begin_to_follow();
+	else
+		next = follow();
+	if (reco_sweep_step())
+		return 0;
+	due = reco_popularity_step();
+	return Min(next, due);
+}
+
+const RecoRoutine reco_follow_routine = {
+	.name = "reco follow",
+	.id = RECO_FOLLOW,
+	.start = start,
+	.step = step,
+	.reloaded = reload,
+};

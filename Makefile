@@ -9,6 +9,9 @@ SHLIB_LINK = -lrdkafka -lhiredis
 REGRESS = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
 REGRESS_OPTS = --load-extension=reco
 
+# No bitcode: the hot functions are not worth inlining into queries.
+override with_llvm = no
+
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)

@@ -66,6 +66,13 @@ CREATE UNLOGGED TABLE reco.offsets (
 ) WITH (fillfactor = 20);
 COMMENT ON TABLE reco.offsets IS 'where ingestion goes on; written in the transaction of the events';
 
+CREATE UNLOGGED TABLE reco.kafka_topic (
+	topic text PRIMARY KEY,
+	cluster_id text,
+	replaying boolean NOT NULL
+);
+COMMENT ON TABLE reco.kafka_topic IS 'what the offsets of a topic refer to';
+
 --
 -- The catalog's mirror, and the dictionary of product numbers.
 --
@@ -151,7 +158,7 @@ CREATE FUNCTION reco.activity_refused() RETURNS trigger
 	AS 'MODULE_PATHNAME', 'reco_activity_refused'
 	LANGUAGE C SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
 CREATE FUNCTION reco.product_changed() RETURNS trigger
-	AS 'MODULE_PATHNAME', 'reco_product_changed'
+	AS 'MODULE_PATHNAME', 'reco_product_trigger'
 	LANGUAGE C SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
 
 CREATE TRIGGER activity_insert AFTER INSERT ON reco.activity
@@ -212,6 +219,19 @@ CREATE FUNCTION reco_rebuild() RETURNS void
 COMMENT ON FUNCTION reco_rebuild() IS 'compute the derived state anew from activity and mirror';
 
 --
+-- The catalog.
+--
+CREATE FUNCTION reco_follow_position() RETURNS pg_lsn
+	AS 'MODULE_PATHNAME', 'reco_follow_position'
+	LANGUAGE C STRICT;
+COMMENT ON FUNCTION reco_follow_position() IS 'up to where the catalog''s changes are in reco.product; NULL when it is not being followed';
+
+CREATE FUNCTION reco_follow_wait(timeout_ms integer DEFAULT 30000) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'reco_follow_wait'
+	LANGUAGE C STRICT;
+COMMENT ON FUNCTION reco_follow_wait(integer) IS 'wait until what is committed now is in reco.product; false if that takes longer';
+
+--
 -- The application's functions.
 --
 CREATE FUNCTION reco_for_user(user_id bigint, n integer DEFAULT NULL)
@@ -255,26 +275,65 @@ COMMENT ON FUNCTION reco_trending(integer, timestamptz) IS 'the most viewed prod
 --
 -- Status.
 --
-CREATE FUNCTION reco_status(OUT component text, OUT state text, OUT pid integer,
-	OUT lag_messages bigint, OUT lag_seconds double precision, OUT rate double precision,
-	OUT last_error text, OUT last_error_at timestamptz, OUT blocked_by integer[], OUT detail jsonb)
+CREATE FUNCTION reco.workers(OUT component text, OUT state text, OUT pid integer,
+	OUT started_at timestamptz, OUT failures integer, OUT lag_messages bigint,
+	OUT lag_seconds double precision, OUT rate double precision,
+	OUT last_error text, OUT last_error_at timestamptz)
 	RETURNS SETOF record
-	AS 'MODULE_PATHNAME', 'reco_status'
-	LANGUAGE C STRICT VOLATILE ROWS 5;
-COMMENT ON FUNCTION reco_status() IS 'what each part of reco does, how far it is behind and who blocks it';
+	AS 'MODULE_PATHNAME', 'reco_workers'
+	LANGUAGE C STRICT VOLATILE ROWS 3;
+COMMENT ON FUNCTION reco.workers() IS 'what the background workers say of themselves';
 
-CREATE FUNCTION reco.progress(OUT done bigint, OUT total bigint, OUT started_at timestamptz)
-	RETURNS record
+CREATE FUNCTION reco.counters(OUT name text, OUT value bigint)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'reco_counters'
+	LANGUAGE C STRICT VOLATILE ROWS 30;
+COMMENT ON FUNCTION reco.counters() IS 'counts, and nanoseconds by phase, since the server started';
+
+CREATE FUNCTION reco_progress(OUT done bigint, OUT total bigint, OUT percent numeric,
+	OUT estimated_end timestamptz)
+	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'reco_progress'
-	LANGUAGE C STRICT VOLATILE;
-CREATE VIEW reco.reco_progress AS
-	SELECT p.done, p.total, round(100.0 * p.done / p.total, 1) AS percent,
-		CASE WHEN p.done > 0
-			THEN p.started_at + (clock_timestamp() - p.started_at) * (p.total::double precision / p.done)
-		END AS estimated_end
-	FROM reco.progress() p
-	WHERE p.total > 0;
-COMMENT ON VIEW reco.reco_progress IS 'how far a rebuild is; no row when there is none';
+	LANGUAGE C STRICT VOLATILE ROWS 1;
+COMMENT ON FUNCTION reco_progress() IS 'how far a rebuild is; no row when there is none';
+CREATE VIEW reco.reco_progress AS SELECT * FROM reco_progress();
+
+CREATE FUNCTION reco_status()
+	RETURNS TABLE (component text, state text, pid integer, lag_messages bigint,
+		lag_seconds double precision, rate double precision, last_error text,
+		last_error_at timestamptz, blocked_by integer[], detail jsonb)
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 5
+	AS $$
+		WITH counter AS MATERIALIZED (SELECT * FROM reco.counters())
+		SELECT w.component,
+			CASE WHEN b.pids IS NULL THEN w.state
+				ELSE w.state || ', waits for ' || (
+					SELECT string_agg(format('%s (pid %s, %s%s)', coalesce(a.usename, a.backend_type),
+						a.pid, coalesce(a.state, 'running'),
+						coalesce(' since ' || date_trunc('second', a.state_change), '')), ', ')
+					FROM pg_stat_activity a WHERE a.pid = ANY (b.pids))
+			END,
+			w.pid, w.lag_messages, w.lag_seconds, w.rate, w.last_error, w.last_error_at, b.pids,
+			(SELECT jsonb_object_agg(c.name, c.value) FROM counter c
+			 WHERE split_part(c.name, '.', 1) = w.component)
+			|| jsonb_build_object('failures', w.failures)
+		FROM reco.workers() w
+		CROSS JOIN LATERAL (SELECT nullif(pg_blocking_pids(w.pid), '{}') AS pids) b
+		UNION ALL
+		SELECT 'state', coalesce(
+				(SELECT format('rebuilding, %s %% done, until %s', p.percent, p.estimated_end)
+				 FROM @extschema@.reco_progress() p),
+				'generation ' || s.generation, 'empty'),
+			NULL, NULL, extract(epoch FROM clock_timestamp() - s.clock)::double precision, NULL,
+			NULL, NULL,
+			(SELECT array_agg(l.pid) FROM pg_locks l JOIN pg_extension e ON e.oid = l.objid
+			 WHERE l.locktype = 'object' AND l.classid = 'pg_extension'::regclass
+				AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+				AND e.extname = 'reco' AND l.mode = 'ExclusiveLock' AND l.granted),
+			to_jsonb(s)
+		FROM (VALUES (1)) one LEFT JOIN reco.state s ON true
+	$$;
+COMMENT ON FUNCTION reco_status() IS 'what each part of reco does, how far it is behind and who blocks it; of the state: who holds reco''s lock';
 
 --
 -- Verification: the contract's SQL beside the incremental state.
@@ -507,8 +566,10 @@ REVOKE ALL ON FUNCTION reco_redis_verify() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION reco_tick(timestamptz), reco_take_popularity(), reco_sweep(integer),
 	reco_rebuild(), reco_for_user(bigint, integer), reco_trending(integer, timestamptz),
-	reco_status(), reco.progress(), reco.unpack_views(bytea), reco_verify(double precision),
-	reco_verify_state(double precision), reco_verify_catalog()
+	reco_status(), reco_progress(), reco.workers(), reco.counters(), reco.unpack_views(bytea),
+	reco.activity_changed(), reco.activity_refused(), reco.product_changed(), reco_verify(double precision),
+	reco_verify_state(double precision), reco_verify_catalog(),
+	reco_follow_position(), reco_follow_wait(integer)
 	FROM PUBLIC;
 GRANT USAGE ON SCHEMA reco TO PUBLIC;
 

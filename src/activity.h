@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * activity.h
- *	  The clock and the partitions of reco.activity.
+ *	  The partitions of reco.activity.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,10 +10,13 @@
 
 #include "state.h"
 
-/* The ingest worker's: each runs transactions of its own, outside any. */
-extern long reco_clock_step(void);	/* ms until the next; 0: it lags, call again */
-extern void reco_activity_maintain(void);	/* partitions come, get a BRIN index, go */
-
+/* Partitions from the horizon to a moment are there afterwards. */
 extern void reco_activity_prepare(const RecoState *state, TimestampTz upto);
+
+/*
+ * The ingest worker's, outside any transaction: past partitions get a BRIN
+ * index, those before the horizon go, and the counters of dropped windows.
+ */
+extern void reco_activity_maintain(void);
 
 #endif							/* RECO_ACTIVITY_H */

@@ -18,7 +18,9 @@
 #include <sys/stat.h>
 
 #include "activity.h"
+#include "clock.h"
 #include "batch.h"
+#include "clock.h"
 #include "guc.h"
 #include "ingest.h"
 #include "kafka.h"

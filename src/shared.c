@@ -114,6 +114,7 @@ reco_shared_attach(RecoWorkerId worker)
 			status->pid = MyProcPid;
 			status->started_at = GetCurrentTimestamp();
 			status->lag_messages = status->lag_seconds = -1;
+			status->rate = 0;
 		}
 	}
 	if (free)
@@ -185,6 +186,15 @@ reco_shared_lag(RecoWorkerId worker, int64 messages, double seconds)
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	shared->workers[worker].lag_messages = messages;
 	shared->workers[worker].lag_seconds = seconds;
+	LWLockRelease(shared->lock);
+}
+
+/* How much of its work the worker does a second. */
+void
+reco_shared_rate(RecoWorkerId worker, double rate)
+{
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	shared->workers[worker].rate = rate;
 	LWLockRelease(shared->lock);
 }
 

@@ -58,6 +58,7 @@ typedef struct RecoWorkerStatus
 	TimestampTz failed_at;
 	int64		lag_messages;	/* -1: not known */
 	double		lag_seconds;	/* -1: not known */
+	double		rate;			/* a second, of what the worker works on */
 	char		state[160];
 	char		error[400];
 } RecoWorkerStatus;
@@ -79,6 +80,7 @@ extern void reco_shared_wake(RecoWorkerId worker);
 extern void reco_shared_state(RecoWorkerId worker, const char *fmt,...) pg_attribute_printf(2, 3);
 extern void reco_shared_error(RecoWorkerId worker, const char *fmt,...) pg_attribute_printf(2, 3);
 extern void reco_shared_lag(RecoWorkerId worker, int64 messages, double seconds);
+extern void reco_shared_rate(RecoWorkerId worker, double rate);
 extern void reco_shared_healthy(RecoWorkerId worker);
 extern void reco_shared_failed(RecoWorkerId worker, const char *message);
 extern RecoWorkerStatus reco_shared_status(RecoWorkerId worker);

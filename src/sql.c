@@ -16,7 +16,11 @@
 #include "catalog/namespace.h"
 #include "pgstat.h"
 #include "sql.h"
+#include "storage/lmgr.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 /* The memory context outside the worker's transaction. */
@@ -116,4 +120,46 @@ reco_sql_table(const char *name)
 				 errmsg("relation \"reco.%s\" does not exist", name),
 				 errhint("Run CREATE EXTENSION reco in this database.")));
 	return table;
+}
+
+/*
+ * Lock a table for the rest of the transaction, but wait for others at most
+ * timeout milliseconds; false if that was not enough.
+ */
+bool
+reco_sql_lock_table(Oid table, int lockmode, int timeout)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool locked = true;
+	int			nest = NewGUCNestLevel();
+	char		text[16];
+
+	snprintf(text, sizeof(text), "%d", timeout);
+	(void) set_config_option("lock_timeout", text, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	BeginInternalSubTransaction(NULL);
+	PG_TRY();
+	{
+		LockRelationOid(table, lockmode);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+			ReThrowError(error);
+		FreeErrorData(error);
+		locked = false;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	AtEOXact_GUC(true, nest);
+	return locked;
 }

@@ -32,5 +32,6 @@ extern uint64 reco_sql_query(RecoPlan *plan, Datum *values, const char *nulls,
 							 uint64 limit);
 extern Datum reco_sql_value(uint64 row, int column, bool *isnull);
 extern Oid	reco_sql_table(const char *name);
+extern bool reco_sql_lock_table(Oid table, int lockmode, int timeout);
 
 #endif							/* RECO_SQL_H */

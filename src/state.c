@@ -147,7 +147,8 @@ reco_state_read(RecoState *state)
 	if (reco_state_peek(state))
 		return;
 	memset(state, 0, sizeof(*state));
-	state->clock = state->popularity_at = whole_second(GetCurrentTimestamp());
+	state->clock = whole_second(GetCurrentTimestamp());
+	state->popularity_at = state->clock - reco_popularity_interval * USECS_PER_SEC; /* due */
 	state->generation = state->mirror_version = 1;
 	reco_state_take_settings(state);
 	values_of(state, values);

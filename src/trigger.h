@@ -13,6 +13,7 @@
  * changed; the second one brings the lists up to date, once.  The caller
  * holds reco's lock.
  */
+extern void reco_trigger_init(void);
 extern void reco_trigger_defer_mirror(void);
 extern void reco_trigger_apply_mirror(void);
 

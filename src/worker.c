@@ -17,9 +17,11 @@
  */
 #include "compat.h"
 
+#include "access/genam.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
-#include "commands/dbcommands.h"
+#include "catalog/pg_database.h"
 #include "commands/extension.h"
 #include "follow.h"
 #include "guc.h"
@@ -37,8 +39,10 @@
 #include "storage/procsignal.h"
 #include "tcop/tcopprot.h"
 #include "utils/acl.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/relcache.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "worker.h"
@@ -138,10 +142,41 @@ fail(const RecoRoutine *routine, MemoryContext context)
 	ThrowErrorData(error);
 }
 
+/* What a worker works on. */
+static uint64
+work_done(RecoWorkerId id)
+{
+	switch (id)
+	{
+		case RECO_INGEST:
+			return reco_shared_counted(RECO_COUNT_MESSAGES);
+		case RECO_FOLLOW:
+			return reco_shared_counted(RECO_COUNT_CATALOG) + reco_shared_counted(RECO_COUNT_SWEPT);
+		default:
+			return reco_shared_counted(RECO_COUNT_PUBLISHED);
+	}
+}
+
+/* Once a second: tell the rate of the work. */
+static void
+measure(RecoWorkerId id)
+{
+	static TimestampTz last = 0;
+	static uint64 before = 0;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (last != 0 && !TimestampDifferenceExceeds(last, now, 1000))
+		return;
+	if (last != 0)
+		reco_shared_rate(id, (work_done(id) - before) * 1e6 / (now - last));
+	last = now;
+	before = work_done(id);
+}
+
 static void
 run(const RecoRoutine *routine)
 {
-	MemoryContext context = AllocSetContextCreate(TopMemoryContext, routine->name,
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "reco worker",
 												  ALLOCSET_DEFAULT_SIZES);
 	TimestampTz started = GetCurrentTimestamp();
 	bool		healthy = false;
@@ -166,6 +201,7 @@ run(const RecoRoutine *routine)
 			MemoryContextSwitchTo(context);
 			MemoryContextReset(context);
 			timeout = routine->step();
+			measure(routine->id);
 			if (!healthy &&
 				TimestampDifferenceExceeds(started, GetCurrentTimestamp(), HEALTHY_AGE))
 			{
@@ -219,15 +255,28 @@ reco_worker_main(Datum arg)
 	run(routine);
 }
 
-/* Does the database exist?  The launcher sees the shared catalogs only. */
+/*
+ * Does the database exist?  The launcher sees the shared catalogs only, and
+ * their indexes just where the server has cached them.
+ */
 static bool
 database_exists(void)
 {
+	Relation	relation;
+	SysScanDesc scan;
+	ScanKeyData key;
 	bool		exists;
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
-	exists = OidIsValid(get_database_oid(reco_database, true));
+	relation = table_open(DatabaseRelationId, AccessShareLock);
+	ScanKeyInit(&key, Anum_pg_database_datname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum(reco_database));
+	scan = systable_beginscan(relation, DatabaseNameIndexId, criticalSharedRelcachesBuilt,
+							  NULL, 1, &key);
+	exists = HeapTupleIsValid(systable_getnext(scan));
+	systable_endscan(scan);
+	table_close(relation, AccessShareLock);
 	CommitTransactionCommand();
 	return exists;
 }

@@ -1,0 +1,22 @@
+/*-------------------------------------------------------------------------
+ *
+ * affected.h
+ *	  The lists that a change of the mirror touches.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RECO_AFFECTED_H
+#define RECO_AFFECTED_H
+
+/* A product has entered, left or changed; category may be NULL. */
+extern void reco_affected_product(const text *product, const text *category, bool entered);
+extern void reco_affected_everything(void);
+extern void reco_affected_apply(void);
+
+/* Changes of the mirror that are none for the lists: popularity is taken. */
+extern void reco_affected_ignore(bool ignore);
+extern bool reco_affected_ignored(void);
+
+extern void reco_affected_init(void);
+
+#endif							/* RECO_AFFECTED_H */

@@ -1,0 +1,177 @@
+/*-------------------------------------------------------------------------
+ *
+ * clock.c
+ *	  The engine's time.
+ *
+ * All is judged by the clock in reco.state, which moves in whole seconds and
+ * never backwards.  The transaction that moves it also takes the views that
+ * turn H old off their users' lists and drops the windows before the horizon,
+ * so the state is right in every snapshot.
+ *
+ * Partitions are made before reco's lock is taken: making one waits for
+ * others' DDL on reco.activity.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "activity.h"
+#include "catalog/pg_type.h"
+#include "clock.h"
+#include "fmgr.h"
+#include "guc.h"
+#include "miscadmin.h"
+#include "product.h"
+#include "rebuild.h"
+#include "shared.h"
+#include "sql.h"
+#include "state.h"
+#include "trending.h"
+#include "user.h"
+#include "utils/timestamp.h"
+
+/* Users' rows that one step of a clock that lags should write, about. */
+#define STEP_USERS 10000
+
+/* The longest step: with nothing to expire, a day is caught up in 24 steps. */
+#define LONGEST_STEP 3600
+
+static RecoPlan expired_plan = {
+	"SELECT DISTINCT user_id FROM reco.activity WHERE event_type = 'page_view'"
+	" AND \"timestamp\" > $1 AND \"timestamp\" <= $2 ORDER BY user_id",
+	2, {TIMESTAMPTZOID, TIMESTAMPTZOID}
+};
+
+/* Views between two moments do not count any more: refresh their users. */
+static int64
+expire(const RecoState *state, TimestampTz after, TimestampTz upto)
+{
+	Datum		values[2] = {TimestampTzGetDatum(after), TimestampTzGetDatum(upto)};
+	uint64		count = reco_sql_query(&expired_plan, values, NULL, 0);
+	SPITupleTable *expired = SPI_tuptable;
+	RecoUsers  *users;
+	int64		written;
+
+	if (count == 0)
+		return 0;
+	users = reco_user_open(state);
+	for (uint64 i = 0; i < count; i++)
+	{
+		bool		null;
+
+		CHECK_FOR_INTERRUPTS();
+		reco_user_refresh(users, DatumGetInt64(SPI_getbinval(expired->vals[i],
+															 expired->tupdesc, 1, &null)));
+	}
+	written = reco_user_close(users);
+	SPI_freetuptable(expired);
+	return written;
+}
+
+/* Make the partitions that a clock needs; without reco's lock. */
+static void
+prepare(TimestampTz clock)
+{
+	RecoState	state;
+
+	if (!reco_state_peek(&state))
+	{
+		memset(&state, 0, sizeof(state));
+		state.clock = GetCurrentTimestamp();
+		reco_state_take_settings(&state);
+	}
+	clock = Max(clock, state.clock);
+	reco_activity_prepare(&state, clock + (reco_max_future + state.trending_window) * USECS_PER_SEC);
+}
+
+/*
+ * Move the clock and do what time brings; returns the users' rows written.
+ * The caller holds the lock and writes nothing else of the state.
+ */
+static int64
+advance(RecoState *state, TimestampTz to)
+{
+	int64		recent = state->recent_window * USECS_PER_SEC;
+	TimestampTz before = state->clock;
+	TimestampTz horizon = state->horizon;
+	int64		written;
+
+	reco_state_set_clock(state, to);
+	if (state->clock <= before)
+		return 0;
+	reco_product_sync(state);
+	written = expire(state, before - recent, state->clock - recent);
+	if (state->horizon > horizon)
+		reco_trending_drop(state);
+	reco_state_write(state);
+	return written;
+}
+
+PG_FUNCTION_INFO_V1(reco_tick);
+
+/* reco_tick(to): the clock afterwards. */
+Datum
+reco_tick(PG_FUNCTION_ARGS)
+{
+	TimestampTz to = PG_GETARG_TIMESTAMPTZ(0);
+	RecoState	state;
+
+	if (TIMESTAMP_NOT_FINITE(to))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the clock cannot be set to infinity")));
+	SPI_connect();
+	prepare(to);
+	reco_state_lock();
+	reco_state_read(&state);
+	advance(&state, to);
+	SPI_finish();
+	PG_RETURN_TIMESTAMPTZ(state.clock);
+}
+
+/* Take the settings over where they differ from the parameters in force. */
+static void
+take_settings(RecoState *state)
+{
+	if (!reco_state_settings_differ(state))
+		return;
+	reco_shared_state(RECO_INGEST, "computing the state anew for changed parameters");
+	ereport(LOG, (errmsg("reco computes its state anew for changed parameters")));
+	reco_state_take_settings(state);
+	reco_activity_prepare(state, state->clock);
+	reco_state_write(state);
+	reco_product_sync(state);
+	reco_rebuild_all(state);
+}
+
+long
+reco_clock_step(void)
+{
+	static int	step = 1;		/* seconds */
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz clock;
+	RecoState	state;
+	int64		written;
+
+	reco_sql_begin();
+	if (reco_state_peek(&state) && !reco_state_settings_differ(&state) &&
+		now < state.clock + USECS_PER_SEC)
+	{
+		reco_sql_commit();
+		return Max(1, (state.clock + USECS_PER_SEC - now) / 1000);
+	}
+	prepare(now);
+	reco_state_lock();
+	reco_state_read(&state);
+	take_settings(&state);
+	clock = Min(now, state.clock + step * USECS_PER_SEC);
+	written = advance(&state, clock);
+	reco_sql_commit();
+
+	if (written > STEP_USERS)
+		step = Max(1, step / 2);
+	else if (written < STEP_USERS / 4)
+		step = Min(LONGEST_STEP, step * 2);
+	now = GetCurrentTimestamp();
+	return now < state.clock + USECS_PER_SEC ? Max(1, (state.clock + USECS_PER_SEC - now) / 1000) : 0;
+}

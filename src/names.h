@@ -1,0 +1,25 @@
+/*-------------------------------------------------------------------------
+ *
+ * names.h
+ *	  A hash table from text to int32, for product ids and categories.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RECO_NAMES_H
+#define RECO_NAMES_H
+
+/* Bytes that somebody else holds. */
+typedef struct RecoText
+{
+	const char *data;
+	int			len;
+} RecoText;
+
+typedef struct RecoNames RecoNames;
+
+extern RecoNames *reco_names_create(MemoryContext context);
+extern int32 *reco_names_find(RecoNames *names, RecoText name);
+extern int32 *reco_names_add(RecoNames *names, RecoText name);
+extern int	reco_names_count(const RecoNames *names);
+
+#endif							/* RECO_NAMES_H */

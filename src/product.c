@@ -1,0 +1,276 @@
+/*-------------------------------------------------------------------------
+ *
+ * product.c
+ *	  The mirror of the catalog as a process caches it.
+ *
+ * Lists are computed from memory: the category of each product number, and
+ * each category's products in order of popularity.  All callers hold reco's
+ * lock and have called reco_product_sync in their transaction: the cache is
+ * good for one version of the mirror, which reco.state tells.
+ *
+ * A backend that inserts an event once in a while loads what it asks for; a
+ * process that asks for much, as the ingest worker does, loads everything in
+ * one go.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "catalog/pg_type.h"
+#include "number.h"
+#include "product.h"
+#include "sql.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#define NOT_LOADED (-2)
+
+/* After so many single look-ups all is loaded: 100 cost what 100k rows do. */
+#define MAX_LOOKUPS 100
+
+static MemoryContext cache = NULL;
+static Oid	cached_table = InvalidOid;	/* differs after DROP and CREATE EXTENSION */
+static int64 cached_version = 0;
+static uint64 cached_epoch = 0;
+
+static RecoNames *category_names = NULL;
+static RecoCategory *categories = NULL;
+static int	category_count = 0;
+static int	category_size = 0;
+static int32 *category_of = NULL;	/* by product number */
+static int32 category_of_size = 0;
+static bool loaded_all = false;
+static int	lookups = 0;
+
+#define PRODUCT_COLUMNS "SELECT n.number, p.category, p.popularity, p.product_id" \
+	" FROM reco.product p JOIN reco.product_number n USING (product_id)"
+
+static RecoPlan all_plan = {
+	PRODUCT_COLUMNS " WHERE p.category IS NOT NULL ORDER BY p.popularity DESC, p.product_id"
+};
+static RecoPlan category_plan = {
+	PRODUCT_COLUMNS " WHERE p.category = $1 ORDER BY p.popularity DESC, p.product_id",
+	1, {TEXTOID}
+};
+static RecoPlan number_plan = {
+	PRODUCT_COLUMNS " WHERE n.number = $1 AND p.category IS NOT NULL", 1, {INT4OID}
+};
+
+static void
+forget(void)
+{
+	if (cache != NULL)
+		MemoryContextDelete(cache);
+	cache = AllocSetContextCreate(TopMemoryContext, "reco products", ALLOCSET_DEFAULT_SIZES);
+	category_names = reco_names_create(cache);
+	category_count = 0;
+	category_size = 64;
+	categories = MemoryContextAlloc(cache, category_size * sizeof(RecoCategory));
+	category_of_size = 0;
+	category_of = NULL;
+	loaded_all = false;
+	lookups = 0;
+}
+
+/* Make sure that the cache shows the mirror of this transaction. */
+void
+reco_product_sync(const RecoState *state)
+{
+	Oid			table = reco_sql_table("product");
+
+	if (cache != NULL && cached_table == table && cached_version == state->mirror_version &&
+		cached_epoch == reco_number_epoch())
+		return;
+	if (cached_version != state->mirror_version || cached_table != table)
+		reco_number_reset();
+	forget();
+	cached_table = table;
+	cached_version = state->mirror_version;
+	cached_epoch = reco_number_epoch();
+}
+
+/*
+ * The transaction has changed the mirror, or given numbers free: a new version
+ * of it begins.  The caller writes the state.
+ */
+void
+reco_product_changed(RecoState *state)
+{
+	state->mirror_version++;
+	reco_number_set_dirty();
+	reco_product_sync(state);
+}
+
+/* The index of a category by its name; a new one has no products. */
+int32
+reco_product_find_category(RecoText name)
+{
+	int32	   *known = reco_names_find(category_names, name);
+	RecoCategory *category;
+	RecoText	kept;
+
+	if (known)
+		return *known;
+	if (category_count == category_size)
+	{
+		category_size *= 2;
+		categories = repalloc(categories, category_size * sizeof(RecoCategory));
+	}
+	category = &categories[category_count];
+	memset(category, 0, sizeof(*category));
+	category->name = MemoryContextAlloc(cache, VARHDRSZ + name.len);
+	SET_VARSIZE(category->name, VARHDRSZ + name.len);
+	memcpy(VARDATA(category->name), name.data, name.len);
+	category->loaded = loaded_all;
+	kept.data = VARDATA(category->name);
+	kept.len = name.len;
+	*reco_names_add(category_names, kept) = category_count;
+	return category_count++;
+}
+
+static void
+set_category(int32 number, int32 category)
+{
+	if (number >= category_of_size)
+	{
+		int32		size = Max(Max(1024, category_of_size * 2), number + 1);
+
+		if (category_of == NULL)
+			category_of = MemoryContextAllocHuge(cache, size * sizeof(int32));
+		else
+			category_of = repalloc_huge(category_of, size * sizeof(int32));
+		for (int32 i = category_of_size; i < size; i++)
+			category_of[i] = NOT_LOADED;
+		category_of_size = size;
+	}
+	category_of[number] = category;
+}
+
+static void
+append_product(RecoCategory *category, const RecoProduct *product)
+{
+	if (category->count == category->size)
+	{
+		category->size = Max(16, category->size * 2);
+		if (category->products == NULL)
+			category->products = MemoryContextAlloc(cache, category->size * sizeof(RecoProduct));
+		else
+			category->products = repalloc_huge(category->products,
+											   category->size * sizeof(RecoProduct));
+	}
+	category->products[category->count++] = *product;
+}
+
+/*
+ * Take a row of the result; into_list: also into its category's list, unless
+ * that one is complete.
+ */
+static int32
+take_row(uint64 row, bool into_list)
+{
+	bool		null;
+	text	   *name = DatumGetTextPP(reco_sql_value(row, 2, &null));
+	RecoText	category = {VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)};
+	int32		index = reco_product_find_category(category);
+	RecoProduct product;
+
+	product.number = DatumGetInt32(reco_sql_value(row, 1, &null));
+	product.popularity = DatumGetInt64(reco_sql_value(row, 3, &null));
+	reco_number_learn(DatumGetTextPP(reco_sql_value(row, 4, &null)), product.number);
+	product.id = reco_number_name(product.number);
+	set_category(product.number, index);
+	if (into_list && !categories[index].loaded)
+		append_product(&categories[index], &product);
+	return index;
+}
+
+/* Load the whole mirror; the indexes of categories known stay. */
+static void
+load_all(void)
+{
+	uint64		count = reco_sql_query(&all_plan, NULL, NULL, 0);
+
+	for (uint64 i = 0; i < count; i++)
+		take_row(i, true);
+	SPI_freetuptable(SPI_tuptable);
+	for (int i = 0; i < category_count; i++)
+		categories[i].loaded = true;
+	loaded_all = true;
+}
+
+static void
+load_category(int32 index)
+{
+	Datum		values[1] = {PointerGetDatum(categories[index].name)};
+	uint64		count = reco_sql_query(&category_plan, values, NULL, 0);
+
+	for (uint64 i = 0; i < count; i++)
+		take_row(i, true);
+	SPI_freetuptable(SPI_tuptable);
+	categories[index].loaded = true;
+}
+
+static int32
+load_number(int32 number)
+{
+	Datum		values[1] = {Int32GetDatum(number)};
+	int32		index = RECO_NO_CATEGORY;
+
+	if (reco_sql_query(&number_plan, values, NULL, 1) > 0)
+		index = take_row(0, false);
+	else
+		set_category(number, RECO_NO_CATEGORY);
+	SPI_freetuptable(SPI_tuptable);
+	return index;
+}
+
+/* The category of a product, RECO_NO_CATEGORY if it has none. */
+int32
+reco_product_category(int32 number)
+{
+	int32		category = number < category_of_size ? category_of[number] : NOT_LOADED;
+
+	if (likely(category != NOT_LOADED))
+		return category;
+	if (!loaded_all && ++lookups > MAX_LOOKUPS)
+	{
+		load_all();
+		return reco_product_category(number);
+	}
+	return loaded_all ? RECO_NO_CATEGORY : load_number(number);
+}
+
+/* A category and its products; good until the next call that names a product. */
+RecoCategory *
+reco_product_list(int32 category)
+{
+	if (!categories[category].loaded)
+	{
+		lookups++;
+		load_category(category);
+	}
+	return &categories[category];
+}
+
+/* The number of categories known; their indexes are below it. */
+int32
+reco_product_categories(void)
+{
+	return category_count;
+}
+
+/* The order of products that are equally good otherwise. */
+int
+reco_product_compare(const RecoProduct *a, const RecoProduct *b)
+{
+	int			alen;
+	int			blen;
+	int			result;
+
+	if (a->popularity != b->popularity)
+		return a->popularity > b->popularity ? -1 : 1;
+	alen = VARSIZE(a->id) - VARHDRSZ;
+	blen = VARSIZE(b->id) - VARHDRSZ;
+	result = memcmp(VARDATA(a->id), VARDATA(b->id), Min(alen, blen));
+	return result != 0 ? result : alen - blen;
+}

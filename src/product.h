@@ -1,0 +1,43 @@
+/*-------------------------------------------------------------------------
+ *
+ * product.h
+ *	  The mirror of the catalog as a process caches it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RECO_PRODUCT_H
+#define RECO_PRODUCT_H
+
+#include "names.h"
+#include "state.h"
+
+/* No category: the catalog does not hold the product, or gives it none. */
+#define RECO_NO_CATEGORY (-1)
+
+typedef struct RecoProduct
+{
+	int32		number;
+	int64		popularity;
+	text	   *id;				/* with a four-byte header */
+} RecoProduct;
+
+/* The products of a category, the most popular first. */
+typedef struct RecoCategory
+{
+	text	   *name;
+	int			count;
+	int			size;
+	bool		loaded;
+	RecoProduct *products;
+} RecoCategory;
+
+extern void reco_product_sync(const RecoState *state);
+extern void reco_product_changed(RecoState *state);
+
+extern int32 reco_product_category(int32 number);
+extern RecoCategory *reco_product_list(int32 category);
+extern int32 reco_product_find_category(RecoText name);
+extern int32 reco_product_categories(void);
+extern int	reco_product_compare(const RecoProduct *a, const RecoProduct *b);
+
+#endif							/* RECO_PRODUCT_H */

@@ -1,0 +1,242 @@
+/*-------------------------------------------------------------------------
+ *
+ * rebuild.c
+ *	  Derived state computed anew from activity and mirror.
+ *
+ * One transaction computes everything with the maintenance that the triggers
+ * use, under reco's lock: readers see the old state until it commits, writers
+ * wait.  Memory is bounded: activity is read through a cursor and sorted on
+ * disk.  New parameters come into force this way, too.
+ *
+ * The caller holds reco's lock and has called reco_product_sync.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "number.h"
+#include "product.h"
+#include "rebuild.h"
+#include "ring.h"
+#include "shared.h"
+#include "sql.h"
+#include "user.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "views.h"
+
+/* Rows of activity taken from the cursor at once. */
+#define FETCH_ROWS 10000
+
+/* More users than this are read in one go with all the others. */
+#define MAX_SINGLE_USERS 20000
+
+static RecoPlan some_plan = {
+	"SELECT user_id, product_id, \"timestamp\" FROM reco.activity"
+	" WHERE event_type = 'page_view' AND \"timestamp\" > $1 AND user_id = ANY ($2)",
+	2, {TIMESTAMPTZOID, INT8ARRAYOID}
+};
+static RecoPlan all_plan = {
+	"SELECT user_id, product_id, \"timestamp\" FROM reco.activity"
+	" WHERE event_type = 'page_view' AND \"timestamp\" > $1", 1, {TIMESTAMPTZOID}
+};
+static RecoPlan new_products_plan = {
+	"SELECT DISTINCT product_id FROM reco.activity WHERE event_type = 'page_view'"
+	" AND product_id NOT IN (SELECT product_id FROM reco.product_number)"
+};
+static RecoPlan mirror_products_plan = {
+	"SELECT product_id FROM reco.product"
+	" WHERE product_id NOT IN (SELECT product_id FROM reco.product_number)"
+};
+static RecoPlan estimate_plan = {
+	"SELECT count(*) FROM reco.activity WHERE event_type = 'page_view' AND \"timestamp\" > $1",
+	1, {TIMESTAMPTZOID}
+};
+static RecoPlan drop_counters_plan = {"DELETE FROM reco.window_count"};
+static RecoPlan count_plan = {
+	"INSERT INTO reco.window_count (window_start, number, view_count)"
+	" SELECT date_bin(s.trending_window, a.\"timestamp\", 'epoch'), n.number, count(*)"
+	" FROM reco.state s CROSS JOIN reco.activity a JOIN reco.product_number n USING (product_id)"
+	" WHERE a.event_type = 'page_view' AND a.\"timestamp\" >= s.horizon GROUP BY 1, 2"
+};
+static RecoPlan drop_trending_plan = {"DELETE FROM reco.trending_products"};
+static RecoPlan trending_plan = {
+	"INSERT INTO reco.trending_products (window_start, product_id, view_count)"
+	" SELECT t.window_start, n.product_id, t.view_count FROM ("
+	" SELECT window_start, number, view_count,"
+	" rank() OVER (PARTITION BY window_start ORDER BY view_count DESC) AS r"
+	" FROM reco.window_count) t JOIN reco.product_number n USING (number)"
+	" WHERE t.r <= (SELECT trending_size FROM reco.state)"
+};
+static RecoPlan drop_users_plan = {
+	"DELETE FROM reco.user_state WHERE generation <> $1", 1, {INT8OID}
+};
+static RecoPlan truncate_plan = {
+	"TRUNCATE reco.user_state, reco.window_count, reco.trending_products"
+};
+
+/* Let the views that a plan gives replace what the users' rows hold. */
+static void
+replace_views(const RecoState *state, RecoPlan *plan, Datum *values, bool progress)
+{
+	RecoViews  *views = reco_views_begin(state, RECO_VIEWS_REPLACE);
+	Portal		portal;
+	int64		done = 0;
+	int64		total = reco_shared_progress().total;
+
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetLatestSnapshot());
+	portal = SPI_cursor_open(NULL, reco_sql_prepare(plan), values, NULL, true);
+	for (;;)
+	{
+		SPI_cursor_fetch(portal, true, FETCH_ROWS);
+		if (SPI_processed == 0)
+			break;
+		for (uint64 i = 0; i < SPI_processed; i++)
+		{
+			bool		null;
+			int64		user_id = DatumGetInt64(reco_sql_value(i, 1, &null));
+			text	   *product = DatumGetTextPP(reco_sql_value(i, 2, &null));
+			RecoText	id = {VARDATA_ANY(product), VARSIZE_ANY_EXHDR(product)};
+
+			reco_views_put(views, user_id, id, DatumGetTimestampTz(reco_sql_value(i, 3, &null)));
+		}
+		done += SPI_processed;
+		SPI_freetuptable(SPI_tuptable);
+		if (progress)
+			reco_shared_set_progress(done, total);
+		CHECK_FOR_INTERRUPTS();
+	}
+	SPI_cursor_close(portal);
+	PopActiveSnapshot();
+	reco_views_end(views);
+}
+
+/* Users that have no view left lose their rows; the others got theirs. */
+static void
+drop_without_views(const RecoState *state, const int64 *user_ids, int n)
+{
+	RecoUsers  *users = reco_user_open(state);
+
+	for (int i = 0; i < n; i++)
+		reco_user_replace(users, user_ids[i], NULL, 0);
+	reco_user_close(users);
+}
+
+/*
+ * Read some users' recent views again from activity: one scan of it for all.
+ * The ids are sorted, each there once.
+ */
+void
+reco_rebuild_users(const RecoState *state, const int64 *user_ids, int n)
+{
+	Datum	   *ids;
+	Datum		values[2] = {TimestampTzGetDatum(state->clock - state->recent_window * USECS_PER_SEC)};
+
+	drop_without_views(state, user_ids, n);
+	if (n > MAX_SINGLE_USERS)
+	{
+		replace_views(state, &all_plan, values, false);
+		return;
+	}
+	ids = palloc(n * sizeof(Datum));
+	for (int i = 0; i < n; i++)
+		ids[i] = Int64GetDatum(user_ids[i]);
+	values[1] = PointerGetDatum(construct_array(ids, n, INT8OID, 8, FLOAT8PASSBYVAL,
+												TYPALIGN_DOUBLE));
+	replace_views(state, &some_plan, values, false);
+}
+
+/* All activity is gone. */
+void
+reco_rebuild_nothing(RecoState *state)
+{
+	reco_sql_execute(&truncate_plan, NULL, NULL);
+	reco_ring_add_everything();
+}
+
+/* Give numbers to products that have none, as a damaged dictionary may leave. */
+static void
+number_products(RecoPlan *plan)
+{
+	uint64		count = reco_sql_query(plan, NULL, NULL, 0);
+	RecoText   *ids = palloc_extended(Max(1, count) * sizeof(RecoText), MCXT_ALLOC_HUGE);
+	int32	   *numbers = palloc_extended(Max(1, count) * sizeof(int32), MCXT_ALLOC_HUGE);
+
+	for (uint64 i = 0; i < count; i++)
+	{
+		bool		null;
+		text	   *id = DatumGetTextPP(reco_sql_value(i, 1, &null));
+
+		ids[i].data = VARDATA_ANY(id);
+		ids[i].len = VARSIZE_ANY_EXHDR(id);
+	}
+	reco_number_resolve(ids, numbers, (int) count);
+}
+
+static void
+rebuild(RecoState *state)
+{
+	Datum		values[1] = {TimestampTzGetDatum(state->clock - state->recent_window * USECS_PER_SEC)};
+	bool		null;
+
+	reco_sql_query(&estimate_plan, values, NULL, 1);
+	reco_shared_set_progress(0, Max(1, DatumGetInt64(reco_sql_value(0, 1, &null))));
+
+	state->generation++;
+	reco_state_write(state);
+	number_products(&new_products_plan);
+	number_products(&mirror_products_plan);
+	reco_product_changed(state);
+	reco_state_write(state);
+
+	reco_sql_execute(&drop_counters_plan, NULL, NULL);
+	reco_sql_execute(&count_plan, NULL, NULL);
+	reco_sql_execute(&drop_trending_plan, NULL, NULL);
+	reco_sql_execute(&trending_plan, NULL, NULL);
+	replace_views(state, &all_plan, values, true);
+	values[0] = Int64GetDatum(state->generation);
+	reco_sql_execute(&drop_users_plan, values, NULL);
+	reco_ring_add_everything();
+}
+
+/*
+ * Compute everything anew with the parameters in state, which are in force
+ * from the end of the transaction on.  A new generation marks the rows that
+ * were written; the others belong to users without recent views.
+ */
+void
+reco_rebuild_all(RecoState *state)
+{
+	PG_TRY();
+	{
+		rebuild(state);
+	}
+	PG_FINALLY();
+	{
+		reco_shared_set_progress(0, 0);
+	}
+	PG_END_TRY();
+}
+
+PG_FUNCTION_INFO_V1(reco_rebuild);
+
+/* reco_rebuild(): the parameters in force stay. */
+Datum
+reco_rebuild(PG_FUNCTION_ARGS)
+{
+	RecoState	state;
+
+	SPI_connect();
+	reco_state_lock();
+	reco_state_read(&state);
+	reco_product_sync(&state);
+	reco_rebuild_all(&state);
+	SPI_finish();
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,42 @@
+/*-------------------------------------------------------------------------
+ *
+ * reco.c
+ *	  The module's entry point: a table of contents of what starts here.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "affected.h"
+#include "fmgr.h"
+#include "guc.h"
+#include "miscadmin.h"
+#include "number.h"
+#include "ring.h"
+#include "shared.h"
+#include "state.h"
+#include "trigger.h"
+#include "worker.h"
+
+PG_MODULE_MAGIC;
+
+extern PGDLLEXPORT void _PG_init(void);
+
+void
+_PG_init(void)
+{
+	if (!process_shared_preload_libraries_in_progress)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("reco must be loaded via shared_preload_libraries"),
+				 errhint("Add 'reco' to shared_preload_libraries in postgresql.conf and restart the server.")));
+
+	reco_guc_define();
+	reco_shared_init();
+	reco_state_init();
+	reco_ring_init();
+	reco_number_init();
+	reco_affected_init();
+	reco_trigger_init();
+	reco_worker_register();
+}

@@ -1,0 +1,204 @@
+/*-------------------------------------------------------------------------
+ *
+ * recommend.c
+ *	  From a user's recent views to the list of recommended products.
+ *
+ * A list is a function of the recent views and of the mirror: the user's most
+ * viewed categories, down to rank state->top_categories with all that tie;
+ * from them, category by category of better rank first, the most popular
+ * products that the user has not viewed.  Categories of the same rank are
+ * merged by popularity.  Does no I/O but what product.h does to load the
+ * mirror.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "lib/binaryheap.h"
+#include "recommend.h"
+#include "utils/memutils.h"
+
+/* A category that the user viewed, and how far its products are taken. */
+typedef struct Interest
+{
+	int32		category;
+	int			views;
+	int			next;
+	const RecoCategory *list;
+} Interest;
+
+/* Scratch space of the process: counters by category, marks by product. */
+static int32 *slot_of = NULL;	/* index + 1 into interests; all 0 between calls */
+static int32 slots = 0;
+static uint32 *viewed = NULL;	/* = mark: viewed */
+static int32 viewed_size = 0;
+static uint32 mark = 0;
+
+static void *
+grow(void *array, int32 *size, int32 needed, Size element)
+{
+	int32		wanted = Max(needed, Max(1024, *size * 2));
+
+	if (array == NULL)
+		array = MemoryContextAllocHuge(TopMemoryContext, wanted * element);
+	else
+		array = repalloc_huge(array, wanted * element);
+	memset((char *) array + *size * element, 0, (wanted - *size) * element);
+	*size = wanted;
+	return array;
+}
+
+static void
+mark_viewed(const RecoRecent *recent)
+{
+	if (++mark == 0)
+	{
+		memset(viewed, 0, viewed_size * sizeof(uint32));
+		mark = 1;
+	}
+	for (int i = 0; i < recent->count; i++)
+	{
+		int32		number = recent->views[i].number;
+
+		if (number >= viewed_size)
+			viewed = grow(viewed, &viewed_size, number + 1, sizeof(uint32));
+		viewed[number] = mark;
+	}
+}
+
+static bool
+is_viewed(int32 number)
+{
+	return number < viewed_size && viewed[number] == mark;
+}
+
+/* Count the views of each category; returns the number of categories. */
+static int
+count_interests(const RecoRecent *recent, Interest *interests)
+{
+	int			count = 0;
+
+	for (int i = 0; i < recent->count; i++)
+	{
+		int32		category = reco_product_category(recent->views[i].number);
+
+		if (category == RECO_NO_CATEGORY)
+			continue;
+		if (category >= slots)
+			slot_of = grow(slot_of, &slots, category + 1, sizeof(int32));
+		if (slot_of[category] == 0)
+		{
+			interests[count].category = category;
+			interests[count].views = 0;
+			interests[count].next = 0;
+			slot_of[category] = ++count;
+		}
+		interests[slot_of[category] - 1].views++;
+	}
+	for (int i = 0; i < count; i++)
+		slot_of[interests[i].category] = 0;
+	return count;
+}
+
+static int
+by_views(const void *a, const void *b)
+{
+	const Interest *x = a;
+	const Interest *y = b;
+
+	return (y->views > x->views) - (y->views < x->views);
+}
+
+/* Step over viewed products; the next one, NULL at the end. */
+static const RecoProduct *
+peek(Interest *interest)
+{
+	while (interest->next < interest->list->count)
+	{
+		const RecoProduct *product = &interest->list->products[interest->next];
+
+		if (!is_viewed(product->number))
+			return product;
+		interest->next++;
+	}
+	return NULL;
+}
+
+static bool
+append(RecoList *list, const RecoProduct *product, int max)
+{
+	if (list->count == list->size)
+	{
+		list->size *= 2;
+		list->products = repalloc_huge(list->products, list->size * sizeof(RecoProduct *));
+	}
+	list->products[list->count++] = product;
+	return max == 0 || list->count < max;
+}
+
+/* binaryheap keeps the greatest on top: the better product is the greater. */
+static int
+by_product(Datum a, Datum b, void *arg)
+{
+	Interest   *x = (Interest *) DatumGetPointer(a);
+	Interest   *y = (Interest *) DatumGetPointer(b);
+
+	return reco_product_compare(&y->list->products[y->next], &x->list->products[x->next]);
+}
+
+/* Append the products of categories of one rank; false when the list is full. */
+static bool
+append_group(RecoList *list, Interest *group, int n, int max)
+{
+	binaryheap *heap;
+	const RecoProduct *product;
+	bool		more = true;
+
+	if (n == 1)
+	{
+		while (more && (product = peek(group)) != NULL)
+		{
+			more = append(list, product, max);
+			group->next++;
+		}
+		return more;
+	}
+	heap = binaryheap_allocate(n, by_product, NULL);
+	for (int i = 0; i < n; i++)
+		if (peek(&group[i]) != NULL)
+			binaryheap_add_unordered(heap, PointerGetDatum(&group[i]));
+	binaryheap_build(heap);
+	while (more && !binaryheap_empty(heap))
+	{
+		Interest   *best = (Interest *) DatumGetPointer(binaryheap_first(heap));
+
+		more = append(list, &best->list->products[best->next], max);
+		best->next++;
+		if (peek(best) != NULL)
+			binaryheap_replace_first(heap, PointerGetDatum(best));
+		else
+			binaryheap_remove_first(heap);
+	}
+	binaryheap_free(heap);
+	return more;
+}
+
+/* Compute the list; what it points to is good until the mirror changes. */
+void
+reco_recommend(const RecoState *state, const RecoRecent *recent, RecoList *list)
+{
+	Interest   *interests = palloc(Max(1, recent->count) * sizeof(Interest));
+	int			count = count_interests(recent, interests);
+	bool		more = true;
+
+	list->count = 0;
+	mark_viewed(recent);
+	qsort(interests, count, sizeof(Interest), by_views);
+	for (int first = 0, end; more && first < count && first < state->top_categories; first = end)
+	{
+		for (end = first; end < count && interests[end].views == interests[first].views; end++)
+			interests[end].list = reco_product_list(interests[end].category);
+		more = append_group(list, &interests[first], end - first, state->max_recommendations);
+	}
+	pfree(interests);
+}

@@ -1,0 +1,30 @@
+/*-------------------------------------------------------------------------
+ *
+ * table.h
+ *	  Rows of reco's tables by primary key, through the table access method.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RECO_TABLE_H
+#define RECO_TABLE_H
+
+#include "access/tableam.h"
+#include "executor/tuptable.h"
+
+#define RECO_TABLE_MAX_KEYS 2
+
+typedef struct RecoTable RecoTable;
+
+extern RecoTable *reco_table_open(const char *name, const char *index, int nkeys,
+								  const RegProcedure *equal);
+extern void reco_table_close(RecoTable *table);
+extern Relation reco_table_relation(RecoTable *table);
+extern Snapshot reco_table_snapshot(RecoTable *table);
+
+extern TupleTableSlot *reco_table_fetch(RecoTable *table, const Datum *keys);
+extern void reco_table_insert(RecoTable *table, const Datum *values, const bool *nulls);
+extern void reco_table_update(RecoTable *table, TupleTableSlot *old,
+							  const Datum *values, const bool *nulls);
+extern void reco_table_delete(RecoTable *table, TupleTableSlot *old);
+
+#endif							/* RECO_TABLE_H */

@@ -1,0 +1,24 @@
+/*-------------------------------------------------------------------------
+ *
+ * trending.h
+ *	  The windows' counters and their most viewed products.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RECO_TRENDING_H
+#define RECO_TRENDING_H
+
+#include "state.h"
+
+/* Views of a product in a window. */
+typedef struct RecoCount
+{
+	TimestampTz window;			/* its start */
+	int32		number;			/* of the product */
+	int64		views;			/* more (or fewer) than before */
+} RecoCount;
+
+extern void reco_trending_add(const RecoState *state, RecoCount *counts, int n);
+extern void reco_trending_drop(const RecoState *state);
+
+#endif							/* RECO_TRENDING_H */

@@ -1,0 +1,384 @@
+/*-------------------------------------------------------------------------
+ *
+ * trigger.c
+ *	  Maintenance of the derived tables, whoever writes.
+ *
+ * Statement triggers with transition tables, on reco.activity and on
+ * reco.product, are the only code that changes derived tables when rows come
+ * and go: a worker's batch, a client's COPY and a DBA's DELETE take the same
+ * way.  They run as the owner of the extension (SECURITY DEFINER), take reco's
+ * lock for the rest of the transaction, and check their protocol first, since
+ * the functions could be attached to any table.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "affected.h"
+#include "access/xact.h"
+#include "catalog/pg_collation.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "guc.h"
+#include "miscadmin.h"
+#include "product.h"
+#include "rebuild.h"
+#include "sql.h"
+#include "state.h"
+#include "trigger.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+#include "views.h"
+
+/* Columns of reco.activity and reco.product. */
+enum
+{
+	EVENT_TYPE = 1, USER_ID, PRODUCT_ID, QUERY, TIMESTAMP
+};
+enum
+{
+	PRODUCT_KEY = 1, CATEGORY, POPULARITY
+};
+
+#define PAGE_VIEW "page_view"
+
+static bool deferring = false;	/* product triggers only collect */
+static bool truncating = false; /* TRUNCATE of reco.activity is under way */
+
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
+		deferring = truncating = false;
+}
+
+/* Called once, from _PG_init. */
+void
+reco_trigger_init(void)
+{
+	RegisterXactCallback(at_transaction_end, NULL);
+}
+
+/* The trigger's data, after checks that it is a statement trigger of that table. */
+static TriggerData *
+check_protocol(FunctionCallInfo fcinfo, const char *table)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function was not called by trigger manager")));
+	if (!TRIGGER_FIRED_FOR_STATEMENT(data->tg_event) ||
+		RelationGetRelid(data->tg_relation) != reco_sql_table(table))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("trigger function is only for statement triggers of reco.%s", table)));
+	return data;
+}
+
+/* A transition table to be read from its beginning. */
+static Tuplestorestate *
+transition(Tuplestorestate *rows)
+{
+	if (rows == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("trigger has no transition table")));
+	tuplestore_rescan(rows);
+	return rows;
+}
+
+static TupleTableSlot *
+make_slot(TriggerData *data)
+{
+	return MakeSingleTupleTableSlot(RelationGetDescr(data->tg_relation), &TTSOpsMinimalTuple);
+}
+
+static bool
+is_page_view(TupleTableSlot *slot)
+{
+	bool		null;
+	text	   *type = DatumGetTextPP(slot_getattr(slot, EVENT_TYPE, &null));
+
+	return VARSIZE_ANY_EXHDR(type) == sizeof(PAGE_VIEW) - 1 &&
+		memcmp(VARDATA_ANY(type), PAGE_VIEW, sizeof(PAGE_VIEW) - 1) == 0;
+}
+
+/* Partitions reach a bit further than what is kept; the promise does not. */
+static void
+check_time(const RecoState *state, TimestampTz at)
+{
+	if (at >= state->horizon && at <= state->clock + reco_max_future * USECS_PER_SEC)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_CHECK_VIOLATION),
+			 errmsg("timestamp %s is outside of the time that reco keeps",
+					timestamptz_to_str(at)),
+			 errdetail("Activity is taken from the horizon in reco.state to its clock plus reco.max_future."),
+			 at > state->clock && reco_enabled == false ?
+			 errhint("Time stands still while reco.enabled is off; reco_tick() moves the clock.") : 0));
+}
+
+static void
+put_view(RecoViews *views, TupleTableSlot *slot, TimestampTz at)
+{
+	bool		null;
+	int64		user_id = DatumGetInt64(slot_getattr(slot, USER_ID, &null));
+	text	   *product = DatumGetTextPP(slot_getattr(slot, PRODUCT_ID, &null));
+	RecoText	id = {VARDATA_ANY(product), VARSIZE_ANY_EXHDR(product)};
+
+	reco_views_put(views, user_id, id, at);
+}
+
+static void
+begin_maintenance(RecoState *state)
+{
+	reco_state_lock();
+	reco_state_read(state);
+	reco_product_sync(state);
+}
+
+static void
+rows_inserted(TriggerData *data)
+{
+	Tuplestorestate *rows = transition(data->tg_newtable);
+	TupleTableSlot *slot = make_slot(data);
+	RecoViews  *views = NULL;
+	RecoState	state;
+
+	while (tuplestore_gettupleslot(rows, true, false, slot))
+	{
+		TimestampTz at;
+		bool		null;
+
+		if (views == NULL)
+		{
+			begin_maintenance(&state);
+			views = reco_views_begin(&state, RECO_VIEWS_ADD);
+		}
+		at = DatumGetTimestampTz(slot_getattr(slot, TIMESTAMP, &null));
+		check_time(&state, at);
+		if (is_page_view(slot))
+			put_view(views, slot, at);
+		CHECK_FOR_INTERRUPTS();
+	}
+	if (views != NULL)
+		reco_views_end(views);
+	ExecDropSingleTupleTableSlot(slot);
+}
+
+static int
+by_id(const void *a, const void *b)
+{
+	int64		x = *(const int64 *) a;
+	int64		y = *(const int64 *) b;
+
+	return (x > y) - (x < y);
+}
+
+/* Sort, and keep each once. */
+static int
+unique_ids(int64 *ids, int n)
+{
+	int			count = 0;
+
+	qsort(ids, n, sizeof(int64), by_id);
+	for (int i = 0; i < n; i++)
+		if (i == 0 || ids[i] != ids[i - 1])
+			ids[count++] = ids[i];
+	return count;
+}
+
+/*
+ * Counters lose the views.  The users are read again from activity: older
+ * views may come back where the newest max_user_views had pushed them out.
+ */
+static void
+rows_deleted(TriggerData *data)
+{
+	Tuplestorestate *rows = transition(data->tg_oldtable);
+	TupleTableSlot *slot = make_slot(data);
+	RecoViews  *views;
+	RecoState	state;
+	int			count = 0;
+	int			size = 1024;
+	int64	   *users = palloc(size * sizeof(int64));
+
+	begin_maintenance(&state);
+	views = reco_views_begin(&state, RECO_VIEWS_TAKE);
+	while (tuplestore_gettupleslot(rows, true, false, slot))
+	{
+		bool		null;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!is_page_view(slot))
+			continue;
+		put_view(views, slot, DatumGetTimestampTz(slot_getattr(slot, TIMESTAMP, &null)));
+		if (count == size)
+		{
+			count = unique_ids(users, count);
+			if (count > size / 2)
+			{
+				size *= 2;
+				users = repalloc_huge(users, size * sizeof(int64));
+			}
+		}
+		users[count++] = DatumGetInt64(slot_getattr(slot, USER_ID, &null));
+	}
+	reco_views_end(views);
+	if (count > 0)
+		reco_rebuild_users(&state, users, unique_ids(users, count));
+	ExecDropSingleTupleTableSlot(slot);
+}
+
+PG_FUNCTION_INFO_V1(reco_activity_changed);
+
+/* Trigger of reco.activity: AFTER INSERT, DELETE; BEFORE and AFTER TRUNCATE. */
+Datum
+reco_activity_changed(PG_FUNCTION_ARGS)
+{
+	TriggerData *data = check_protocol(fcinfo, "activity");
+	RecoState	state;
+
+	SPI_connect();
+	if (TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
+	{
+		begin_maintenance(&state);
+		truncating = TRIGGER_FIRED_BEFORE(data->tg_event);
+		if (!truncating)
+			reco_rebuild_nothing(&state);
+	}
+	else if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
+		rows_inserted(data);
+	else
+		rows_deleted(data);
+	SPI_finish();
+	return PointerGetDatum(NULL);
+}
+
+PG_FUNCTION_INFO_V1(reco_activity_refused);
+
+/*
+ * Trigger that refuses: UPDATE of reco.activity, and any write to one of its
+ * partitions by name, which would pass the parent's triggers by.  TRUNCATE of
+ * the parent fires those of the partitions too.
+ */
+Datum
+reco_activity_refused(PG_FUNCTION_ARGS)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function was not called by trigger manager")));
+	if (TRIGGER_FIRED_BY_TRUNCATE(data->tg_event) && truncating)
+		return PointerGetDatum(NULL);
+	if (TRIGGER_FIRED_BY_UPDATE(data->tg_event) &&
+		RelationGetRelid(data->tg_relation) == reco_sql_table("activity"))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot update reco.activity"),
+				 errdetail("An event that happened does not change."),
+				 errhint("Delete the row and insert another one.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot write to partition \"%s\" directly",
+					RelationGetRelationName(data->tg_relation)),
+			 errhint("Write to reco.activity instead.")));
+}
+
+static void
+collect(TupleTableSlot *slot, bool entered)
+{
+	bool		id_null;
+	bool		category_null;
+	text	   *id = DatumGetTextPP(slot_getattr(slot, PRODUCT_KEY, &id_null));
+	Datum		category = slot_getattr(slot, CATEGORY, &category_null);
+
+	reco_affected_product(id, category_null ? NULL : DatumGetTextPP(category), entered);
+}
+
+static bool
+same_product(TupleTableSlot *a, TupleTableSlot *b)
+{
+	for (int i = PRODUCT_KEY; i <= POPULARITY; i++)
+	{
+		bool		a_null;
+		bool		b_null;
+		Datum		x = slot_getattr(a, i, &a_null);
+		Datum		y = slot_getattr(b, i, &b_null);
+
+		if (a_null != b_null)
+			return false;
+		if (a_null)
+			continue;
+		if (i == POPULARITY ? DatumGetInt64(x) != DatumGetInt64(y) :
+			!DatumGetBool(DirectFunctionCall2Coll(texteq, C_COLLATION_OID, x, y)))
+			return false;
+	}
+	return true;
+}
+
+/* Collect the rows of a statement; of an update the old and the new ones. */
+static void
+collect_products(TriggerData *data)
+{
+	bool		inserted = TRIGGER_FIRED_BY_INSERT(data->tg_event);
+	bool		deleted = TRIGGER_FIRED_BY_DELETE(data->tg_event);
+	Tuplestorestate *old_rows = inserted ? NULL : transition(data->tg_oldtable);
+	Tuplestorestate *new_rows = deleted ? NULL : transition(data->tg_newtable);
+	TupleTableSlot *old_slot = make_slot(data);
+	TupleTableSlot *new_slot = make_slot(data);
+
+	while ((inserted || tuplestore_gettupleslot(old_rows, true, false, old_slot)) &&
+		   (deleted || tuplestore_gettupleslot(new_rows, true, false, new_slot)))
+	{
+		if (!inserted && !deleted && same_product(old_slot, new_slot))
+			continue;
+		if (!inserted)
+			collect(old_slot, false);
+		if (!deleted)
+			collect(new_slot, inserted);
+	}
+	ExecDropSingleTupleTableSlot(old_slot);
+	ExecDropSingleTupleTableSlot(new_slot);
+}
+
+PG_FUNCTION_INFO_V1(reco_product_trigger);
+
+/* Trigger of reco.product: AFTER INSERT, UPDATE, DELETE, TRUNCATE. */
+Datum
+reco_product_trigger(PG_FUNCTION_ARGS)
+{
+	TriggerData *data = check_protocol(fcinfo, "product");
+
+	if (reco_affected_ignored())
+		return PointerGetDatum(NULL);
+	SPI_connect();
+	reco_state_lock();
+	if (TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
+		reco_affected_everything();
+	else
+		collect_products(data);
+	if (!deferring)
+		reco_affected_apply();
+	SPI_finish();
+	return PointerGetDatum(NULL);
+}
+
+void
+reco_trigger_defer_mirror(void)
+{
+	deferring = true;
+}
+
+void
+reco_trigger_apply_mirror(void)
+{
+	deferring = false;
+	reco_affected_apply();
+}

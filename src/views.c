@@ -1,0 +1,278 @@
+/*-------------------------------------------------------------------------
+ *
+ * views.c
+ *	  From rows of activity to the changes of counters and of users.
+ *
+ * Page views come in any number and order.  Their products get numbers chunk
+ * by chunk; counts by window and product gather in a hash table that is
+ * written out when it is large; the views themselves are sorted by user, on
+ * disk beyond work_mem, so that each user's row is written once.  Memory is
+ * bounded whatever the number of views.
+ *
+ * The caller holds reco's lock and has called reco_product_sync.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "executor/tuptable.h"
+#include "miscadmin.h"
+#include "number.h"
+#include "portability/instr_time.h"
+#include "recent.h"
+#include "shared.h"
+#include "trending.h"
+#include "user.h"
+#include "utils/memutils.h"
+#include "utils/tuplesort.h"
+#include "views.h"
+
+/* Views whose products get their numbers at once. */
+#define CHUNK_VIEWS 8192
+
+/* Counters in memory before they are written. */
+#define MAX_COUNTERS 200000
+
+typedef struct CounterKey
+{
+	TimestampTz window;
+	int32		number;
+} CounterKey;
+
+typedef struct Counter
+{
+	CounterKey	key;
+	char		status;
+	int64		views;
+} Counter;
+
+#define SH_PREFIX counters
+#define SH_ELEMENT_TYPE Counter
+#define SH_KEY_TYPE CounterKey
+#define SH_KEY key
+#define SH_HASH_KEY(table, key) \
+	hash_combine(murmurhash32((uint32) ((key).window / USECS_PER_SEC)), \
+				 murmurhash32((uint32) (key).number))
+#define SH_EQUAL(table, a, b) ((a).window == (b).window && (a).number == (b).number)
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+struct RecoViews
+{
+	RecoState	state;
+	RecoViewsMode mode;
+	TimestampTz recent;			/* views later than this count for users */
+	counters_hash *counters;
+	Tuplesortstate *sort;		/* (user_id, second, number) */
+	TupleTableSlot *slot;
+	bool		any_view;		/* in sort */
+	MemoryContext chunk_context;
+	int			chunk_count;
+	RecoText	products[CHUNK_VIEWS];
+	int32		numbers[CHUNK_VIEWS];
+	int64		user_ids[CHUNK_VIEWS];
+	TimestampTz times[CHUNK_VIEWS];
+};
+
+static uint64
+nanoseconds_since(instr_time start)
+{
+	instr_time	now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_SUBTRACT(now, start);
+	return INSTR_TIME_GET_MICROSEC(now) * 1000;
+}
+
+/* Begin to take views. */
+RecoViews *
+reco_views_begin(const RecoState *state, RecoViewsMode mode)
+{
+	RecoViews  *views = palloc0(sizeof(RecoViews));
+	AttrNumber	columns[] = {1, 2};
+	Oid			operators[] = {Int8LessOperator, Int4LessOperator};
+	Oid			collations[] = {InvalidOid, InvalidOid};
+	bool		nulls_first[] = {false, false};
+	TupleDesc	desc = CreateTemplateTupleDesc(3);
+
+	TupleDescInitEntry(desc, 1, "user_id", INT8OID, -1, 0);
+	TupleDescInitEntry(desc, 2, "second", INT4OID, -1, 0);
+	TupleDescInitEntry(desc, 3, "number", INT4OID, -1, 0);
+
+	views->state = *state;
+	views->mode = mode;
+	views->recent = state->clock - state->recent_window * USECS_PER_SEC;
+	views->counters = counters_create(CurrentMemoryContext, 1024, NULL);
+	views->sort = tuplesort_begin_heap(desc, 2, columns, operators, collations, nulls_first,
+									   work_mem, NULL, TUPLESORT_NONE);
+	views->slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
+	views->chunk_context = AllocSetContextCreate(CurrentMemoryContext, "reco views",
+												 ALLOCSET_DEFAULT_SIZES);
+	return views;
+}
+
+/* Write the counters gathered so far. */
+static void
+write_counts(RecoViews *views)
+{
+	RecoCount  *counts;
+	counters_iterator iterator;
+	Counter    *counter;
+	int			n = 0;
+	instr_time	start;
+
+	INSTR_TIME_SET_CURRENT(start);
+	if (views->counters->members == 0)
+		return;
+	counts = palloc(views->counters->members * sizeof(RecoCount));
+	counters_start_iterate(views->counters, &iterator);
+	while ((counter = counters_iterate(views->counters, &iterator)) != NULL)
+	{
+		counts[n].window = counter->key.window;
+		counts[n].number = counter->key.number;
+		counts[n++].views = counter->views;
+	}
+	counters_reset(views->counters);
+	reco_trending_add(&views->state, counts, n);
+	pfree(counts);
+	reco_shared_phase_add(RECO_PHASE_TRENDING, nanoseconds_since(start));
+}
+
+static void
+count_view(RecoViews *views, int i)
+{
+	CounterKey	key = {reco_state_window(&views->state, views->times[i]), views->numbers[i]};
+	bool		found;
+	Counter    *counter = counters_insert(views->counters, key, &found);
+
+	if (!found)
+		counter->views = 0;
+	counter->views += views->mode == RECO_VIEWS_TAKE ? -1 : 1;
+}
+
+static void
+sort_view(RecoViews *views, TupleTableSlot *slot, int i)
+{
+	ExecClearTuple(slot);
+	slot->tts_values[0] = Int64GetDatum(views->user_ids[i]);
+	slot->tts_values[1] = Int32GetDatum(reco_state_second(views->times[i]));
+	slot->tts_values[2] = Int32GetDatum(views->numbers[i]);
+	memset(slot->tts_isnull, 0, 3 * sizeof(bool));
+	ExecStoreVirtualTuple(slot);
+	tuplesort_puttupleslot(views->sort, slot);
+	views->any_view = true;
+}
+
+/* Number the chunk's products, count its views and hand them to the sort. */
+static void
+end_chunk(RecoViews *views)
+{
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(views->slot->tts_tupleDescriptor,
+													&TTSOpsVirtual);
+	instr_time	start;
+
+	INSTR_TIME_SET_CURRENT(start);
+	reco_number_resolve(views->products, views->numbers, views->chunk_count);
+	for (int i = 0; i < views->chunk_count; i++)
+	{
+		if (views->mode != RECO_VIEWS_REPLACE && views->times[i] >= views->state.horizon)
+			count_view(views, i);
+		if (views->mode != RECO_VIEWS_TAKE && views->times[i] > views->recent)
+			sort_view(views, slot, i);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	views->chunk_count = 0;
+	MemoryContextReset(views->chunk_context);
+	reco_shared_phase_add(RECO_PHASE_SORT, nanoseconds_since(start));
+	if (views->counters->members > MAX_COUNTERS)
+		write_counts(views);
+}
+
+/* Take a view; product is copied. */
+void
+reco_views_put(RecoViews *views, int64 user_id, RecoText product, TimestampTz at)
+{
+	int			i = views->chunk_count++;
+	char	   *copy = MemoryContextAlloc(views->chunk_context, product.len);
+
+	memcpy(copy, product.data, product.len);
+	views->products[i].data = copy;
+	views->products[i].len = product.len;
+	views->user_ids[i] = user_id;
+	views->times[i] = at;
+	if (views->chunk_count == CHUNK_VIEWS)
+		end_chunk(views);
+}
+
+static void
+write_user(RecoViews *views, RecoUsers *users, int64 user_id, const RecoRecent *group)
+{
+	if (views->mode == RECO_VIEWS_REPLACE)
+		reco_user_replace(users, user_id, group->views, group->count);
+	else
+		reco_user_add(users, user_id, group->views, group->count);
+}
+
+/* Write the users, in the order of their ids; returns how many rows. */
+static int64
+write_users(RecoViews *views)
+{
+	RecoUsers  *users = reco_user_open(&views->state);
+	RecoRecent	group;
+	int64		user_id = 0;
+	int			limit = Max(1024, 2 * views->state.max_user_views);
+	bool		null;
+	instr_time	start;
+	int64		written;
+
+	INSTR_TIME_SET_CURRENT(start);
+	reco_recent_init(&group);
+	tuplesort_performsort(views->sort);
+	while (tuplesort_gettupleslot(views->sort, true, false, views->slot, NULL))
+	{
+		int64		next = DatumGetInt64(slot_getattr(views->slot, 1, &null));
+		RecoView	view;
+
+		CHECK_FOR_INTERRUPTS();
+		if (group.count > 0 && next != user_id)
+		{
+			write_user(views, users, user_id, &group);
+			group.count = 0;
+		}
+		user_id = next;
+		view.second = DatumGetInt32(slot_getattr(views->slot, 2, &null));
+		view.number = DatumGetInt32(slot_getattr(views->slot, 3, &null));
+		reco_recent_add(&group, &view, 1);
+		if (group.count >= limit)
+			reco_recent_cap(&group, views->state.max_user_views, reco_number_compare);
+	}
+	if (group.count > 0)
+		write_user(views, users, user_id, &group);
+	written = reco_user_close(users);
+	reco_shared_phase_add(RECO_PHASE_USERS, nanoseconds_since(start));
+	return written;
+}
+
+/* All views are there: maintain; returns the number of users' rows written. */
+int64
+reco_views_end(RecoViews *views)
+{
+	int64		written = 0;
+
+	if (views->chunk_count > 0)
+		end_chunk(views);
+	write_counts(views);
+	if (views->any_view)
+		written = write_users(views);
+	tuplesort_end(views->sort);
+	ExecDropSingleTupleTableSlot(views->slot);
+	counters_destroy(views->counters);
+	MemoryContextDelete(views->chunk_context);
+	pfree(views);
+	return written;
+}

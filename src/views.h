@@ -1,0 +1,27 @@
+/*-------------------------------------------------------------------------
+ *
+ * views.h
+ *	  From rows of activity to the changes of counters and of users.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RECO_VIEWS_H
+#define RECO_VIEWS_H
+
+#include "names.h"
+#include "state.h"
+
+typedef struct RecoViews RecoViews;
+
+typedef enum RecoViewsMode
+{
+	RECO_VIEWS_ADD,				/* counters and users get these views */
+	RECO_VIEWS_TAKE,			/* counters lose them */
+	RECO_VIEWS_REPLACE			/* users have these views and no others */
+} RecoViewsMode;
+
+extern RecoViews *reco_views_begin(const RecoState *state, RecoViewsMode mode);
+extern void reco_views_put(RecoViews *views, int64 user_id, RecoText product, TimestampTz at);
+extern int64 reco_views_end(RecoViews *views);
+
+#endif							/* RECO_VIEWS_H */

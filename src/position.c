@@ -13,6 +13,7 @@
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
 #include "fmgr.h"
+#include "guc.h"
 #include "miscadmin.h"
 #include "shared.h"
 #include "storage/latch.h"
@@ -67,7 +68,7 @@ reco_follow_wait(PG_FUNCTION_ARGS)
 	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), PG_GETARG_INT32(0));
 	XLogRecPtr	end;
 
-	if (RecoveryInProgress() || !reco_shared_serves_database())
+	if (!reco_enabled || RecoveryInProgress() || !reco_shared_serves_database())
 		PG_RETURN_BOOL(false);
 	end = flush_everything();
 	while (reco_shared_follow_position() < end)

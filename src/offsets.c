@@ -24,7 +24,7 @@ static RecoPlan load_plan = {
 
 static RecoPlan store_plan = {
 	"INSERT INTO reco.offsets AS o (topic, partition, next_offset)"
-	" SELECT $1, p, n FROM pg_catalog.unnest($2, $3) AS u(p, n)"
+	" SELECT $1, p, n FROM unnest($2, $3) AS u(p, n)"
 	" ON CONFLICT (topic, partition) DO UPDATE SET next_offset = excluded.next_offset",
 	3, {TEXTOID, INT4ARRAYOID, INT8ARRAYOID}
 };

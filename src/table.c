@@ -66,7 +66,7 @@ reco_table_open(const char *name, const char *index, int nkeys, const RegProcedu
 	table->estate = CreateExecutorState();
 	table->estate->es_snapshot = table->snapshot;
 	table->result = makeNode(ResultRelInfo);
-	InitResultRelInfo(table->result, table->heap, 1, NULL, 0);
+	InitResultRelInfo(table->result, table->heap, 0, NULL, 0);	/* of no query */
 	ExecOpenIndices(table->result, false);
 	EvalPlanQualInit(&table->epq, table->estate, NULL, NIL, -1);
 	return table;

@@ -65,6 +65,11 @@
 #define reco_decoded_tuple(decoded) ((decoded) == NULL ? NULL : &(decoded)->tuple)
 #endif
 
+/* 18 says so before the declaration. */
+#ifndef pg_noreturn
+#define pg_noreturn __attribute__((noreturn))
+#endif
+
 /* 16 lets the parser of names report errors softly. */
 #if PG_VERSION_NUM >= 160000
 #define reco_qualified_name(name) stringToQualifiedNameList(name, NULL)

@@ -61,7 +61,7 @@ free_connection(void *arg)
 }
 
 /* Report that the connection is lost, with Redis's parting words if any. */
-static void pg_attribute_noreturn()
+pg_noreturn static void
 fail_connection(RecoRedis *redis, const char *why)
 {
 	char	   *reason = pstrdup(why);

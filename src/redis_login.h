@@ -28,6 +28,6 @@ extern const char *reco_redis_parse_url(const char *text, RecoRedisUrl *url, con
 extern char *reco_redis_read_password(const char *path);
 
 /* Raise an error reply as an ERROR. */
-extern void reco_redis_report(const char *where, const char *reply) pg_attribute_noreturn();
+pg_noreturn extern void reco_redis_report(const char *where, const char *reply);
 
 #endif							/* RECO_REDIS_LOGIN_H */

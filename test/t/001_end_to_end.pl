@@ -131,9 +131,9 @@ is($reco->sql('SELECT count(*) FROM reco.rejected'), scalar @bad, 'nothing else 
 
 # 5. What PostgreSQL itself refuses
 $reco->sql("ALTER TABLE reco.activity ADD CONSTRAINT no_secrets CHECK (product_id <> 'secret')");
-$reco->produce((map { event('page_view', 40 + $_, 'run1') } 1 .. 50), event('page_view', 39, 'secret'), (map { event('page_view', 90 + $_, 'hat1') } 1 .. 50));
+$reco->produce((map { event('page_view', 1000 + $_, 'run1') } 1 .. 50), event('page_view', 1000, 'secret'), (map { event('page_view', 1050 + $_, 'hat1') } 1 .. 50));
 $reco->wait_for_ingest;
-is($reco->sql('SELECT count(*) FROM reco.activity WHERE user_id BETWEEN 41 AND 140'), 100, 'one refused row: its batch goes through');
+is($reco->sql('SELECT count(*) FROM reco.activity WHERE user_id BETWEEN 1000 AND 1100'), 100, 'one refused row: its batch goes through');
 is($reco->sql(q{SELECT count(*) FROM reco.rejected WHERE reason LIKE '%no_secrets%' AND convert_from(payload, 'UTF8') LIKE '%"secret"%'}), 1, 'and it is rejected with the reason');
 $reco->verify('refused');
 

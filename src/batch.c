@@ -244,12 +244,15 @@ feed_rows(const Row *rows, int count, Datum topic, const RecoState *state,
 	tally->rejected = rejected->count;
 }
 
-/* What the triggers have taken so far; nobody else runs them under the lock. */
+/*
+ * What the triggers have taken so far; nobody else runs them under the lock.
+ * Lists are a part of users.
+ */
 static uint64
 time_of_triggers(void)
 {
 	return reco_shared_phase(RECO_PHASE_SORT) + reco_shared_phase(RECO_PHASE_TRENDING) +
-		reco_shared_phase(RECO_PHASE_USERS) + reco_shared_phase(RECO_PHASE_LISTS);
+		reco_shared_phase(RECO_PHASE_USERS);
 }
 
 /* The one transaction of some rows. */

@@ -65,6 +65,13 @@
 #define reco_decoded_tuple(decoded) ((decoded) == NULL ? NULL : &(decoded)->tuple)
 #endif
 
+/* 16 wants the result relations too. */
+#if PG_VERSION_NUM >= 160000
+#define reco_epq_init(epq, estate) EvalPlanQualInit(epq, estate, NULL, NIL, -1, NIL)
+#else
+#define reco_epq_init(epq, estate) EvalPlanQualInit(epq, estate, NULL, NIL, -1)
+#endif
+
 /* 18 says so before the declaration. */
 #ifndef pg_noreturn
 #define pg_noreturn __attribute__((noreturn))

@@ -68,7 +68,7 @@ reco_table_open(const char *name, const char *index, int nkeys, const RegProcedu
 	table->result = makeNode(ResultRelInfo);
 	InitResultRelInfo(table->result, table->heap, 0, NULL, 0);	/* of no query */
 	ExecOpenIndices(table->result, false);
-	EvalPlanQualInit(&table->epq, table->estate, NULL, NIL, -1);
+	reco_epq_init(&table->epq, table->estate);
 	return table;
 }
 

@@ -18,6 +18,7 @@ our @EXPORT = qw(event iso);
 
 my $lib = abs_path(dirname(__FILE__));
 my $services = "$lib/../services";
+my @dirs;
 my $json = JSON::PP->new->canonical->utf8(0);
 
 # start(settings => {name => value}, services => [...], partitions => 2): a new RecoTest.
@@ -32,6 +33,7 @@ sub start
 		'reco.popularity_interval' => '10s',
 		%{ $option{settings} // {} });
 
+	push @dirs, $self->{dir};
 	$self->{topic} = $settings{'reco.kafka_topic'} // 'user_activity';
 	$self->up((grep { $_ ne 'postgres' } @services));
 	$self->topic($option{partitions} // 2) if grep { $_ eq 'kafka' } @services;
@@ -251,14 +253,17 @@ sub event
 sub iso { return strftime('%Y-%m-%dT%H:%M:%SZ', gmtime(shift)); }
 
 # Services go with the test; where it failed their folder stays for a look at the logs.
-sub DESTROY
+END
 {
-	my ($self) = @_;
-	my $failed = !Test::More->builder->is_passing || $?;
+	my $status = $?;
+	my $failed = $status || !Test::More->builder->is_passing;
 
-	local $?;
-	_run([ "$services/down", $self->{dir}, $failed ? () : '--remove' ]);
-	diag("logs are in $self->{dir}") if $failed;
+	for my $dir (@dirs)
+	{
+		eval { _run([ "$services/down", $dir, $failed ? () : '--remove' ]); 1 } or diag($@);
+		diag("logs are in $dir") if $failed;
+	}
+	$? = $status;
 }
 
 package RecoTest::Session;

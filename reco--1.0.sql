@@ -231,6 +231,11 @@ CREATE FUNCTION reco_follow_wait(timeout_ms integer DEFAULT 30000) RETURNS boole
 	LANGUAGE C STRICT;
 COMMENT ON FUNCTION reco_follow_wait(integer) IS 'wait until what is committed now is in reco.product; false if that takes longer';
 
+CREATE FUNCTION reco.reclaim() RETURNS void
+	AS 'MODULE_PATHNAME', 'reco_reclaim'
+	LANGUAGE C STRICT;
+COMMENT ON FUNCTION reco.reclaim() IS 'give product numbers free that nothing refers to';
+
 --
 -- The application's functions.
 --
@@ -466,8 +471,7 @@ DECLARE
 	look text;
 	seen jsonb;
 	again jsonb;
-	upto pg_lsn;
-	patience timestamptz;
+	followed boolean;
 BEGIN
 	IF setting = '' THEN
 		RETURN;
@@ -510,26 +514,20 @@ BEGIN
 				USING ERRCODE = 'feature_not_supported',
 					  HINT = 'Run it in a READ COMMITTED transaction.';
 		END IF;
-		upto := pg_current_wal_insert_lsn();
-		patience := clock_timestamp() + interval '30 seconds';
-		WHILE (@extschema@.reco_follow_position() < upto) IS NOT FALSE LOOP
-			IF clock_timestamp() > patience OR NOT current_setting('reco.enabled')::bool THEN
-				RAISE WARNING 'the catalog is not being followed: reco.product is compared as it is'
-					USING HINT = 'See reco_status().';
-				upto := NULL;
-				EXIT;
-			END IF;
-			PERFORM pg_sleep(0.02);
-		END LOOP;
+		followed := @extschema@.reco_follow_wait(30000);
+		IF NOT followed THEN
+			RAISE WARNING 'the catalog is not being followed: reco.product is compared as it is'
+				USING HINT = 'See reco_status().';
+		END IF;
 
 		EXECUTE look INTO again USING seen;
 		RETURN QUERY
 			SELECT 'product', product_id, d.value->>'expected', d.value->>'found'
 			FROM jsonb_each(again) AS d(product_id, value)
-			WHERE upto IS NULL OR d.value->'version' = seen->product_id->'version';
+			WHERE NOT followed OR d.value->'version' = seen->product_id->'version';
 		SELECT jsonb_object_agg(product_id, d.value) INTO seen
 		FROM jsonb_each(again) AS d(product_id, value)
-		WHERE upto IS NOT NULL AND d.value->'version' <> coalesce(seen->product_id->'version', '0');
+		WHERE followed AND d.value->'version' <> coalesce(seen->product_id->'version', '0');
 	END LOOP;
 	IF seen IS NOT NULL THEN
 		RAISE NOTICE '% products changed too often to be compared',
@@ -566,7 +564,7 @@ REVOKE ALL ON FUNCTION reco_redis_verify() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION reco_tick(timestamptz), reco_take_popularity(), reco_sweep(integer),
 	reco_rebuild(), reco_for_user(bigint, integer), reco_trending(integer, timestamptz),
-	reco_status(), reco_progress(), reco.workers(), reco.counters(), reco.unpack_views(bytea),
+	reco.reclaim(), reco_status(), reco_progress(), reco.workers(), reco.counters(), reco.unpack_views(bytea),
 	reco.activity_changed(), reco.activity_refused(), reco.product_changed(), reco_verify(double precision),
 	reco_verify_state(double precision), reco_verify_catalog(),
 	reco_follow_position(), reco_follow_wait(integer)

@@ -10,13 +10,13 @@
 #include "affected.h"
 #include "fmgr.h"
 #include "guc.h"
+#include "launcher.h"
 #include "miscadmin.h"
 #include "number.h"
 #include "ring.h"
 #include "shared.h"
 #include "state.h"
 #include "trigger.h"
-#include "worker.h"
 
 PG_MODULE_MAGIC;
 
@@ -38,5 +38,5 @@ _PG_init(void)
 	reco_number_init();
 	reco_affected_init();
 	reco_trigger_init();
-	reco_worker_register();
+	reco_launcher_register();
 }

@@ -1,15 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * worker.c
- *	  The launcher, and the life of the three workers.
+ *	  The life of a worker.
  *
- * The launcher is the only process that is registered for good.  It connects
- * to no database, so a database can be created, dropped or renamed at any
- * time; it starts the workers, which do, and starts a failed one again after
- * a pause that grows with its failures in a row.  A worker leaves by itself,
- * quietly, where the extension does not exist or reco.enabled is off.
+ * The launcher (launcher.c) starts it.  It connects to reco.database, leaves
+ * quietly where the extension does not exist or reco.enabled is off, and
+ * otherwise calls its routine round after round.
  *
- * A worker's callbacks run outside any transaction, without reco's lock.  An
+ * A routine's callbacks run outside any transaction, without reco's lock.  An
  * ERROR ends the process: exit releases whatever it held, slots and foreign
  * handles included.
  *
@@ -17,61 +15,41 @@
  */
 #include "compat.h"
 
-#include "access/genam.h"
-#include "access/table.h"
-#include "access/xact.h"
-#include "catalog/namespace.h"
-#include "catalog/pg_database.h"
-#include "commands/extension.h"
 #include "follow.h"
 #include "guc.h"
 #include "ingest.h"
-#include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "publish.h"
-#include "ring.h"
-#include "shared.h"
 #include "sql.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
-#include "storage/procsignal.h"
 #include "tcop/tcopprot.h"
-#include "utils/acl.h"
-#include "utils/fmgroids.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/relcache.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "worker.h"
 
-/* How often to look whether database and extension have come, in ms. */
-#define LOOK_INTERVAL 2000
-
-/* Pauses after failures: 0.5 s, doubled each time, at most 60 s; in ms. */
-#define FIRST_PAUSE 500
-#define LONGEST_PAUSE 60000
+/* The longest wait between two rounds, in ms. */
+#define LONGEST_WAIT 2000
 
 /* A worker that has lived this long works; in ms. */
 #define HEALTHY_AGE 10000
 
-static const RecoRoutine *const routines[RECO_WORKERS] = {
+const RecoRoutine *const reco_worker_routines[RECO_WORKERS] = {
 	&reco_ingest_routine, &reco_follow_routine, &reco_publish_routine
 };
 
-static bool announce_at_commit = false;
-
-static void
-detach(int code, Datum worker)
+/* Leave shared memory at exit; worker is a RecoWorkerId. */
+void
+reco_worker_detach(int code, Datum worker)
 {
 	reco_shared_detach(DatumGetInt32(worker));
 }
 
 /* Wait for the latch, a socket if there is one, or ms to pass. */
-static void
-wait(long ms, pgsocket socket)
+void
+reco_worker_wait(long ms, pgsocket socket)
 {
 	int			events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | WL_TIMEOUT;
 
@@ -209,8 +187,8 @@ run(const RecoRoutine *routine)
 				healthy = true;
 			}
 			if (timeout > 0)
-				wait(Min(timeout, LOOK_INTERVAL),
-					 routine->socket ? routine->socket() : PGINVALID_SOCKET);
+				reco_worker_wait(Min(timeout, LONGEST_WAIT),
+								 routine->socket ? routine->socket() : PGINVALID_SOCKET);
 		}
 	}
 	PG_CATCH();
@@ -224,7 +202,7 @@ run(const RecoRoutine *routine)
 void
 reco_worker_main(Datum arg)
 {
-	const RecoRoutine *routine = routines[DatumGetInt32(arg)];
+	const RecoRoutine *routine = reco_worker_routines[DatumGetInt32(arg)];
 	Oid			owner;
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
@@ -233,7 +211,7 @@ reco_worker_main(Datum arg)
 
 	if (!reco_shared_attach(routine->id))
 		proc_exit(0);
-	before_shmem_exit(detach, arg);
+	before_shmem_exit(reco_worker_detach, arg);
 	BackgroundWorkerInitializeConnection(reco_database, NULL, 0);
 	settle();
 	owner = extension_owner();
@@ -253,175 +231,4 @@ reco_worker_main(Datum arg)
 	pgstat_report_appname(routine->name);
 	reco_shared_state(routine->id, "starting");
 	run(routine);
-}
-
-/*
- * Does the database exist?  The launcher sees the shared catalogs only, and
- * their indexes just where the server has cached them.
- */
-static bool
-database_exists(void)
-{
-	Relation	relation;
-	SysScanDesc scan;
-	ScanKeyData key;
-	bool		exists;
-
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	relation = table_open(DatabaseRelationId, AccessShareLock);
-	ScanKeyInit(&key, Anum_pg_database_datname, BTEqualStrategyNumber, F_NAMEEQ,
-				CStringGetDatum(reco_database));
-	scan = systable_beginscan(relation, DatabaseNameIndexId, criticalSharedRelcachesBuilt,
-							  NULL, 1, &key);
-	exists = HeapTupleIsValid(systable_getnext(scan));
-	systable_endscan(scan);
-	table_close(relation, AccessShareLock);
-	CommitTransactionCommand();
-	return exists;
-}
-
-/* Milliseconds until a worker may be started; 0: now. */
-static long
-pause_left(const RecoWorkerStatus *status)
-{
-	long		pause;
-
-	if (status->failures == 0)
-		return 0;
-	pause = Min(LONGEST_PAUSE, FIRST_PAUSE * (1L << Min(status->failures - 1, 10)));
-	return TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
-										   TimestampTzPlusMilliseconds(status->failed_at, pause));
-}
-
-static bool
-launch(RecoWorkerId id, BackgroundWorkerHandle **handle)
-{
-	BackgroundWorker worker;
-
-	memset(&worker, 0, sizeof(worker));
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = BGW_NEVER_RESTART;
-	worker.bgw_notify_pid = MyProcPid;
-	worker.bgw_main_arg = Int32GetDatum(id);
-	strlcpy(worker.bgw_library_name, "reco", BGW_MAXLEN);
-	strlcpy(worker.bgw_function_name, "reco_worker_main", BGW_MAXLEN);
-	strlcpy(worker.bgw_name, routines[id]->name, BGW_MAXLEN);
-	strlcpy(worker.bgw_type, routines[id]->name, BGW_MAXLEN);
-	if (RegisterDynamicBackgroundWorker(&worker, handle))
-		return true;
-	reco_shared_state(id, "no free background worker slot: raise max_worker_processes");
-	return false;
-}
-
-/*
- * Start what should run and does not; ms until the next look.  A worker that
- * left without an error found no extension: the first of them looks again in
- * a while, or when CREATE EXTENSION wakes the launcher, and the others follow
- * when it has found one.
- */
-static long
-look(BackgroundWorkerHandle **handles, TimestampTz *launched)
-{
-	static uint32 announced = 0;
-	long		next = LOOK_INTERVAL;
-
-	if (announced != reco_shared_extensions_announced())
-	{
-		announced = reco_shared_extensions_announced();
-		memset(launched, 0, sizeof(TimestampTz) * RECO_WORKERS);
-	}
-
-	if (!reco_enabled || !database_exists())
-	{
-		for (int i = 0; i < RECO_WORKERS; i++)
-			reco_shared_state(i, reco_enabled ? "waiting for database \"%s\"" : "reco.enabled is off",
-							  reco_database);
-		return reco_enabled ? LOOK_INTERVAL : LONGEST_PAUSE;
-	}
-	for (int i = 0; i < RECO_WORKERS; i++)
-	{
-		RecoWorkerStatus status = reco_shared_status(i);
-		long		left;
-		pid_t		pid;
-
-		if (handles[i] && GetBackgroundWorkerPid(handles[i], &pid) != BGWH_STOPPED)
-			continue;
-		if (i > 0 && !OidIsValid(reco_shared_database()))
-			continue;
-		left = pause_left(&status);
-		if (status.failures == 0 && launched[i] != 0)
-			left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
-												   TimestampTzPlusMilliseconds(launched[i], LOOK_INTERVAL));
-		if (left > 0)
-			next = Min(next, left);
-		else if (launch(i, &handles[i]))
-			launched[i] = GetCurrentTimestamp();
-	}
-	return next;
-}
-
-/* Entry point of the launcher. */
-void
-reco_launcher_main(Datum arg)
-{
-	BackgroundWorkerHandle *handles[RECO_WORKERS] = {NULL};
-	TimestampTz launched[RECO_WORKERS] = {0};
-
-	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, die);
-	BackgroundWorkerUnblockSignals();
-	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
-	pgstat_report_appname("reco launcher");
-	reco_shared_attach(RECO_LAUNCHER);
-	before_shmem_exit(detach, Int32GetDatum(RECO_LAUNCHER));
-
-	for (;;)
-	{
-		if (ConfigReloadPending)
-		{
-			ConfigReloadPending = false;
-			ProcessConfigFile(PGC_SIGHUP);
-		}
-		wait(look(handles, launched), PGINVALID_SOCKET);
-	}
-}
-
-static void
-at_transaction_end(XactEvent event, void *arg)
-{
-	if (event == XACT_EVENT_COMMIT && announce_at_commit)
-		reco_shared_announce_extension();
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
-		announce_at_commit = false;
-}
-
-PG_FUNCTION_INFO_V1(reco_announce);
-
-/* Called by the extension's script: its commit wakes the launcher. */
-Datum
-reco_announce(PG_FUNCTION_ARGS)
-{
-	announce_at_commit = true;
-	PG_RETURN_VOID();
-}
-
-/* Called once, from _PG_init. */
-void
-reco_worker_register(void)
-{
-	BackgroundWorker worker;
-
-	RegisterXactCallback(at_transaction_end, NULL);
-
-	memset(&worker, 0, sizeof(worker));
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = 1;
-	strlcpy(worker.bgw_library_name, "reco", BGW_MAXLEN);
-	strlcpy(worker.bgw_function_name, "reco_launcher_main", BGW_MAXLEN);
-	strlcpy(worker.bgw_name, "reco launcher", BGW_MAXLEN);
-	strlcpy(worker.bgw_type, "reco launcher", BGW_MAXLEN);
-	RegisterBackgroundWorker(&worker);
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * worker.h
- *	  Registration, back-off and the wait loop of the background workers.
+ *	  The life of a background worker: its routine, and the wait loop.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,8 +24,10 @@ typedef struct RecoRoutine
 	pgsocket	(*socket) (void);	/* wakes when readable; may be NULL */
 } RecoRoutine;
 
-extern void reco_worker_register(void);
+extern const RecoRoutine *const reco_worker_routines[RECO_WORKERS];
+
 extern PGDLLEXPORT void reco_worker_main(Datum arg);
-extern PGDLLEXPORT void reco_launcher_main(Datum arg);
+extern void reco_worker_wait(long ms, pgsocket socket);
+extern void reco_worker_detach(int code, Datum worker);
 
 #endif							/* RECO_WORKER_H */

@@ -1,0 +1,14 @@
+/*-------------------------------------------------------------------------
+ *
+ * launcher.h
+ *	  Starts the workers, and starts them again.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RECO_LAUNCHER_H
+#define RECO_LAUNCHER_H
+
+extern void reco_launcher_register(void);
+extern PGDLLEXPORT void reco_launcher_main(Datum arg);
+
+#endif							/* RECO_LAUNCHER_H */

@@ -33,6 +33,9 @@
 /* Users' rows that one step of a clock that lags should write, about. */
 #define STEP_USERS 10000
 
+/* Partitions are made for so much more than clock + max_future, in seconds. */
+#define AHEAD 60
+
 /* The longest step: with nothing to expire, a day is caught up in 24 steps. */
 #define LONGEST_STEP 3600
 
@@ -81,7 +84,7 @@ prepare(TimestampTz clock)
 		reco_state_take_settings(&state);
 	}
 	clock = Max(clock, state.clock);
-	reco_activity_prepare(&state, clock + (reco_max_future + state.trending_window) * USECS_PER_SEC);
+	reco_activity_prepare(&state, clock + (reco_max_future + AHEAD) * USECS_PER_SEC);
 }
 
 /*

@@ -107,18 +107,23 @@ is_page_view(TupleTableSlot *slot)
 		memcmp(VARDATA_ANY(type), PAGE_VIEW, sizeof(PAGE_VIEW) - 1) == 0;
 }
 
-/* Partitions reach a bit further than what is kept; the promise does not. */
+/*
+ * Partitions reach a bit further than what is kept; the promise does not.
+ * While the workers run, the clock is the wall clock without its fraction.
+ */
 static void
-check_time(const RecoState *state, TimestampTz at)
+check_time(const RecoState *state, TimestampTz wall, TimestampTz at)
 {
-	if (at >= state->horizon && at <= state->clock + reco_max_future * USECS_PER_SEC)
+	TimestampTz clock = reco_enabled ? Max(state->clock, wall) : state->clock;
+
+	if (at >= state->horizon && at <= clock + reco_max_future * USECS_PER_SEC)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_CHECK_VIOLATION),
 			 errmsg("timestamp %s is outside of the time that reco keeps",
 					timestamptz_to_str(at)),
 			 errdetail("Activity is taken from the horizon in reco.state to its clock plus reco.max_future."),
-			 at > state->clock && reco_enabled == false ?
+			 at > state->clock && !reco_enabled ?
 			 errhint("Time stands still while reco.enabled is off; reco_tick() moves the clock.") : 0));
 }
 
@@ -147,6 +152,7 @@ rows_inserted(TriggerData *data)
 	Tuplestorestate *rows = transition(data->tg_newtable);
 	TupleTableSlot *slot = make_slot(data);
 	RecoViews  *views = NULL;
+	TimestampTz wall = GetCurrentTimestamp();
 	RecoState	state;
 
 	while (tuplestore_gettupleslot(rows, true, false, slot))
@@ -160,7 +166,7 @@ rows_inserted(TriggerData *data)
 			views = reco_views_begin(&state, RECO_VIEWS_ADD);
 		}
 		at = DatumGetTimestampTz(slot_getattr(slot, TIMESTAMP, &null));
-		check_time(&state, at);
+		check_time(&state, wall, at);
 		if (is_page_view(slot))
 			put_view(views, slot, at);
 		CHECK_FOR_INTERRUPTS();

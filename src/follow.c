@@ -25,6 +25,7 @@
 #include "mirror.h"
 #include "miscadmin.h"
 #include "popularity.h"
+#include "reclaim.h"
 #include "shared.h"
 #include "sql.h"
 #include "utils/memutils.h"
@@ -164,6 +165,12 @@ wait_for_missed(void)
 	}
 }
 
+static void
+report_lock(void)
+{
+	reco_shared_state(RECO_FOLLOW, "waiting for a lock on %s", catalog_name());
+}
+
 /*
  * Compare mirror and catalog, and write what differs; false if that has to be
  * tried again.
@@ -182,10 +189,11 @@ compare(void)
 		return false;
 	if (looked == RECO_LOOK_LOCKED)
 	{
-		reco_shared_state(RECO_FOLLOW, "waiting for a lock on %s", catalog_name());
+		report_lock();
 		return false;
 	}
-	reco_shared_state(RECO_FOLLOW, "comparing the mirror with %s", catalog_name());
+	if (open_timeout == FIRST_TIMEOUT)
+		reco_shared_state(RECO_FOLLOW, "comparing the mirror with %s", catalog_name());
 	while (reco_mirror_apply_some())
 		CHECK_FOR_INTERRUPTS();
 	compare_due = false;
@@ -240,7 +248,10 @@ begin_to_follow(void)
 		report_oldest_transaction();
 	}
 	else
+	{
+		open_timeout = FIRST_TIMEOUT;
 		watch();
+	}
 	return 0;
 }
 
@@ -253,7 +264,10 @@ apply_changes(void)
 	if (!attempt(changes->nkeys > 0 ? look_up : look_whether_altered))
 		return false;
 	if (looked == RECO_LOOK_LOCKED)
+	{
+		report_lock();
 		return false;
+	}
 	if (looked == RECO_LOOK_ALTERED)
 	{
 		watch();
@@ -265,9 +279,9 @@ apply_changes(void)
 	return true;
 }
 
-/* How far behind the catalog, and up to where it has been followed. */
-static void
-report_position(void)
+/* Seconds since the oldest change that is not applied yet. */
+static double
+report_lag(void)
 {
 	double		seconds = 0;
 
@@ -275,6 +289,7 @@ report_position(void)
 		seconds = TimestampDifferenceMilliseconds(changes->committed_at,
 												  GetCurrentTimestamp()) / 1000.0;
 	reco_shared_lag(RECO_FOLLOW, changes->nkeys, seconds);
+	return seconds;
 }
 
 /* Read on, and apply what was read. */
@@ -282,11 +297,12 @@ static long
 follow(void)
 {
 	static TimestampTz applied_at;
+	double		lag;
 
 	changes = reco_decode_read(decode);
-	report_position();
+	lag = report_lag();
 	if (!reco_decode_settled(decode))
-		return SETTLE;
+		return lag < 1 ? SETTLE : IDLE;
 	if (missed_some && !reco_decode_may_have_missed(decode))
 	{
 		missed_some = false;
@@ -370,6 +386,7 @@ step(void)
 		next = follow();
 	if (reco_sweep_step())
 		return 0;
+	reco_reclaim_step();
 	due = reco_popularity_step();
 	return Min(next, due);
 }

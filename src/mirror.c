@@ -112,7 +112,7 @@ differences_query(bool given_keys)
 	StringInfoData query;
 
 	initStringInfo(&query);
-	appendStringInfoString(&query, "WITH c AS MATERIALIZED (");
+	appendStringInfoString(&query, "WITH c AS (");
 	append_catalog(&query, given_keys);
 	appendStringInfoString(&query, "), p AS (SELECT product_id, category FROM reco.product");
 	if (given_keys)

@@ -30,7 +30,7 @@
 #include "user.h"
 #include "utils/timestamp.h"
 
-/* Users' rows that one step of a clock that lags should write, about. */
+/* Users' rows that a step of a clock that lags should write, about. */
 #define STEP_USERS 10000
 
 /* Partitions are made for so much more than clock + max_future, in seconds. */
@@ -38,6 +38,9 @@
 
 /* The longest step: with nothing to expire, a day is caught up in 24 steps. */
 #define LONGEST_STEP 3600
+
+/* Partitions are ready for a clock that is late by so much. */
+#define MARGIN (10 * USECS_PER_SEC)
 
 static RecoPlan expired_plan = {
 	"SELECT DISTINCT user_id FROM reco.activity WHERE event_type = 'page_view'"
@@ -83,8 +86,9 @@ prepare(TimestampTz clock)
 		state.clock = GetCurrentTimestamp();
 		reco_state_take_settings(&state);
 	}
-	clock = Max(clock, state.clock);
-	reco_activity_prepare(&state, clock + (reco_max_future + AHEAD) * USECS_PER_SEC);
+	reco_state_set_clock(&state, Max(clock, state.clock));
+	reco_activity_prepare(&state, state.clock + MARGIN +
+						  (reco_max_future + state.trending_window) * USECS_PER_SEC);
 }
 
 /*
@@ -147,12 +151,21 @@ take_settings(RecoState *state)
 	reco_rebuild_all(state);
 }
 
+/* How far the next step may go, by what the last one had to write. */
+static int64
+next_step(int64 seconds, int64 written)
+{
+	int64		fit = STEP_USERS * Max(1, seconds) / Max(1, written);
+
+	return Max(1, Min(LONGEST_STEP, Min(fit, 2 * seconds)));
+}
+
 long
 reco_clock_step(void)
 {
-	static int	step = 1;		/* seconds */
+	static int64 step = 1;		/* seconds, at most */
 	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz clock;
+	TimestampTz before;
 	RecoState	state;
 	int64		written;
 
@@ -163,18 +176,17 @@ reco_clock_step(void)
 		reco_sql_commit();
 		return Max(1, (state.clock + USECS_PER_SEC - now) / 1000);
 	}
+	if (reco_state_peek(&state))
+		prepare(Min(now, state.clock + step * USECS_PER_SEC));
 	prepare(now);
 	reco_state_lock();
 	reco_state_read(&state);
 	take_settings(&state);
-	clock = Min(now, state.clock + step * USECS_PER_SEC);
-	written = advance(&state, clock);
+	before = state.clock;
+	written = advance(&state, Min(now, before + step * USECS_PER_SEC));
 	reco_sql_commit();
 
-	if (written > STEP_USERS)
-		step = Max(1, step / 2);
-	else if (written < STEP_USERS / 4)
-		step = Min(LONGEST_STEP, step * 2);
+	step = next_step((state.clock - before) / USECS_PER_SEC, written);
 	now = GetCurrentTimestamp();
 	return now < state.clock + USECS_PER_SEC ? Max(1, (state.clock + USECS_PER_SEC - now) / 1000) : 0;
 }

@@ -22,6 +22,7 @@
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
+#include "ring.h"
 #include "sql.h"
 #include "storage/ipc.h"
 #include "tcop/tcopprot.h"
@@ -175,7 +176,10 @@ static void
 at_transaction_end(XactEvent event, void *arg)
 {
 	if (event == XACT_EVENT_COMMIT && announce_at_commit)
+	{
+		reco_ring_request_publish_all();
 		reco_shared_announce_extension();
+	}
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
 		announce_at_commit = false;
 }

@@ -54,11 +54,19 @@ at_transaction_end(XactEvent event, void *arg)
 		deferring = truncating = false;
 }
 
+static void
+at_savepoint_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		truncating = false;
+}
+
 /* Called once, from _PG_init. */
 void
 reco_trigger_init(void)
 {
 	RegisterXactCallback(at_transaction_end, NULL);
+	RegisterSubXactCallback(at_savepoint_end, NULL);
 }
 
 /* The trigger's data, after checks that it is a statement trigger of that table. */

@@ -29,7 +29,7 @@ postgres_install() {
         make -s -C "$project" PG_CONFIG="$config" with_llvm=no >&2 &&
         make -s -C "$project" PG_CONFIG="$config" with_llvm=no install >"$1/install.log" 2>&1 ||
         { cat "$1/install.log" >&2; return 1; }
-    remember "$1" PG_CONFIG "$config"
+    remember "$1" RECO_PG_CONFIG "$config"
     remember "$1" PATH "$(dirname "$config"):$PATH"
 }
 
@@ -79,7 +79,7 @@ postgres_start() {
 
     shift
     postgres_install "$dir" || return 1
-    bin=$(dirname "$(recall "$dir" PG_CONFIG)")
+    bin=$(dirname "$(recall "$dir" RECO_PG_CONFIG)")
     port=$(recall "$dir" PGPORT)
     if [ ! -e "$dir/data/PG_VERSION" ]; then
         new=yes

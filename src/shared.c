@@ -307,6 +307,15 @@ reco_shared_set_database(Oid database)
 	pg_atomic_write_u32(&shared->database, database);
 }
 
+/* The extension is not there: nothing is known of it any more. */
+void
+reco_shared_forget_database(void)
+{
+	reco_shared_set_database(InvalidOid);
+	reco_shared_set_mirror_ready(false);
+	reco_shared_set_replaying(false);
+}
+
 Oid
 reco_shared_database(void)
 {

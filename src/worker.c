@@ -113,7 +113,7 @@ fail(const RecoRoutine *routine, MemoryContext context)
 	AbortCurrentTransaction();
 	if (!OidIsValid(extension_owner()))
 	{
-		reco_shared_set_database(InvalidOid);
+		reco_shared_forget_database();
 		proc_exit(0);
 	}
 	reco_shared_failed(routine->id, error->message);
@@ -217,7 +217,7 @@ reco_worker_main(Datum arg)
 	owner = extension_owner();
 	if (!OidIsValid(owner))
 	{
-		reco_shared_set_database(InvalidOid);
+		reco_shared_forget_database();
 		reco_shared_state(routine->id, "waiting for CREATE EXTENSION reco in database \"%s\"",
 						  reco_database);
 		proc_exit(0);

@@ -5,8 +5,8 @@
  *
  * The parent is a plain table, its partitions are unlogged and belong to the
  * extension, so pg_dump leaves them out.  They are made ahead of time with
- * ATTACH, which blocks neither readers nor writers, and without a gap.  Each
- * spans the smallest multiple of W that keeps their number low.
+ * ATTACH, which blocks neither readers nor writers.  Each spans the smallest
+ * multiple of W that keeps their number low.
  *
  * Dropping one needs the parent for itself.  That happens in a transaction of
  * its own, never under reco's lock, and gives up after a moment: a long
@@ -25,6 +25,7 @@
 #include "partitioning/partbounds.h"
 #include "partitioning/partdesc.h"
 #include "sql.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -135,31 +136,49 @@ make_leaf(TimestampTz lower, TimestampTz upper)
 				 moment(lower, ISO_FORMAT), moment(upper, ISO_FORMAT)));
 }
 
-/* Make the partitions that are missing between the horizon and a moment. */
+/* Go through the time from the horizon to a moment; is a partition missing? */
+static bool
+fill(const RecoState *state, TimestampTz upto, bool make)
+{
+	int64		span = leaf_span(state);
+	TimestampTz at = boundary(state, state->horizon);
+	bool		missing = false;
+	Leaf	   *leaves;
+	int			count = read_leaves(&leaves);
+
+	for (int i = 0; i <= count; i++)
+	{
+		TimestampTz end = i < count ? leaves[i].lower : upto + 1;
+
+		while (at < end && at <= upto)
+		{
+			TimestampTz next = boundary(state, at) + span;
+
+			if (i < count)
+				next = Min(next, leaves[i].lower);
+			missing = true;
+			if (make)
+				make_leaf(at, next);
+			at = next;
+		}
+		if (i < count)
+			at = Max(at, leaves[i].upper);
+	}
+	pfree(leaves);
+	return missing;
+}
+
+/*
+ * Make the partitions that are missing between the horizon and a moment.  A
+ * clock that leaps leaves a gap before its horizon, where nothing is kept.
+ */
 void
 reco_activity_prepare(const RecoState *state, TimestampTz upto)
 {
-	int64		span = leaf_span(state);
-	Leaf	   *leaves;
-	int			count = read_leaves(&leaves);
-	TimestampTz lower = count > 0 ? leaves[0].lower : boundary(state, state->horizon);
-	TimestampTz upper = count > 0 ? leaves[count - 1].upper : lower;
-
-	while (upper <= upto)
-	{
-		TimestampTz next = boundary(state, upper) + span;
-
-		make_leaf(upper, next);
-		upper = next;
-	}
-	while (lower > state->horizon)
-	{
-		TimestampTz previous = boundary(state, lower - 1);
-
-		make_leaf(previous, lower);
-		lower = previous;
-	}
-	pfree(leaves);
+	if (!fill(state, upto, false))
+		return;
+	LockRelationOid(reco_sql_table("activity"), ShareUpdateExclusiveLock);
+	fill(state, upto, true);
 }
 
 /* The oldest partition goes if the horizon has passed it. */

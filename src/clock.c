@@ -39,9 +39,6 @@
 /* The longest step: with nothing to expire, a day is caught up in 24 steps. */
 #define LONGEST_STEP 3600
 
-/* Partitions are ready for a clock that is late by so much. */
-#define MARGIN (10 * USECS_PER_SEC)
-
 static RecoPlan expired_plan = {
 	"SELECT DISTINCT user_id FROM reco.activity WHERE event_type = 'page_view'"
 	" AND \"timestamp\" > $1 AND \"timestamp\" <= $2 ORDER BY user_id",
@@ -87,8 +84,8 @@ prepare(TimestampTz clock)
 		reco_state_take_settings(&state);
 	}
 	reco_state_set_clock(&state, Max(clock, state.clock));
-	reco_activity_prepare(&state, state.clock + MARGIN +
-						  (reco_max_future + state.trending_window) * USECS_PER_SEC);
+	reco_activity_prepare(&state, state.clock +
+						  (reco_max_future + state.trending_window + AHEAD) * USECS_PER_SEC);
 }
 
 /*

@@ -127,7 +127,7 @@ CREATE UNLOGGED TABLE reco.user_state (
 ALTER TABLE reco.user_state ALTER COLUMN recent SET STORAGE EXTERNAL;
 COMMENT ON TABLE reco.user_state IS 'a user''s list and the packed recent views it was computed from';
 COMMENT ON COLUMN reco.user_state.sent_at IS 'when the list was last handed to the publisher';
-COMMENT ON COLUMN reco.user_state.recent IS 'pairs of product number and second since 2000, oldest first';
+COMMENT ON COLUMN reco.user_state.recent IS 'pairs of product number and second, oldest first; reco.user_views shows them';
 
 CREATE VIEW reco.user_recommendations AS
 	SELECT user_id, recommended_products, updated_at

@@ -39,6 +39,9 @@
 /* The longest step: with nothing to expire, a day is caught up in 24 steps. */
 #define LONGEST_STEP 3600
 
+/* What reco_state_second() can tell, with room for windows ahead. */
+#define LAST_CLOCK ((TimestampTz) ((130 * 365 + 32) * USECS_PER_DAY))
+
 static RecoPlan expired_plan = {
 	"SELECT DISTINCT user_id FROM reco.activity WHERE event_type = 'page_view'"
 	" AND \"timestamp\" > $1 AND \"timestamp\" <= $2 ORDER BY user_id",
@@ -124,6 +127,10 @@ reco_tick(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the clock cannot be set to infinity")));
+	if (to > LAST_CLOCK)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("the clock cannot be set to a time after the year 2130")));
 	SPI_connect();
 	prepare(to);
 	reco_state_lock();

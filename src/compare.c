@@ -108,7 +108,7 @@ expect_users(Comparison *c, const RecoState *state, const int64 *ids)
 		reco_recent_unpack(&recent, DatumGetByteaPP(reco_sql_value(row, 3, &null)));
 		if (recent.count > 0)
 			pair->life = seconds_until(state, state->recent_window * USECS_PER_SEC +
-									   recent.views[recent.count - 1].second * USECS_PER_SEC);
+									   reco_state_moment(recent.views[recent.count - 1].second));
 	}
 	SPI_freetuptable(SPI_tuptable);
 }

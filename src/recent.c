@@ -12,6 +12,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "recent.h"
+#include "state.h"
 #include "utils/timestamp.h"
 
 /* An empty set with some room, in the present memory context. */
@@ -157,7 +158,7 @@ reco_unpack_views(PG_FUNCTION_ARGS)
 		bool		nulls[2] = {false, false};
 
 		values[0] = Int32GetDatum(recent.views[i].number);
-		values[1] = TimestampTzGetDatum(recent.views[i].second * USECS_PER_SEC);
+		values[1] = TimestampTzGetDatum(reco_state_moment(recent.views[i].second));
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;

@@ -12,7 +12,7 @@
 typedef struct RecoView
 {
 	int32		number;			/* of the product */
-	int32		second;			/* since 2000, rounded up */
+	int32		second;			/* rounded up; reco_state_second() */
 } RecoView;
 
 /* Views ordered by their second, oldest first. */

@@ -215,13 +215,21 @@ reco_state_window(const RecoState *state, TimestampTz at)
 }
 
 /*
- * Seconds since 2000, rounded up.  The clock is in whole seconds, so a view
- * is later than any of its moments exactly if its rounded second is.
+ * A moment in seconds, rounded up.  The clock is in whole seconds, so a view
+ * is later than any of its moments exactly if its rounded second is.  Counted
+ * from 2068, so that the years 2000 to 2136 fit.
  */
 int32
 reco_state_second(TimestampTz at)
 {
 	TimestampTz floor = whole_second(at);
 
-	return (int32) (floor / USECS_PER_SEC + (at > floor ? 1 : 0));
+	return (int32) (floor / USECS_PER_SEC + (at > floor ? 1 : 0) + PG_INT32_MIN);
+}
+
+/* The moment at the end of such a second. */
+TimestampTz
+reco_state_moment(int32 second)
+{
+	return (second - (int64) PG_INT32_MIN) * USECS_PER_SEC;
 }

@@ -38,5 +38,6 @@ extern void reco_state_take_settings(RecoState *state);
 extern void reco_state_set_clock(RecoState *state, TimestampTz clock);
 extern TimestampTz reco_state_window(const RecoState *state, TimestampTz at);
 extern int32 reco_state_second(TimestampTz at);
+extern TimestampTz reco_state_moment(int32 second);
 
 #endif							/* RECO_STATE_H */

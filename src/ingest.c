@@ -84,24 +84,34 @@ until(TimestampTz due)
 	return TimestampDifferenceMilliseconds(GetCurrentTimestamp(), due);
 }
 
-static void
+/* Free the consumer; false: that did not work, and the process should end. */
+static bool
 close_kafka(void)
 {
-	if (kafka != NULL)
-	{
-		RecoKafka  *closing = kafka;
+	RecoKafka  *closing = kafka;
 
-		kafka = NULL;
-		reco_kafka_close(closing);
-	}
-	reco_partitions_forget();
+	kafka = NULL;
 	reco_shared_lag(RECO_INGEST, -1, -1);
+	return closing == NULL || reco_kafka_close(closing);
+}
+
+/* Make a new consumer at the next step, for new settings or another cluster. */
+static void
+reopen_kafka(void)
+{
+	open_due = 0;
+	reco_partitions_forget();
+	if (close_kafka())
+		return;
+	ereport(LOG,
+			(errmsg("librdkafka did not end its threads; reco ingest starts again")));
+	proc_exit(1);
 }
 
 static void
 at_exit(int code, Datum arg)
 {
-	close_kafka();
+	(void) close_kafka();
 }
 
 /* When the file was changed; 0: there is none. */
@@ -175,8 +185,7 @@ ingest_reloaded(void)
 {
 	if (!source_changed())
 		return;
-	close_kafka();
-	open_due = 0;
+	reopen_kafka();
 }
 
 static pgsocket
@@ -326,8 +335,7 @@ ingest_kafka(void)
 	if (reco_kafka_forward_log(kafka))
 	{
 		/* another cluster answers: the consumer would mix the two */
-		close_kafka();
-		open_due = 0;
+		reopen_kafka();
 		return 0;
 	}
 	look = reco_partitions_look(kafka, source.topic);

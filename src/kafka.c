@@ -21,6 +21,7 @@
 
 #include <fcntl.h>
 #include <librdkafka/rdkafka.h>
+#include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -32,6 +33,9 @@
 
 /* What librdkafka logs is passed on up to so many lines a minute. */
 #define LOG_LINES_PER_MINUTE 10
+
+/* How long to wait for librdkafka's threads to end, in milliseconds. */
+#define CLOSE_PATIENCE 3000
 
 /* Milliseconds since 1970 that a message's time may be: 30,000 years. */
 #define TIME_LIMIT INT64CONST(1000000000000000)
@@ -189,10 +193,44 @@ reco_kafka_open(const char *brokers, const char *topic, const char *config,
 	return kafka;
 }
 
-/* Free a consumer; its threads end here.  Safe while the process exits. */
-void
+static void *
+destroy_handle(void *handle)
+{
+	rd_kafka_destroy_flags(handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+	return NULL;
+}
+
+/*
+ * End librdkafka's threads and free the handle, in a thread of its own: after
+ * the topic has been deleted, 2.0.2 never returns from it.
+ */
+static bool
+end_threads(rd_kafka_t *handle)
+{
+	sigset_t	all,
+				before;
+	pthread_t	thread;
+	int			failed;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	failed = pthread_create(&thread, NULL, destroy_handle, handle);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (failed)
+		return false;
+	pthread_detach(thread);
+	return rd_kafka_wait_destroyed(CLOSE_PATIENCE) == 0;
+}
+
+/*
+ * Free a consumer; waits some seconds at most.  False: its threads have not
+ * ended, and the process should not live on with them.
+ */
+bool
 reco_kafka_close(RecoKafka *kafka)
 {
+	bool		ended = true;
+
 	reco_kafka_release(kafka);
 	if (kafka->topic != NULL)
 		rd_kafka_topic_destroy(kafka->topic);
@@ -207,7 +245,7 @@ reco_kafka_close(RecoKafka *kafka)
 		rd_kafka_queue_destroy(kafka->log);
 	}
 	if (kafka->handle != NULL)
-		rd_kafka_destroy_flags(kafka->handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+		ended = end_threads(kafka->handle);
 	for (int i = 0; i < 2; i++)
 	{
 		if (kafka->pipe[i] < 0)
@@ -218,7 +256,9 @@ reco_kafka_close(RecoKafka *kafka)
 	if (kafka->held != NULL)
 		pfree(kafka->held);
 	pfree(kafka->topic_name);
-	pfree(kafka);
+	if (ended)
+		pfree(kafka);			/* or a callback may still come */
+	return ended;
 }
 
 /* Readable when there is something to consume. */

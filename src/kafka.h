@@ -38,7 +38,7 @@ typedef struct RecoPosition
 
 extern RecoKafka *reco_kafka_open(const char *brokers, const char *topic,
 								  const char *config, char **problem);
-extern void reco_kafka_close(RecoKafka *kafka);
+extern bool reco_kafka_close(RecoKafka *kafka);
 extern pgsocket reco_kafka_socket(RecoKafka *kafka);
 extern const char *reco_kafka_error(RecoKafka *kafka);
 extern bool reco_kafka_forward_log(RecoKafka *kafka);

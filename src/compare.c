@@ -256,7 +256,7 @@ judge(const Comparison *c, const Pair *pair)
 /* See the header. */
 List *
 reco_compare_keys(RecoRedis *redis, const RecoTemplate *template, const RecoState *state,
-				  const int64 *ids, int count)
+				  const int64 *ids, int count, bool (*settle) (void))
 {
 	Comparison	c = {template, palloc0(sizeof(Pair) * Max(count, 1)), count, 0, CurrentMemoryContext};
 	List	   *differences = NIL;
@@ -274,6 +274,8 @@ reco_compare_keys(RecoRedis *redis, const RecoTemplate *template, const RecoStat
 	}
 	if (!template->window)
 		expect_users(&c, state, ids);
+	if (settle != NULL)
+		(void) settle();
 	look_up(redis, &c);
 
 	for (int i = 0; i < count; i++)

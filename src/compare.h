@@ -23,10 +23,13 @@ typedef struct RecoDifference
 } RecoDifference;
 
 /*
- * Compare the keys of some users or windows, at most a few hundred, with their
+ * Compare the keys of some users or windows, at most some thousands, with their
  * rows; returns a list of RecoDifference.  Needs SPI and a client's transaction.
+ * After the rows have been read, and before Redis is asked, settle is called
+ * unless it is NULL.
  */
 extern List *reco_compare_keys(RecoRedis *redis, const RecoTemplate *template,
-							   const RecoState *state, const int64 *ids, int count);
+							   const RecoState *state, const int64 *ids, int count,
+							   bool (*settle) (void));
 
 #endif							/* RECO_COMPARE_H */

@@ -25,10 +25,12 @@
 #include "ingest.h"
 #include "kafka.h"
 #include "miscadmin.h"
+#include "offsets.h"
 #include "partitions.h"
 #include "pgstat.h"
 #include "portability/instr_time.h"
 #include "rejected.h"
+#include "sql.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
@@ -171,9 +173,32 @@ open_kafka(void)
 	}
 }
 
+/*
+ * Until Kafka has been asked, say whether the past is still to be read: it is
+ * where nothing is known of the topic, as after a crash.  Redis must keep the
+ * last good lists until it has been.
+ */
+static void
+tell_replay(void)
+{
+	bool		replaying = false;
+
+	if (reco_kafka_brokers[0] != '\0')
+	{
+		RecoTopic	topic;
+
+		reco_sql_begin();
+		topic = reco_topic_load(reco_kafka_topic, CurrentMemoryContext);
+		reco_sql_commit();
+		replaying = topic.cluster == NULL || topic.replaying;
+	}
+	reco_shared_set_replaying(replaying);
+}
+
 static void
 ingest_start(void)
 {
+	tell_replay();
 	before_shmem_exit(at_exit, (Datum) 0);
 	reco_partitions_forget();
 	patience_ends = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), MIRROR_PATIENCE);
@@ -369,6 +394,8 @@ ingest_step(void)
 		trim_due = 0;
 	if (reco_kafka_brokers[0] == '\0')
 	{
+		if (reco_shared_is_replaying())
+			tell_replay();
 		reco_shared_state(RECO_INGEST, "advancing the clock: reco.kafka_brokers is not set");
 		return next;
 	}

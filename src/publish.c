@@ -18,7 +18,6 @@
  */
 #include "compat.h"
 
-#include "common/hashfn.h"
 #include "guc.h"
 #include "ids.h"
 #include "publish.h"
@@ -50,21 +49,6 @@ static TimestampTz batch_at = 0;	/* when the last batch began */
 static TimestampTz stamp_at = 0;	/* when the stamp was swapped */
 static TimestampTz idle_at = 0; /* when the ring was last seen empty */
 
-/* A hash of all that says which keys reco writes where. */
-static uint32
-target_hash(void)
-{
-	const char *const settings[] = {
-		reco_redis_url, reco_redis_user_key, reco_redis_trending_key, reco_redis_stamp_key
-	};
-	uint32		hash = 0;
-
-	for (int i = 0; i < lengthof(settings); i++)
-		hash = hash_combine(hash, hash_bytes((const unsigned char *) settings[i],
-											 strlen(settings[i])));
-	return hash;
-}
-
 static void
 disconnect(void)
 {
@@ -82,7 +66,7 @@ static void
 reload(void)
 {
 	RecoStamp	stamp = reco_ring_stamp();
-	uint32		target = target_hash();
+	uint32		target = reco_stamp_target();
 	int			ttl = reco_guc_redis_ttl();
 
 	reco_send_reload();

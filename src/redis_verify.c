@@ -6,8 +6,9 @@
  * Runs in a client's transaction, with a connection of its own.  First it
  * waits until the publisher has sent what was committed before the call.
  * Then it looks at the key of every row, and scans Redis for keys without
- * one.  What differs may merely be on its way, so it is looked at again after
- * another wait, and reported only if it stays.  Each look takes a new
+ * one.  What differs may merely be on its way: it is looked at again, with a
+ * wait for the publisher between the look at its row and the one at its key,
+ * and reported only if it stays.  Each look takes a new
  * snapshot, whatever the isolation level; no lock is taken.
  *
  *-------------------------------------------------------------------------
@@ -25,6 +26,7 @@
 #include "shared.h"
 #include "sql.h"
 #include "stale.h"
+#include "stamp.h"
 #include "storage/latch.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -32,14 +34,14 @@
 #include "utils/wait_event.h"
 
 /* Keys looked at in one go. */
-#define PIECE_KEYS 500
+#define PIECE_KEYS 2000
 
 /* How long to wait for the publisher, and how often to look; ms. */
 #define PATIENCE_MS 30000
 #define LOOK_MS 10
 
 /* Looks at a key that differs before it is reported. */
-#define LOOKS 5
+#define LOOKS 20
 
 /* One run over the users, or over the windows. */
 typedef struct Run
@@ -72,7 +74,8 @@ wait_for_publisher(void)
 	uint64		position = reco_ring_position();
 	TimestampTz begun = GetCurrentTimestamp();
 
-	while (reco_shared_is_replaying() || !reco_ring_has_published(position))
+	while (reco_shared_is_replaying() || !reco_ring_has_published(position) ||
+		   reco_ring_stamp().target != reco_stamp_target())
 	{
 		if (!reco_enabled || TimestampDifferenceExceeds(begun, GetCurrentTimestamp(), PATIENCE_MS))
 			return false;
@@ -96,9 +99,10 @@ read_state(RecoState *state)
 
 /* Compare some keys, and remember those that differ. */
 static void
-examine(Run *run, const int64 *ids, int count)
+examine(Run *run, const int64 *ids, int count, bool (*settle) (void))
 {
-	List	   *differences = reco_compare_keys(run->redis, &run->template, &run->state, ids, count);
+	List	   *differences = reco_compare_keys(run->redis, &run->template, &run->state, ids, count,
+												settle);
 	ListCell   *cell;
 
 	CHECK_FOR_INTERRUPTS();
@@ -137,7 +141,7 @@ examine_rows(Run *run)
 			ids[i] = DatumGetInt64(reco_sql_value(i, 1, &null));
 		}
 		SPI_freetuptable(SPI_tuptable);
-		examine(run, ids, count);
+		examine(run, ids, count, NULL);
 		if (count > 0)
 		{
 			if (ids[count - 1] == PG_INT64_MAX)
@@ -167,7 +171,7 @@ examine_keys(Run *run)
 		{
 			reco_stale_drop_rows(&run->template, &found);
 			for (int i = 0; i < found.count; i += PIECE_KEYS)
-				examine(run, found.ids + i, Min(PIECE_KEYS, found.count - i));
+				examine(run, found.ids + i, Min(PIECE_KEYS, found.count - i), NULL);
 		}
 		MemoryContextSwitchTo(caller);
 		MemoryContextReset(run->piece);
@@ -186,7 +190,7 @@ examine_suspects(Run *run)
 	{
 		MemoryContext caller = MemoryContextSwitchTo(run->piece);
 
-		examine(run, ids.ids + i, Min(PIECE_KEYS, ids.count - i));
+		examine(run, ids.ids + i, Min(PIECE_KEYS, ids.count - i), wait_for_publisher);
 		MemoryContextSwitchTo(caller);
 		MemoryContextReset(run->piece);
 	}
@@ -202,7 +206,8 @@ report_suspects(Run *run, ReturnSetInfo *output)
 		MemoryContext caller = MemoryContextSwitchTo(run->piece);
 		List	   *differences = reco_compare_keys(run->redis, &run->template, &run->state,
 													run->suspects.ids + i,
-													Min(PIECE_KEYS, run->suspects.count - i));
+													Min(PIECE_KEYS, run->suspects.count - i),
+													NULL);
 		ListCell   *cell;
 
 		foreach(cell, differences)

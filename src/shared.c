@@ -76,7 +76,7 @@ shmem_startup(void)
 		pg_atomic_init_u32(&shared->database, InvalidOid);
 		pg_atomic_init_u32(&shared->extensions, 0);
 		pg_atomic_init_u32(&shared->mirror_ready, false);
-		pg_atomic_init_u32(&shared->replaying, false);
+		pg_atomic_init_u32(&shared->replaying, true);	/* until ingest knows better */
 		for (int i = 0; i < RECO_WORKERS; i++)
 			shared->workers[i].lag_messages = shared->workers[i].lag_seconds = -1;
 	}
@@ -313,7 +313,7 @@ reco_shared_forget_database(void)
 {
 	reco_shared_set_database(InvalidOid);
 	reco_shared_set_mirror_ready(false);
-	reco_shared_set_replaying(false);
+	reco_shared_set_replaying(true);
 }
 
 Oid

@@ -24,10 +24,26 @@
 #include "compat.h"
 
 #include "access/xlog.h"
+#include "common/hashfn.h"
 #include "guc.h"
 #include "ring.h"
 #include "stamp.h"
 #include "utils/timestamp.h"
+
+/* A hash of the settings that say which keys reco writes where. */
+uint32
+reco_stamp_target(void)
+{
+	const char *const settings[] = {
+		reco_redis_url, reco_redis_user_key, reco_redis_trending_key, reco_redis_stamp_key
+	};
+	uint32		hash = 0;
+
+	for (int i = 0; i < lengthof(settings); i++)
+		hash = hash_combine(hash, hash_bytes((const unsigned char *) settings[i],
+											 strlen(settings[i])));
+	return hash;
+}
 
 /* Judge the stamp that was found: is it one that we left? */
 static void

@@ -10,6 +10,8 @@
 
 #include "redis.h"
 
+extern uint32 reco_stamp_target(void);
+
 /* Look without changing it, once connected. */
 extern void reco_stamp_look(RecoRedis *redis);
 

@@ -35,10 +35,10 @@
 #include "replication/logical.h"
 #include "replication/slot.h"
 #include "shared.h"
+#include "sql.h"
 #include "storage/ipc.h"
 #include "storage/proc.h"
 #include "storage/procarray.h"
-#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -170,8 +170,7 @@ open_slot(RecoDecode *decode, int timeout_ms)
 
 	snprintf(name, sizeof(name), "reco_follow_%u", MyDatabaseId);
 	snprintf(timeout, sizeof(timeout), "%d", timeout_ms);
-	(void) set_config_option("lock_timeout", timeout, PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_LOCAL, true, 0, false);
+	reco_sql_set_local("lock_timeout", timeout);
 	CheckLogicalDecodingRequirements();
 	reco_slot_create_temporary(name);
 	MemoryContextSwitchTo(decode->context);

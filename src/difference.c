@@ -5,7 +5,8 @@
  *
  * They are taken from a query's result and kept until they are written, by
  * one statement for each kind.  Writing takes reco's lock, and the lists are
- * brought up to date once for all three.
+ * brought up to date once for all three.  The statements are planned for what
+ * they have to do each time: ten thousand rows take another way than one.
  *
  *-------------------------------------------------------------------------
  */
@@ -166,6 +167,7 @@ reco_difference_write(void)
 
 	if (count == 0)
 		return;
+	reco_sql_set_local("plan_cache_mode", "force_custom_plan");
 	reco_state_lock();
 	reco_trigger_defer_mirror();
 	run_for(&delete_plan, &gone);

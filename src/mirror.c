@@ -26,7 +26,6 @@
 #include "sql.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 
@@ -195,12 +194,15 @@ lock_source(void)
 	return find_source();
 }
 
-/* Rows that a policy hides must not look as if they were gone. */
+/*
+ * Rows that a policy hides must not look as if they were gone; and a plan
+ * made when the tables were small must not be used when they have grown.
+ */
 static void
-refuse_policies(void)
+settle(void)
 {
-	(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_LOCAL, true, 0, false);
+	reco_sql_set_local("row_security", "off");
+	reco_sql_set_local("plan_cache_mode", "force_custom_plan");
 }
 
 /* Has the table been altered so that all of it must be looked at? */
@@ -233,7 +235,7 @@ reco_mirror_look_up(char **keys, int nkeys)
 		argument = PointerGetDatum(construct_array(texts, nkeys, TEXTOID, -1, false, TYPALIGN_INT));
 		if (look_up_plan.plan == NULL)
 			look_up_plan.query = MemoryContextStrdup(source_context, differences_query(true));
-		refuse_policies();
+		settle();
 		reco_difference_take(reco_sql_query(&look_up_plan, &argument, NULL, 0), source->name);
 	}
 	reco_sql_commit();
@@ -266,7 +268,7 @@ reco_mirror_look_at_all(void)
 	{
 		char	   *query = source ? differences_query(false) : no_catalog_query();
 
-		refuse_policies();
+		settle();
 		if (SPI_execute(psprintf("DECLARE %s NO SCROLL CURSOR WITH HOLD FOR %s", CURSOR_NAME, query),
 						false, 0) != SPI_OK_UTILITY)
 			elog(ERROR, "could not declare cursor \"%s\"", CURSOR_NAME);

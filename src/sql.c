@@ -122,6 +122,14 @@ reco_sql_table(const char *name)
 	return table;
 }
 
+/* Set a parameter for the rest of the transaction. */
+void
+reco_sql_set_local(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
+							 true, 0, false);
+}
+
 /*
  * Lock a table for the rest of the transaction, but wait for others at most
  * timeout milliseconds; false if that was not enough.

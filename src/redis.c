@@ -39,7 +39,7 @@
 
 struct RecoRedis
 {
-	redisContext *context;		/* NULL: closed */
+	redisContext *context;		/* NULL: closed by an ERROR; not to be used any more */
 	bool		client;			/* may wait inside a transaction */
 	bool		woken;			/* a wait took a wake-up that was not for us */
 	int			pending;		/* commands whose reply is not collected */
@@ -122,8 +122,6 @@ send_output(RecoRedis *redis)
 {
 	int			done = 0;
 
-	if (redis->context == NULL)
-		elog(ERROR, "the connection to Redis at %s is closed", redis->where);
 	if (redis->output.len == 0)
 		return;
 	if (redisAppendFormattedCommand(redis->context, redis->output.data, redis->output.len) != REDIS_OK)
@@ -234,15 +232,6 @@ append_header(StringInfo output, char mark, uint64 n)
 	appendBinaryStringInfo(output, text, length);
 }
 
-/* A word out of a string. */
-RecoWord
-reco_redis_word(const char *text)
-{
-	RecoWord	word = {text, strlen(text)};
-
-	return word;
-}
-
 /* Add a command to the pipeline; its reply is collected later. */
 void
 reco_redis_append(RecoRedis *redis, int nwords, const RecoWord *words)
@@ -302,8 +291,6 @@ reco_redis_call(RecoRedis *redis, int nwords, const RecoWord *words)
 void
 reco_redis_check(RecoRedis *redis)
 {
-	if (redis->context == NULL)
-		elog(ERROR, "the connection to Redis at %s is closed", redis->where);
 	read_input(redis);
 }
 

@@ -46,7 +46,13 @@ extern void reco_redis_close(RecoRedis *redis);
 extern pgsocket reco_redis_socket(RecoRedis *redis);
 extern void reco_redis_check(RecoRedis *redis);
 
-extern RecoWord reco_redis_word(const char *text);
+/* A word out of a string. */
+static inline RecoWord
+reco_redis_word(const char *text)
+{
+	return (RecoWord) {text, strlen(text)};
+}
+
 extern void reco_redis_append(RecoRedis *redis, int nwords, const RecoWord *words);
 extern void reco_redis_collect(RecoRedis *redis, RecoReplyHandler handler, void *arg);
 extern RecoReply *reco_redis_call(RecoRedis *redis, int nwords, const RecoWord *words);

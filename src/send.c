@@ -5,11 +5,13 @@
  *
  * Each function reads rows in a short transaction, formats them into memory,
  * leaves the transaction, and only then talks to Redis.  A round is bounded
- * by ROUND_ROWS and ROUND_BYTES, or a single value.  No lock is needed: a row
- * that changes after it was read has its key in the ring and is sent again.
+ * by ROUND_ROWS and ROUND_BYTES, or a single value; while Redis works on one,
+ * the next is read, and the replies are collected at the end.  No lock is
+ * needed: a row that changes after it was read has its key in the ring and is
+ * sent again.
  *
- * What a batch holds lives in the memory context "reco send", emptied at the
- * begin of each round.
+ * What a round holds lives in the memory context "reco send", emptied at the
+ * begin of the next.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,7 +30,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#define ROUND_ROWS 5000
+#define ROUND_ROWS 1000
 #define ROUND_BYTES (4 * 1024 * 1024)
 
 /* Fields of a hash that one HSET brings. */
@@ -131,13 +133,20 @@ end_reading(void)
 	phase_done(RECO_PHASE_READ);
 }
 
-/* All is on its way: wait until Redis has answered. */
+/* All of it is on its way. */
 static void
-end_round(RecoRedis *redis, Round *round)
+end_round(Round *round)
+{
+	phase_done(RECO_PHASE_SEND);
+	MemoryContextSwitchTo(round->caller);
+}
+
+/* Wait until Redis has answered to all rounds. */
+static void
+collect(RecoRedis *redis)
 {
 	reco_redis_collect(redis, NULL, NULL);
 	phase_done(RECO_PHASE_SEND);
-	MemoryContextSwitchTo(round->caller);
 }
 
 /* A new one, whose bytes the caller then appends. */
@@ -205,7 +214,7 @@ send_users(RecoRedis *redis, Round *round)
 			reco_redis_append(redis, lengthof(words), words);
 		}
 	}
-	end_round(redis, round);
+	end_round(round);
 	reco_shared_count(RECO_COUNT_PUBLISHED, round->count);
 }
 
@@ -233,6 +242,8 @@ read_users(Round *round, const int64 *users, int count)
 void
 reco_send_users(RecoRedis *redis, const int64 *users, int count)
 {
+	if (count == 0)
+		return;
 	while (count > 0)
 	{
 		Round		round;
@@ -245,6 +256,7 @@ reco_send_users(RecoRedis *redis, const int64 *users, int count)
 		users += taken;
 		count -= taken;
 	}
+	collect(redis);
 }
 
 /* The users with a list from *next on, some of them; false: that was the last. */
@@ -263,6 +275,7 @@ reco_send_users_from(RecoRedis *redis, int64 *next)
 		add_user(&round, row);
 	end_reading();
 	send_users(redis, &round);
+	collect(redis);
 	if (round.count == 0)
 		return false;
 	last = round.entries[round.count - 1].id;
@@ -359,12 +372,14 @@ send_windows(RecoRedis *redis, Round *round)
 					  (RecoWord) {key.data, key.len}, reco_redis_word(seconds));
 		reco_shared_count(RECO_COUNT_PUBLISHED, 1);
 	}
-	end_round(redis, round);
+	end_round(round);
 }
 
 void
 reco_send_windows(RecoRedis *redis, const int64 *windows, int count)
 {
+	if (count == 0)
+		return;
 	while (count > 0)
 	{
 		Round		round;
@@ -377,4 +392,5 @@ reco_send_windows(RecoRedis *redis, const int64 *windows, int count)
 		windows += taken;
 		count -= taken;
 	}
+	collect(redis);
 }

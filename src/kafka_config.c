@@ -35,11 +35,13 @@ static const struct
 
 	/*
 	 * librdkafka before 2.2 stops fetching for a second when this many
-	 * messages wait: they must last longer than that.  The kilobytes bound
-	 * what large messages take.
+	 * messages wait: they must last longer than that.  The other limits
+	 * bound memory, with fetches that overshoot and with large messages.
 	 */
-	{"queued.min.messages", "300000", false},
+	{"queued.min.messages", "150000", false},
 	{"queued.max.messages.kbytes", "49152", false},
+	{"fetch.message.max.bytes", "262144", false},
+	{"fetch.max.bytes", "4194304", false},
 	{"fetch.queue.backoff.ms", "10", false}
 };
 

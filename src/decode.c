@@ -45,7 +45,7 @@
 #include "utils/timestamp.h"
 
 /* One read ends when it has seen this much. */
-#define ENOUGH_KEYS 1000
+#define ENOUGH_KEYS 5000
 #define ENOUGH_BYTES (64 * 1024 * 1024)
 #define ENOUGH_MS 200
 

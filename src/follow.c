@@ -34,6 +34,7 @@
 /* Pauses, in ms. */
 #define IDLE 50					/* between looks at the end of WAL */
 #define SETTLE 2				/* until what was read is visible */
+#define PACE 100				/* between writes: ingestion needs the lock, too */
 #define LOCKED 50				/* while the shop alters the table */
 #define LOCKED_LONG 5000		/* then WAL is read on, and all is compared later */
 #define FIRST_PAUSE 1000		/* after an error, doubled each time */
@@ -50,6 +51,8 @@ static RecoDecode *decode = NULL;
 static bool compare_due = true;
 static bool missed_some = false;	/* the last comparison may have */
 static RecoLook looked;			/* what the last attempt gave */
+static const RecoChanges *changes = NULL;
+static TimestampTz written_at = 0;
 
 /* reco.catalog_table and reco.catalog_columns as they were acted on. */
 static char *table_in_force = NULL;
@@ -128,8 +131,6 @@ look_whether_altered(void)
 	looked = reco_mirror_look_whether_altered();
 }
 
-static const RecoChanges *changes = NULL;
-
 static void
 look_up(void)
 {
@@ -165,10 +166,19 @@ wait_for_missed(void)
 	}
 }
 
-static void
-report_lock(void)
+/* Could the last look not have its locks?  Then say so. */
+static bool
+was_locked(void)
 {
-	reco_shared_state(RECO_FOLLOW, "waiting for a lock on %s", catalog_name());
+	if (looked == RECO_LOOK_LOCKED)
+		reco_shared_state(RECO_FOLLOW, "waiting for a lock on %s", catalog_name());
+	return looked == RECO_LOOK_LOCKED;
+}
+
+static bool
+is_paused(void)
+{
+	return TimestampDifferenceMilliseconds(GetCurrentTimestamp(), paused_until) > 0;
 }
 
 /*
@@ -178,26 +188,20 @@ report_lock(void)
 static bool
 compare(void)
 {
-	if (TimestampDifferenceMilliseconds(GetCurrentTimestamp(), paused_until) > 0)
+	if (is_paused())
 		return false;
 	if (decode != NULL)
 	{
 		wait_for_missed();
 		missed_some = reco_decode_may_have_missed(decode);
 	}
-	if (!attempt(look_at_all))
+	if (!attempt(look_at_all) || was_locked())
 		return false;
-	if (looked == RECO_LOOK_LOCKED)
-	{
-		report_lock();
-		return false;
-	}
 	if (open_timeout == FIRST_TIMEOUT)
 		reco_shared_state(RECO_FOLLOW, "comparing the mirror with %s", catalog_name());
 	while (reco_mirror_apply_some())
 		CHECK_FOR_INTERRUPTS();
 	compare_due = false;
-	pause_length = FIRST_PAUSE;
 
 	/* Where the table is another one now, what it missed is compared again. */
 	if (looked == RECO_LOOK_ALTERED && decode != NULL)
@@ -233,9 +237,7 @@ report_oldest_transaction(void)
 static long
 begin_to_follow(void)
 {
-	if (compare_due && !compare())
-		return LOCKED;
-	if (TimestampDifferenceMilliseconds(GetCurrentTimestamp(), paused_until) > 0)
+	if ((compare_due && !compare()) || is_paused())
 		return LOCKED;
 	if (open_timeout == FIRST_TIMEOUT)
 		reco_shared_state(RECO_FOLLOW, "making a replication slot to follow %s", catalog_name());
@@ -261,21 +263,16 @@ apply_changes(void)
 {
 	if (changes->nkeys == 0 && !reco_mirror_is_stale())
 		return true;
-	if (!attempt(changes->nkeys > 0 ? look_up : look_whether_altered))
+	if (!attempt(changes->nkeys > 0 ? look_up : look_whether_altered) || was_locked())
 		return false;
-	if (looked == RECO_LOOK_LOCKED)
-	{
-		report_lock();
-		return false;
-	}
 	if (looked == RECO_LOOK_ALTERED)
 	{
 		watch();
 		compare_due = true;
 		return true;
 	}
-	if (changes->nkeys > 0)
-		reco_mirror_apply();
+	if (changes->nkeys > 0 && reco_mirror_apply())
+		written_at = GetCurrentTimestamp();
 	return true;
 }
 
@@ -310,6 +307,9 @@ follow(void)
 	}
 	if (changes->everything)
 		compare_due = true;
+	if (!compare_due && changes->nkeys > 0 &&
+		!TimestampDifferenceExceeds(written_at, GetCurrentTimestamp(), PACE))
+		return SETTLE;
 	if (!compare_due && !apply_changes())
 	{
 		if (!TimestampDifferenceExceeds(applied_at, GetCurrentTimestamp(), LOCKED_LONG))
@@ -322,6 +322,7 @@ follow(void)
 	reco_decode_confirm(decode);
 	if (compare_due)
 		return compare() ? 0 : LOCKED;
+	pause_length = FIRST_PAUSE;
 	if (!missed_some)
 		reco_shared_set_follow_position(changes->position);
 	reco_shared_lag(RECO_FOLLOW, 0, 0);

@@ -242,15 +242,16 @@ reco_mirror_look_up(char **keys, int nkeys)
 	return result;
 }
 
-/* Write what was found, all at once. */
-void
+/* Write what was found, all at once; false: nothing was. */
+bool
 reco_mirror_apply(void)
 {
 	if (reco_difference_count() == 0)
-		return;
+		return false;
 	reco_sql_begin();
 	reco_difference_write();
 	reco_sql_commit();
+	return true;
 }
 
 /* Compare all of the catalog, or no catalog, with the mirror. */

@@ -32,7 +32,7 @@ extern bool reco_mirror_is_stale(void);
  */
 extern RecoLook reco_mirror_look_whether_altered(void);
 extern RecoLook reco_mirror_look_up(char **keys, int nkeys);
-extern void reco_mirror_apply(void);
+extern bool reco_mirror_apply(void);
 
 extern RecoLook reco_mirror_look_at_all(void);
 extern bool reco_mirror_apply_some(void);	/* true: there is more */

@@ -26,13 +26,13 @@
 #include "kafka.h"
 #include "miscadmin.h"
 #include "offsets.h"
-#include "partitions.h"
 #include "pgstat.h"
 #include "portability/instr_time.h"
 #include "rejected.h"
 #include "sql.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "topic.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -102,7 +102,7 @@ static void
 reopen_kafka(void)
 {
 	open_due = 0;
-	reco_partitions_forget();
+	reco_topic_forget();
 	if (close_kafka())
 		return;
 	ereport(LOG,
@@ -200,7 +200,7 @@ ingest_start(void)
 {
 	tell_replay();
 	before_shmem_exit(at_exit, (Datum) 0);
-	reco_partitions_forget();
+	reco_topic_forget();
 	patience_ends = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), MIRROR_PATIENCE);
 	reco_shared_state(RECO_INGEST, "advancing the clock");
 }
@@ -253,17 +253,17 @@ report(void)
 	int64		behind;
 	double		seconds;
 
-	reco_partitions_lag(kafka, &behind, &seconds);
+	reco_topic_lag(kafka, &behind, &seconds);
 	reco_shared_lag(RECO_INGEST, behind, seconds);
 	if (error != NULL)
 	{
 		reco_shared_state(RECO_INGEST, "waiting for Kafka");
 		reco_shared_error(RECO_INGEST, "%s", error);
 	}
-	else if (reco_partitions_count() > 0)
+	else if (reco_topic_partitions() > 0)
 		reco_shared_state(RECO_INGEST, "%s %d partitions of topic \"%s\"",
 						  reco_shared_is_replaying() ? "replaying" : "reading",
-						  reco_partitions_count(), source.topic);
+						  reco_topic_partitions(), source.topic);
 }
 
 /* Take what has arrived, up to a batch in all; returns the new count. */
@@ -281,7 +281,7 @@ take_messages(int count, int64 *bytes)
 			wanted = 0;
 		for (int end = count + taken, i = count; i < end; i++)
 		{
-			if (!reco_partitions_take(&messages[i]))
+			if (!reco_topic_take(&messages[i]))
 				continue;
 			*bytes += messages[i].length;
 			messages[count++] = messages[i];
@@ -342,7 +342,7 @@ ingest_batch(void)
 	if (count > 0)
 		reco_batch_write(source.topic, messages, count);
 	reco_kafka_release(kafka);
-	reco_partitions_written(source.topic);
+	reco_topic_written(source.topic);
 	return full;
 }
 
@@ -363,7 +363,7 @@ ingest_kafka(void)
 		reopen_kafka();
 		return 0;
 	}
-	look = reco_partitions_look(kafka, source.topic);
+	look = reco_topic_look(kafka, source.topic);
 	if (ingest_batch())
 		look = 0;
 	if (is_due(&report_due, REPORT_INTERVAL))

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * partitions.h
- *	  Which partitions the topic has, and where each of them goes on.
+ *	  How far each partition of the topic has been read.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,11 +10,27 @@
 
 #include "kafka.h"
 
-extern void reco_partitions_forget(void);
-extern long reco_partitions_look(RecoKafka *kafka, const char *topic);
-extern bool reco_partitions_take(const RecoMessage *message);
-extern void reco_partitions_written(const char *topic);
-extern int	reco_partitions_count(void);
-extern void reco_partitions_lag(RecoKafka *kafka, int64 *messages, double *seconds);
+typedef struct RecoPartition
+{
+	int64		next;			/* offset of the next message to take; -1: not known */
+	int64		replay_end;		/* what is before is the past */
+	TimestampTz time;			/* of the last message taken; 0: none */
+	bool		at_end;			/* Kafka says that nothing is left */
+	bool		out_of_range;	/* Kafka says that it does not hold next */
+} RecoPartition;
+
+typedef struct RecoPartitions
+{
+	MemoryContext context;
+	RecoPartition *at;			/* by their numbers */
+	int			count;
+} RecoPartitions;
+
+extern void reco_partitions_resize(RecoPartitions *partitions, int count);
+extern RecoPosition *reco_partitions_positions(const RecoPartitions *partitions);
+extern bool reco_partitions_take(RecoPartitions *partitions, const RecoMessage *message);
+extern bool reco_partitions_past_is_left(const RecoPartitions *partitions);
+extern void reco_partitions_lag(const RecoPartitions *partitions, RecoKafka *kafka,
+								int64 *messages, double *seconds);
 
 #endif							/* RECO_PARTITIONS_H */

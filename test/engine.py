@@ -97,7 +97,7 @@ class Services:
     def connect(self, **options):
         connection = psycopg2.connect('', **options)
         connection.autocommit = True
-        connection.cursor().execute("SET timezone = 'UTC'")
+        connection.cursor().execute("SET timezone = 'UTC'; SET jit = off")
         return connection
 
 

@@ -90,6 +90,7 @@ SELECT 'window_count', concat(window_start, ' ', product_id), w.view_count::text
 FROM wanted_count w
      FULL JOIN (SELECT window_start, product_id, string_agg(view_count::text, ',') AS view_count
                 FROM reco.window_count LEFT JOIN reco.product_number USING (number)
+                WHERE window_start >= (SELECT horizon FROM reco.state)
                 GROUP BY window_start, product_id) f USING (window_start, product_id)
 WHERE w.view_count::text IS DISTINCT FROM f.view_count
 UNION ALL

@@ -50,7 +50,7 @@ class Reference:
         self.clock = clock
         self.events = []
         self.category = {}    # the catalog: product -> category or None
-        self.popularity = {}  # as it was last taken; a product that came later has none
+        self.popularity = {}  # as it was last taken, of a product that came later when it came
 
     # What happens
 
@@ -67,7 +67,8 @@ class Reference:
 
     def put_product(self, product, category):
         self.category[product] = category or None
-        self.popularity.setdefault(product, 0)
+        if product not in self.popularity:
+            self.popularity[product] = self.recent_views(self.clock)[product]
 
     def drop_product(self, product):
         self.category.pop(product, None)
@@ -79,12 +80,14 @@ class Reference:
         self.popularity[name] = self.popularity.pop(product)
 
     def take_popularity(self, clock=None):
-        """Page views in the windows that start after clock - H."""
-        clock = self.clock if clock is None else clock
-        after = (clock - self.parameters.recent_window) * SECOND
-        views = Counter(e.product_id for e in self.events
-                        if e.event_type == 'page_view' and self.window(e.at) > after)
+        views = self.recent_views(self.clock if clock is None else clock)
         self.popularity = {product: views[product] for product in self.category}
+
+    def recent_views(self, clock):
+        """Page views of each product in the windows that start after clock - H."""
+        after = (clock - self.parameters.recent_window) * SECOND
+        return Counter(e.product_id for e in self.events
+                       if e.event_type == 'page_view' and self.window(e.at) > after)
 
     # What follows
 

@@ -33,9 +33,12 @@
 /* How often to look whether database and extension have come, in ms. */
 #define LOOK_INTERVAL 2000
 
-/* Pauses after failures: 0.5 s, doubled each time, at most 60 s; in ms. */
+/*
+ * Pauses after failures: 0.5 s, doubled each time, at most 15 s, so that what
+ * comes back after a long time is noticed soon; in ms.
+ */
 #define FIRST_PAUSE 500
-#define LONGEST_PAUSE 60000
+#define LONGEST_PAUSE 15000
 
 static bool announce_at_commit = false;
 
@@ -167,6 +170,10 @@ reco_launcher_main(Datum arg)
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
+
+			/* What failed may work with other settings. */
+			for (int i = 0; i < RECO_WORKERS; i++)
+				reco_shared_healthy(i);
 		}
 		reco_worker_wait(look(handles, launched), PGINVALID_SOCKET);
 	}

@@ -117,6 +117,7 @@ fail(const RecoRoutine *routine, MemoryContext context)
 		proc_exit(0);
 	}
 	reco_shared_failed(routine->id, error->message);
+	reco_shared_state(routine->id, "ended by an error, starts again soon");
 	ThrowErrorData(error);
 }
 

@@ -103,9 +103,9 @@ advance(RecoState *state, TimestampTz to)
 	TimestampTz horizon = state->horizon;
 	int64		written;
 
-	reco_state_set_clock(state, to);
-	if (state->clock <= before)
+	if (to < before + USECS_PER_SEC)
 		return 0;
+	reco_state_set_clock(state, to);
 	reco_product_sync(state);
 	written = expire(state, before - recent, state->clock - recent);
 	if (state->horizon > horizon)

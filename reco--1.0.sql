@@ -445,12 +445,12 @@ BEGIN
 	SELECT NULL, NULL, NULL, count(*)::text FROM held WHERE is_older HAVING count(*) > 0
 	LOOP
 		IF row.relation IS NULL THEN
-			RAISE NOTICE '% lists of an older generation are left out', row.found;
+			RAISE NOTICE 'lists of an older generation that are left out: %', row.found;
 		ELSE
 			relation := row.relation;
 			key := row.key;
 			expected := row.expected;
-			found := row.found;
+			reco_verify_state.found := row.found;
 			RETURN NEXT;
 		END IF;
 	END LOOP;
@@ -531,7 +531,7 @@ BEGIN
 		WHERE followed AND d.value->'version' <> coalesce(seen->product_id->'version', '0');
 	END LOOP;
 	IF seen IS NOT NULL THEN
-		RAISE NOTICE '% products changed too often to be compared',
+		RAISE NOTICE 'products that changed too often to be compared: %',
 			(SELECT count(*) FROM jsonb_object_keys(seen));
 	END IF;
 END

@@ -358,8 +358,8 @@ DECLARE
 	row record;
 BEGIN
 	FOR row IN
-	WITH s AS MATERIALIZED (
-		SELECT * FROM reco.state),
+	WITH s AS MATERIALIZED (	-- the planner cannot know that it is one row
+		SELECT * FROM reco.state LIMIT 1),
 	window_count AS MATERIALIZED (
 		SELECT date_bin(s.trending_window, a."timestamp", 'epoch') AS window_start,
 			   a.product_id COLLATE "C" AS product_id, count(*) AS view_count
@@ -447,11 +447,7 @@ BEGIN
 		IF row.relation IS NULL THEN
 			RAISE NOTICE 'lists of an older generation that are left out: %', row.found;
 		ELSE
-			relation := row.relation;
-			key := row.key;
-			expected := row.expected;
-			reco_verify_state.found := row.found;
-			RETURN NEXT;
+			RETURN QUERY SELECT row.relation, row.key, row.expected, row.found;
 		END IF;
 	END LOOP;
 END

@@ -1,6 +1,7 @@
 -- A change of the mirror reaches every list that it concerns, in the same transaction.
 \set VERBOSITY terse
 SET timezone = 'UTC';
+SET datestyle = 'ISO';
 DROP EXTENSION reco;
 CREATE EXTENSION reco;
 SELECT reco_tick('2100-01-01 12:30Z');
@@ -48,12 +49,14 @@ INSERT INTO reco.product VALUES ('pump', 'shoes');
 SELECT * FROM lists ORDER BY 1;
 SELECT * FROM reco_verify();
 
--- unknown names may be refused, not stored
+-- a product has a name, and a category that has one, or none
 INSERT INTO reco.product VALUES ('', 'shoes');
 INSERT INTO reco.product VALUES (repeat('x', 513), 'shoes');
 INSERT INTO reco.product VALUES ('x', '');
 
+-- TRUNCATE begins a generation
 TRUNCATE reco.product;
+SELECT reco_sweep();
 SELECT count(*) FROM lists;
 SELECT count(*) FROM reco.user_views;
 INSERT INTO reco.product VALUES ('pump', 'shoes'), ('boot', 'shoes');

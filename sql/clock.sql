@@ -1,6 +1,7 @@
 -- The clock decides what counts; with reco.enabled = off only reco_tick() moves it.
 \set VERBOSITY terse
 SET timezone = 'UTC';
+SET datestyle = 'ISO';
 DROP EXTENSION reco;
 CREATE EXTENSION reco;
 

@@ -1,6 +1,7 @@
 -- reco_verify() names whatever is wrong.
 \set VERBOSITY terse
 SET timezone = 'UTC';
+SET datestyle = 'ISO';
 DROP EXTENSION reco;
 CREATE EXTENSION reco;
 SELECT reco_tick('2100-01-01 12:30Z');
@@ -25,11 +26,11 @@ UPDATE reco.window_count SET view_count = view_count + 1
   WHERE number = (SELECT number FROM reco.product_number WHERE product_id = 'a');
 UPDATE reco.trending_products SET view_count = 5 WHERE product_id = 'c';
 DELETE FROM reco.trending_products WHERE product_id = 'unknown';
-SELECT * FROM reco_verify() ORDER BY 1, 2;
+SELECT * FROM reco_verify() ORDER BY relation, key COLLATE "C";
 ROLLBACK;
 BEGIN;
 DELETE FROM reco.product_number WHERE product_id = 'c';
-SELECT * FROM reco_verify() ORDER BY 1, 2;
+SELECT * FROM reco_verify() ORDER BY relation, key COLLATE "C";
 ROLLBACK;
 
 -- a list: changed, taken away, invented, of a future generation
@@ -37,13 +38,13 @@ BEGIN;
 UPDATE reco.user_state SET recommended_products = '{b,d}' WHERE user_id = 1;
 UPDATE reco.user_state SET recommended_products = NULL WHERE user_id = 2;
 UPDATE reco.user_state SET recommended_products = '{}' WHERE user_id = 4;
-SELECT * FROM reco_verify() ORDER BY 1, 2;
+SELECT * FROM reco_verify() ORDER BY relation, key COLLATE "C";
 ROLLBACK;
 BEGIN;
 DELETE FROM reco.user_state WHERE user_id = 1;
 UPDATE reco.user_state SET generation = generation + 1, recommended_products = '{a}' WHERE user_id = 2;
 UPDATE reco.user_state SET generation = generation - 1, recommended_products = '{a}' WHERE user_id = 3;
-SELECT * FROM reco_verify() ORDER BY 1, 2;
+SELECT * FROM reco_verify() ORDER BY relation, key COLLATE "C";
 ROLLBACK;
 
 -- views of a user; a row that no view stands for
@@ -51,7 +52,7 @@ BEGIN;
 UPDATE reco.user_state SET recent = recent || recent WHERE user_id = 1;
 UPDATE reco.user_state SET recent = (SELECT recent FROM reco.user_state WHERE user_id = 4) WHERE user_id = 2;
 INSERT INTO reco.user_state SELECT 9, NULL, updated_at, generation, NULL, '' FROM reco.user_state WHERE user_id = 4;
-SELECT * FROM reco_verify() ORDER BY 1, 2;
+SELECT * FROM reco_verify() ORDER BY relation, key COLLATE "C";
 ROLLBACK;
 
 -- the mirror, with its triggers asleep: lists no longer follow from it
@@ -59,14 +60,14 @@ BEGIN;
 ALTER TABLE reco.product DISABLE TRIGGER USER;
 UPDATE reco.product SET category = 'x' WHERE product_id = 'd';
 ALTER TABLE reco.product ENABLE TRIGGER USER;
-SELECT * FROM reco_verify() ORDER BY 1, 2;
+SELECT * FROM reco_verify() ORDER BY relation, key COLLATE "C";
 ROLLBACK;
 
 -- activity behind the triggers' back
 BEGIN;
 ALTER TABLE reco.activity DISABLE TRIGGER USER;
 DELETE FROM reco.activity WHERE user_id = 3;
-SELECT * FROM reco_verify() ORDER BY 1, 2;
+SELECT * FROM reco_verify() ORDER BY relation, key COLLATE "C";
 ROLLBACK;
 
 -- a share of nobody still looks at the windows

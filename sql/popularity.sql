@@ -1,6 +1,7 @@
 -- Popularity is taken now and then; a generation begins where any changed, and a sweep follows.
 \set VERBOSITY terse
 SET timezone = 'UTC';
+SET datestyle = 'ISO';
 DROP EXTENSION reco;
 CREATE EXTENSION reco;
 SELECT reco_tick('2100-01-02 12:30Z');

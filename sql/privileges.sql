@@ -1,6 +1,7 @@
 -- PUBLIC may do nothing; each kind of user needs only the GRANTs that the manual gives.
 \set VERBOSITY terse
 SET timezone = 'UTC';
+SET datestyle = 'ISO';
 DROP EXTENSION reco;
 CREATE EXTENSION reco;
 SELECT reco_tick('2100-01-01 12:30Z');

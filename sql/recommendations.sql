@@ -1,6 +1,7 @@
 -- A user's list: products not viewed of the top categories, popular first.
 \set VERBOSITY terse
 SET timezone = 'UTC';
+SET datestyle = 'ISO';
 DROP EXTENSION reco;
 CREATE EXTENSION reco;
 SELECT reco_tick('2100-01-01 12:30Z');
@@ -24,7 +25,7 @@ SELECT recommended_products FROM lists WHERE user_id = 1;
 -- all that tie with the third category stay, and share its place
 SELECT view_products(2, 'a1', 'a1', 'a1', 'b1', 'b1', 'c1', 'd1', 'e1');
 SELECT recommended_products FROM lists WHERE user_id = 2;
--- a rank counts those above it: two at the top, so the third place is taken by one rank
+-- three share the first rank, so the next one is the fourth
 SELECT view_products(3, 'a1', 'a1', 'b1', 'b1', 'c1', 'c1', 'd1');
 SELECT recommended_products FROM lists WHERE user_id = 3;
 

@@ -1,6 +1,7 @@
 -- Trending products: page views of a window, all that tie with the tenth.
 \set VERBOSITY terse
 SET timezone = 'UTC';
+SET datestyle = 'ISO';
 DROP EXTENSION reco;
 CREATE EXTENSION reco;
 SELECT reco_tick('2100-01-01 12:30Z');

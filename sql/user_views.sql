@@ -1,6 +1,7 @@
 -- What a user viewed: the newest 500 of the last H, seconds rounded up.
 \set VERBOSITY terse
 SET timezone = 'UTC';
+SET datestyle = 'ISO';
 DROP EXTENSION reco;
 CREATE EXTENSION reco;
 SELECT reco_tick('2100-01-02 12:00Z');

@@ -61,7 +61,7 @@ static RecoPlan drop_counters_plan = {"DELETE FROM reco.window_count"};
 static RecoPlan count_plan = {
 	"INSERT INTO reco.window_count (window_start, number, view_count)"
 	" SELECT date_bin(s.trending_window, a.\"timestamp\", 'epoch'), n.number, count(*)"
-	" FROM reco.state s CROSS JOIN reco.activity a JOIN reco.product_number n USING (product_id)"
+	" FROM (SELECT * FROM reco.state LIMIT 1) s CROSS JOIN reco.activity a JOIN reco.product_number n USING (product_id)"
 	" WHERE a.event_type = 'page_view' AND a.\"timestamp\" >= s.horizon GROUP BY 1, 2"
 };
 static RecoPlan drop_trending_plan = {"DELETE FROM reco.trending_products"};

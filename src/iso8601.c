@@ -81,11 +81,16 @@ read_date(Cursor *cursor, int *days)
 	return true;
 }
 
-/* The digits after the decimal sign, to the nearest microsecond. */
+/*
+ * The digits after the decimal sign, to the nearest microsecond; from the
+ * middle between two to the even one, as timestamptz_in does.
+ */
 static bool
 read_fraction(Cursor *cursor, int64 *microseconds)
 {
 	int			digits = 0;
+	int			half = 0;		/* the digit that decides about rounding */
+	bool		more = false;	/* and is there anything behind it? */
 
 	*microseconds = 0;
 	while (cursor->at < cursor->end && *cursor->at >= '0' && *cursor->at <= '9')
@@ -94,14 +99,18 @@ read_fraction(Cursor *cursor, int64 *microseconds)
 
 		if (digits < 6)
 			*microseconds = *microseconds * 10 + digit;
-		else if (digits == 6 && digit >= 5)
-			*microseconds += 1;
+		else if (digits == 6)
+			half = digit;
+		else if (digit > 0)
+			more = true;
 		digits++;
 	}
 	if (digits == 0)
 		return false;
 	for (; digits < 6; digits++)
 		*microseconds *= 10;
+	if (half > 5 || (half == 5 && (more || *microseconds % 2 == 1)))
+		*microseconds += 1;
 	return true;
 }
 

@@ -89,7 +89,7 @@ class Kafka:
         self.ends = dict.fromkeys(range(PARTITIONS), 0)
         self.refused = {}
         self.producer = confluent_kafka.Producer({'bootstrap.servers': os.environ['KAFKA'], 'message.timeout.ms': 60000,
-                                                  'enable.idempotence': True})
+                                                  'enable.idempotence': True, 'log_level': 0})
 
     def send(self, value, sent=None, refused=False):
         partition = self.pick.randrange(PARTITIONS)
@@ -148,7 +148,7 @@ class Shop:
                 self.kafka.send(bad(self.pick, int(time.time()) * SECOND), refused=True)
             if self.pick.random() < .02:
                 self.kafka.send(None)  # a tombstone
-                self.kafka.send(good(self.pick, Event('page_view', 1, 'late', None, events[0].at - 30 * 86400 * SECOND))[0])
+                self.kafka.send(*good(self.pick, Event('page_view', 1, 'late', None, events[0].at - 30 * 86400 * SECOND)))
         self.reference.insert(events)
         return f'{len(events)} events'
 

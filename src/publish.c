@@ -20,12 +20,14 @@
 
 #include "guc.h"
 #include "ids.h"
+#include "miscadmin.h"
 #include "publish.h"
 #include "redis.h"
 #include "resync.h"
 #include "ring.h"
 #include "send.h"
 #include "stamp.h"
+#include "storage/ipc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -173,12 +175,27 @@ ms_left(TimestampTz at, long interval)
 										   TimestampTzPlusMilliseconds(at, interval));
 }
 
+/* Send everything, if need be, for as long as the batch took: none waits for the other. */
+static void
+resync_meanwhile(void)
+{
+	TimestampTz begun = GetCurrentTimestamp();
+	TimestampTz until = begun + (begun - batch_at);
+
+	do
+		resync();
+	while (resyncing && GetCurrentTimestamp() < until);
+}
+
 static long
 step(void)
 {
 	int64		length = reco_ring_length();
 	long		pace = length < SMALL_BATCH_KEYS ? ms_left(batch_at, PACE_MS) : 0;
 
+	/* Reading nothing, we do not notice ourselves that reco was dropped. */
+	if (!reco_shared_serves_database())
+		proc_exit(0);
 	if (reco_redis_url[0] == '\0')
 	{
 		reco_shared_state(RECO_PUBLISH, "reco.redis_url is not set");
@@ -197,10 +214,16 @@ step(void)
 
 	ensure_connected();
 	if (length > 0 && pace == 0)
+	{
 		publish_batch();
-	else if (ms_left(stamp_at, STAMP_MS) == 0)
-		swap_stamp();
-	resync();
+		resync_meanwhile();
+	}
+	else
+	{
+		if (ms_left(stamp_at, STAMP_MS) == 0)
+			swap_stamp();
+		resync();
+	}
 	report_lag();
 
 	if (resyncing)

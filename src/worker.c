@@ -168,6 +168,9 @@ run(const RecoRoutine *routine)
 			long		timeout;
 
 			CHECK_FOR_INTERRUPTS();
+			/* Another worker found the extension dropped: begin anew with it. */
+			if (reco_shared_database() != MyDatabaseId)
+				proc_exit(0);
 			if (ConfigReloadPending)
 			{
 				ConfigReloadPending = false;

@@ -33,8 +33,10 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
-/* Keys looked at in one go. */
-#define PIECE_KEYS 2000
+/* Keys looked at in one go: adapted to the memory that they take. */
+#define FIRST_KEYS 64
+#define MOST_KEYS 2000
+#define PIECE_BYTES (16 * 1024 * 1024)
 
 /* How long to wait for the publisher, and how often to look; ms. */
 #define PATIENCE_MS 30000
@@ -51,6 +53,7 @@ typedef struct Run
 	RecoState	state;
 	RecoIds		suspects;
 	int			size;			/* allocated for suspects */
+	int			keys;			/* in one piece */
 	MemoryContext piece;		/* emptied after each piece */
 } Run;
 
@@ -97,6 +100,20 @@ read_state(RecoState *state)
 				 errhint("The workers fill it after a crash: see reco_status().")));
 }
 
+/* A piece is done: empty its memory, and see how large the next one may be. */
+static void
+end_piece(Run *run)
+{
+	Size		used = MemoryContextMemAllocated(run->piece, true);
+
+	if (used > PIECE_BYTES)
+		run->keys = Max(run->keys / 2, 1);
+	else if (used < PIECE_BYTES / 4)
+		run->keys = Min(run->keys * 2, MOST_KEYS);
+	MemoryContextReset(run->piece);
+	CHECK_FOR_INTERRUPTS();
+}
+
 /* Compare some keys, and remember those that differ. */
 static void
 examine(Run *run, const int64 *ids, int count, bool (*settle) (void))
@@ -105,14 +122,13 @@ examine(Run *run, const int64 *ids, int count, bool (*settle) (void))
 												settle);
 	ListCell   *cell;
 
-	CHECK_FOR_INTERRUPTS();
 	foreach(cell, differences)
 	{
 		RecoDifference *difference = lfirst(cell);
 
 		if (run->suspects.count == run->size)
 		{
-			run->size = Max(run->size * 2, PIECE_KEYS);
+			run->size = Max(run->size * 2, MOST_KEYS);
 			run->suspects.ids = repalloc_huge(run->suspects.ids, sizeof(int64) * run->size);
 		}
 		run->suspects.ids[run->suspects.count++] = difference->id;
@@ -125,13 +141,13 @@ examine_rows(Run *run)
 {
 	RecoPlan   *plan = run->template.window ? &windows_plan : &users_plan;
 	int64		next = PG_INT64_MIN;
-	int			count = PIECE_KEYS;
+	int			count = 1;
 
-	while (count == PIECE_KEYS)
+	while (count > 0)
 	{
 		MemoryContext caller = MemoryContextSwitchTo(run->piece);
-		Datum		values[] = {Int64GetDatum(next), Int64GetDatum(PIECE_KEYS)};
-		int64		ids[PIECE_KEYS];
+		Datum		values[] = {Int64GetDatum(next), Int64GetDatum(run->keys)};
+		int64		ids[MOST_KEYS];
 
 		count = (int) reco_sql_query(plan, values, NULL, 0);
 		for (int i = 0; i < count; i++)
@@ -150,7 +166,7 @@ examine_rows(Run *run)
 				next = ids[count - 1] + 1;
 		}
 		MemoryContextSwitchTo(caller);
-		MemoryContextReset(run->piece);
+		end_piece(run);
 	}
 }
 
@@ -170,11 +186,11 @@ examine_keys(Run *run)
 		if (more && found.count > 0)
 		{
 			reco_stale_drop_rows(&run->template, &found);
-			for (int i = 0; i < found.count; i += PIECE_KEYS)
-				examine(run, found.ids + i, Min(PIECE_KEYS, found.count - i), NULL);
+			for (int i = 0; i < found.count; i += run->keys)
+				examine(run, found.ids + i, Min(run->keys, found.count - i), NULL);
 		}
 		MemoryContextSwitchTo(caller);
-		MemoryContextReset(run->piece);
+		end_piece(run);
 	}
 }
 
@@ -184,15 +200,17 @@ examine_suspects(Run *run)
 {
 	RecoIds		ids = run->suspects;
 
-	run->suspects = (RecoIds) {palloc(sizeof(int64) * PIECE_KEYS), 0};
-	run->size = PIECE_KEYS;
-	for (int i = 0; i < ids.count; i += PIECE_KEYS)
+	run->suspects = (RecoIds) {palloc(sizeof(int64) * MOST_KEYS), 0};
+	run->size = MOST_KEYS;
+	for (int next = 0; next < ids.count;)
 	{
 		MemoryContext caller = MemoryContextSwitchTo(run->piece);
+		int			count = Min(run->keys, ids.count - next);
 
-		examine(run, ids.ids + i, Min(PIECE_KEYS, ids.count - i), wait_for_publisher);
+		examine(run, ids.ids + next, count, wait_for_publisher);
+		next += count;
 		MemoryContextSwitchTo(caller);
-		MemoryContextReset(run->piece);
+		end_piece(run);
 	}
 	pfree(ids.ids);
 }
@@ -201,14 +219,15 @@ examine_suspects(Run *run)
 static void
 report_suspects(Run *run, ReturnSetInfo *output)
 {
-	for (int i = 0; i < run->suspects.count; i += PIECE_KEYS)
+	for (int next = 0; next < run->suspects.count;)
 	{
 		MemoryContext caller = MemoryContextSwitchTo(run->piece);
+		int			count = Min(run->keys, run->suspects.count - next);
 		List	   *differences = reco_compare_keys(run->redis, &run->template, &run->state,
-													run->suspects.ids + i,
-													Min(PIECE_KEYS, run->suspects.count - i),
-													NULL);
+													run->suspects.ids + next, count, NULL);
 		ListCell   *cell;
+
+		next += count;
 
 		foreach(cell, differences)
 		{
@@ -221,7 +240,7 @@ report_suspects(Run *run, ReturnSetInfo *output)
 			tuplestore_putvalues(output->setResult, output->setDesc, values, nulls);
 		}
 		MemoryContextSwitchTo(caller);
-		MemoryContextReset(run->piece);
+		end_piece(run);
 	}
 }
 
@@ -232,8 +251,9 @@ verify(RecoRedis *redis, RecoTemplate template, bool sent, ReturnSetInfo *output
 	Run			run = {.redis = redis, .template = template};
 
 	run.piece = AllocSetContextCreate(CurrentMemoryContext, "reco redis verify", ALLOCSET_DEFAULT_SIZES);
-	run.suspects.ids = palloc(sizeof(int64) * PIECE_KEYS);
-	run.size = PIECE_KEYS;
+	run.suspects.ids = palloc(sizeof(int64) * MOST_KEYS);
+	run.size = MOST_KEYS;
+	run.keys = FIRST_KEYS;
 	read_state(&run.state);
 	examine_rows(&run);
 	examine_keys(&run);

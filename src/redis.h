@@ -4,8 +4,7 @@
  *	  A connection to Redis and its pipeline of commands.
  *
  * Every failure, an error reply included, is an ERROR that closes the
- * connection: what was sent may or may not have been done, so the caller
- * connects again and sends anew.
+ * connection: whether what was sent has been done is not known then.
  *
  *-------------------------------------------------------------------------
  */

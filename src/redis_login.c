@@ -115,7 +115,8 @@ parse_user(char **rest, size_t end, RecoRedisUrl *url, const char **hint)
 	*at = '\0';
 	if (strchr(*rest, ':') != NULL)
 	{
-		*hint = "Put the password into a file that only the server's user can read, and name the file in reco.redis_password_file.";
+		*hint = "Put the password into a file that only the server's user can read,"
+			" and name the file in reco.redis_password_file.";
 		return "A Redis URL must not hold a password.";
 	}
 	if (!decode_percent(*rest))

@@ -8,8 +8,8 @@
  * commits after it; then the slot tells which products to look up.  What the
  * slot cannot tell makes all of it due to be compared again.
  *
- * A catalog that cannot be read or followed is no reason to stop: the error
- * is shown, popularity and its sweep go on, and it is tried again after a
+ * A catalog that cannot be read or followed does not stop the worker: it shows
+ * the error, goes on with popularity and its sweep, and tries again after a
  * pause that grows.  An ERROR while the mirror is written ends the process.
  *
  * Nothing here runs in a transaction, nor holds reco's lock: see mirror.c.
@@ -87,10 +87,8 @@ pause_after_error(MemoryContext context)
 	pause_length = Min(pause_length * 2, LONGEST_PAUSE);
 	reco_shared_set_follow_position(InvalidXLogRecPtr);
 	reco_shared_state(RECO_FOLLOW, "cannot use the catalog: %s", error->message);
-	if (error->hint)
-		reco_shared_error(RECO_FOLLOW, "%s; hint: %s", error->message, error->hint);
-	else
-		reco_shared_error(RECO_FOLLOW, "%s", error->message);
+	reco_shared_error(RECO_FOLLOW, "%s%s%s", error->message,
+					  error->hint ? "; hint: " : "", error->hint ? error->hint : "");
 	if (strcmp(last_message, error->message) != 0)
 	{
 		strlcpy(last_message, error->message, sizeof(last_message));
@@ -352,10 +350,9 @@ reload(void)
 		strcmp(columns_in_force, reco_catalog_columns) == 0)
 		return;
 	if (table_in_force != NULL)
-	{
 		pfree(table_in_force);
+	if (columns_in_force != NULL)
 		pfree(columns_in_force);
-	}
 	table_in_force = MemoryContextStrdup(TopMemoryContext, reco_catalog_table);
 	columns_in_force = MemoryContextStrdup(TopMemoryContext, reco_catalog_columns);
 	reco_mirror_forget();

@@ -1,0 +1,104 @@
+# Kafka that does not hold what is to be read next: a warning, the count of what is lost, and on with what is there. Positions that no
+# message has (transactions), a file of settings that is wrong.
+use strict;
+use warnings;
+use File::Basename qw(dirname);
+use File::Path qw(remove_tree);
+use lib dirname(__FILE__) . '/../lib';
+use RecoTest;
+use Test::More;
+
+my $reco = RecoTest->start(services => [qw(kafka postgres)], partitions => 2);
+my $topic = $reco->{topic};
+my $services = dirname(__FILE__) . '/../services';
+
+sub kafka { RecoTest::_run([ "$services/kafka", $reco->{dir}, @_ ]); }
+
+# So many views of a product, to one partition, arrive.
+sub views
+{
+	my ($product, $count, $partition) = @_;
+
+	$reco->produce(map { { value => event('page_view', $_, $product), partition => $partition } } 1 .. $count);
+}
+
+sub arrived
+{
+	my ($product, $count, $name) = @_;
+
+	$reco->wait_for($name, "SELECT count(*) FROM reco.activity WHERE product_id = '$product'", $count);
+}
+
+sub warned { my ($text) = @_; is(system('grep', '-q', "WARNING:  $text", "$reco->{dir}/postgres.log"), 0, "a warning: $text"); }
+
+sub workers { $reco->set('reco.enabled', shift); }
+
+views('first', 5, 0);
+arrived('first', 5, 'events arrive');
+
+# 1. Gone before they were read
+workers('off');
+$reco->wait_for('the worker has left', q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'reco ingest'}, 0);
+views('late', 10, 0);
+open(my $file, '>', "$reco->{dir}/delete.json") or die $!;
+print $file qq({"version":1,"partitions":[{"topic":"$topic","partition":0,"offset":11}]});
+close $file;
+kafka('run', 'org.apache.kafka.tools.DeleteRecordsCommand', '--offset-json-file', "$reco->{dir}/delete.json");
+workers('on');
+arrived('late', 4, 'what Kafka still holds is read');
+is($reco->sql(q{SELECT value FROM reco.counters() WHERE name = 'ingest.lost'}), 6, 'what it no longer holds is counted');
+warned('6 messages of partition 0');
+
+# 2. Deleted, and created again
+kafka('run', 'org.apache.kafka.tools.TopicCommand', '--delete', '--topic', $topic);
+$reco->wait_for('a topic that is gone is told', q{SELECT last_error LIKE '%Unknown topic%' FROM reco_status() WHERE component = 'ingest'});
+$reco->topic(1);
+$reco->{ends} = {};
+views('again', 3, 0);
+arrived('again', 3, 'the new topic is read from its beginning');
+is($reco->sql('SELECT string_agg(partition || \':\' || next_offset, \' \') FROM reco.offsets'), '0:3', 'old offsets are forgotten');
+
+# 3. Positions that no message has
+RecoTest::_run([ '/usr/bin/python3', '-c', <<'END', $ENV{KAFKA}, $topic, event('page_view', 1, 'bought') ]);
+import sys
+from confluent_kafka import Producer
+producer = Producer({'bootstrap.servers': sys.argv[1], 'transactional.id': 'test'})
+producer.init_transactions()
+for end in (producer.commit_transaction, producer.abort_transaction):
+    producer.begin_transaction()
+    producer.produce(sys.argv[2], sys.argv[3])
+    producer.flush()
+    end()
+END
+arrived('bought', 1, 'a committed transaction is read, an aborted one is not');
+$reco->wait_for('both are passed by', 'SELECT next_offset FROM reco.offsets', 7);
+$reco->wait_for('nothing is left to read', q{SELECT lag_messages FROM reco_status() WHERE component = 'ingest'}, 0);
+
+# 4. Another cluster
+$reco->down('kafka');
+remove_tree("$reco->{dir}/kafka");
+$reco->up('kafka');
+$reco->{ends} = {};
+$reco->topic(2);
+views('elsewhere', 2, 1);
+$reco->set('reco.kafka_brokers', $ENV{KAFKA});
+arrived('elsewhere', 2, 'another cluster is read');
+warned('reco.kafka_brokers leads to another Kafka cluster');
+is($reco->sql('SELECT count(*) FROM reco.activity'), 15, 'what was read before stays');
+
+# 5. Settings that do not work, and the clock runs
+open($file, '>', "$reco->{dir}/kafka.conf") or die $!;
+print $file "# a comment\nauto.offset.reset = latest\n";
+close $file;
+$reco->set('reco.kafka_config', "$reco->{dir}/kafka.conf");
+$reco->wait_for('a setting that reco needs for itself is refused',
+	q{SELECT last_error LIKE 'line 2 of file%"auto.offset.reset"%' FROM reco_status() WHERE component = 'ingest'});
+$reco->wait_for('the clock runs', q{SELECT clock > clock_timestamp() - interval '3 s' FROM reco.state});
+open($file, '>', "$reco->{dir}/kafka.conf") or die $!;
+print $file "client.id = test\n";
+close $file;
+views('last', 2, 0);
+arrived('last', 2, 'the corrected file is found without a restart');
+$reco->verify('gaps');
+
+done_testing;

@@ -95,10 +95,14 @@ end_phase(RecoPhase phase, instr_time *start)
 
 /* A text in the database's encoding, which may refuse it. */
 static Datum
-text_datum(RecoText text)
+text_datum(RecoText text, bool *null)
 {
-	char	   *converted = pg_any_to_server(text.data, text.length, PG_UTF8);
+	char	   *converted;
 
+	*null = text.data == NULL;
+	if (*null)
+		return (Datum) 0;
+	converted = pg_any_to_server(text.data, text.length, PG_UTF8);
 	if (converted != text.data)
 		return CStringGetTextDatum(converted);
 	return PointerGetDatum(cstring_to_text_with_len(text.data, text.length));
@@ -163,17 +167,13 @@ run_feed(Feed *feed, RecoPlan *plan)
 static void
 feed_activity(Feed *feed, const RecoEvent *event)
 {
-	Datum		values[ACTIVITY_COLUMNS] = {0};
+	Datum		values[ACTIVITY_COLUMNS];
 	bool		nulls[ACTIVITY_COLUMNS] = {false};
 
-	values[0] = text_datum(event->event_type);
+	values[0] = text_datum(event->event_type, &nulls[0]);
 	values[1] = Int64GetDatum(event->user_id);
-	nulls[2] = event->product_id.data == NULL;
-	if (!nulls[2])
-		values[2] = text_datum(event->product_id);
-	nulls[3] = event->query.data == NULL;
-	if (!nulls[3])
-		values[3] = text_datum(event->query);
+	values[2] = text_datum(event->product_id, &nulls[2]);
+	values[3] = text_datum(event->query, &nulls[3]);
 	values[4] = TimestampTzGetDatum(event->timestamp);
 	tuplestore_putvalues(feed->rows, feed->tupdesc, values, nulls);
 	feed->count++;
@@ -199,16 +199,12 @@ feed_rejected(Feed *feed, Datum topic, const Row *row, const char *reason)
 static int
 note_position(RecoPosition *positions, int count, const RecoMessage *message)
 {
-	int64		next = message->offset + (message->kind == RECO_MESSAGE_DATA ? 1 : 0);
-	int			i;
+	int			i = 0;
 
-	for (i = 0; i < count; i++)
-	{
-		if (positions[i].partition == message->partition)
-			break;
-	}
+	while (i < count && positions[i].partition != message->partition)
+		i++;
 	positions[i].partition = message->partition;
-	positions[i].offset = next;
+	positions[i].offset = message->offset + (message->kind == RECO_MESSAGE_DATA ? 1 : 0);
 	return Max(count, i + 1);
 }
 

@@ -112,106 +112,6 @@ skip_value(JsonLexContext *lex, int depth)
 	}
 }
 
-/* Four hexadecimal digits, which the lexer has checked. */
-static pg_wchar
-hex4(const char *digits)
-{
-	pg_wchar	value = 0;
-
-	for (int i = 0; i < 4; i++)
-	{
-		char		c = digits[i];
-
-		value = value * 16 + (c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
-	}
-	return value;
-}
-
-/*
- * Read \uXXXX, or two of them that make one character; *at stands on the u
- * and is left behind the last digit.  Returns 0 for what is no character: a
- * NUL (which no text of PostgreSQL holds) or half of a pair.
- */
-static pg_wchar
-unescape_unicode(const char **at, const char *end)
-{
-	pg_wchar	c = hex4(*at + 1);
-
-	*at += 5;
-	if (is_utf16_surrogate_second(c))
-		return 0;
-	if (is_utf16_surrogate_first(c))
-	{
-		pg_wchar	second;
-
-		if (end - *at < 6 || (*at)[0] != '\\' || (*at)[1] != 'u')
-			return 0;
-		second = hex4(*at + 2);
-		if (!is_utf16_surrogate_second(second))
-			return 0;
-		c = surrogate_pair_to_codepoint(c, second);
-		*at += 6;
-	}
-	return c;
-}
-
-/*
- * Decode the escapes of a string.  The lexer has checked their form; what is
- * left to refuse is a character that text cannot hold.
- */
-static bool
-unescape(RecoText *text)
-{
-	const char *at = text->data;
-	const char *end = at + text->length;
-	char	   *decoded = palloc(text->length + 1);
-	char	   *to = decoded;
-
-	while (at < end)
-	{
-		pg_wchar	c;
-
-		if (*at != '\\')
-		{
-			*to++ = *at++;
-			continue;
-		}
-		switch (*++at)
-		{
-			case 'b':
-				*to++ = '\b';
-				break;
-			case 'f':
-				*to++ = '\f';
-				break;
-			case 'n':
-				*to++ = '\n';
-				break;
-			case 'r':
-				*to++ = '\r';
-				break;
-			case 't':
-				*to++ = '\t';
-				break;
-			case 'u':
-				c = unescape_unicode(&at, end);
-				if (c == 0)
-					return false;
-				unicode_to_utf8(c, (unsigned char *) to);
-				to += pg_utf_mblen((unsigned char *) to);
-				continue;
-			default:			/* a quote, a slash or a backslash */
-				*to++ = *at;
-				break;
-		}
-		at++;
-	}
-	*to = '\0';
-	text->data = decoded;
-	text->length = to - decoded;
-	return true;
-}
-
 /* The present token's text; a string's without the quotes, not decoded. */
 static RecoText
 token_text(const JsonLexContext *lex)
@@ -234,7 +134,7 @@ text_equals(RecoText text, const char *other)
 static Field
 find_field(RecoText key)
 {
-	if (memchr(key.data, '\\', key.length) != NULL && !unescape(&key))
+	if (memchr(key.data, '\\', key.length) != NULL && !reco_json_unescape(&key))
 		return FIELD_UNKNOWN;
 	for (int field = 0; field < FIELD_UNKNOWN; field++)
 	{
@@ -303,7 +203,7 @@ take_text(Field field, Value *value, int min, int max, RecoText *text)
 	if (value->type != JSON_TOKEN_STRING)
 		return psprintf("%s is not a string", name);
 	*text = value->text;
-	if (memchr(text->data, '\\', text->length) != NULL && !unescape(text))
+	if (memchr(text->data, '\\', text->length) != NULL && !reco_json_unescape(text))
 		return psprintf("%s holds a character that text cannot hold", name);
 	if (text->length < min || (max > 0 && text->length > max))
 		return psprintf("%s is not of %d to %d bytes", name, min, max);
@@ -338,7 +238,7 @@ take_user_id(Value *value, int64 *user_id)
 		case JSON_TOKEN_NUMBER:
 			break;
 		case JSON_TOKEN_STRING:
-			if (memchr(text.data, '\\', text.length) == NULL || unescape(&text))
+			if (memchr(text.data, '\\', text.length) == NULL || reco_json_unescape(&text))
 				break;
 			/* FALLTHROUGH */
 		default:
@@ -387,7 +287,7 @@ take_timestamp(Value *value, TimestampTz message_time, TimestampTz *timestamp)
 				return "timestamp is out of range";
 			break;
 		case JSON_TOKEN_STRING:
-			if (memchr(text.data, '\\', text.length) != NULL && !unescape(&text))
+			if (memchr(text.data, '\\', text.length) != NULL && !reco_json_unescape(&text))
 				return "timestamp is not ISO 8601";
 			if (!reco_iso8601_parse(text.data, text.length, timestamp))
 				return "timestamp is not ISO 8601";

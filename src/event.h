@@ -9,16 +9,10 @@
 #define RECO_EVENT_H
 
 #include "datatype/timestamp.h"
+#include "json_text.h"
 
 #define RECO_EVENT_TYPE_MAX 64
 #define RECO_PRODUCT_ID_MAX 512
-
-/* UTF-8, not terminated; data is NULL when the field is absent. */
-typedef struct RecoText
-{
-	const char *data;
-	int			length;
-} RecoText;
 
 typedef struct RecoEvent
 {

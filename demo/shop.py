@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections import deque
-from datetime import datetime
+from datetime import datetime, timezone
 
 import psycopg2
 import redis as redis_py
@@ -42,8 +42,8 @@ class Demo:
         self.cursor = self.sql.cursor()
         self.stream = Stream(os.environ['KAFKA'], crowd, rate=400)
         self.probe = Probe(self.stream, int(os.environ['REDIS_PORT']), [s.user_id for s in crowd.shoppers])
-        self.viewed = deque(maxlen=6)
-        self.news = deque(maxlen=4)
+        self.viewed = deque(maxlen=10)
+        self.news = deque(maxlen=2)
         self.steps = 0
         self.gone = set()           # products that the demo has moved or deleted
         self.counted = deque(maxlen=8)  # (time, events stored)
@@ -69,11 +69,11 @@ class Demo:
         self.query('CREATE EXTENSION reco')
         print('the shop: %d products in %d categories, %d shoppers' % (
             len(self.shop.products), len(self.shop.by_category), len(self.stream.crowd.shoppers)))
-        self.stream.history(HISTORY_EVENTS, HISTORY_SECONDS)
         begin = time.time()
+        self.stream.history(HISTORY_EVENTS, HISTORY_SECONDS)
         self.wait_for('the first events', 60, 'SELECT count(*) > 0 FROM reco.offsets')
         self.wait_for('three hours of history', 120, "SELECT sum(next_offset) >= %s FROM reco.offsets", self.stream.sent)
-        print('three hours of history: %d events read from Kafka in %.1f s' % (self.stream.sent, time.time() - begin))
+        print('three hours of history: %d events sent and read in %.1f s' % (self.stream.sent, time.time() - begin))
 
     def wait_for(self, what, seconds, text, *values):
         end = time.time() + seconds
@@ -154,8 +154,8 @@ class Demo:
             'events': int(stored),
             'rate': (now - before) / (last - first) if last > first else 0,
             'delay': self.probe.percentiles(),
-            'list': self.query('SELECT product_id, because FROM reco_for_user(%s, 8)', HER),
-            'trending': self.query('SELECT rank, product_id, view_count, window_start FROM reco_trending(6)'),
+            'list': self.query('SELECT product_id, because FROM reco_for_user(%s, 10)', HER),
+            'trending': self.query('SELECT rank, product_id, view_count, window_start FROM reco_trending(10)'),
             'status': self.query('SELECT component, state, lag_messages, lag_seconds, rate, last_error FROM reco_status()'),
             'users': self.value('SELECT count(*) FROM reco.user_recommendations'),
         }
@@ -169,29 +169,31 @@ class Demo:
         """The Redis name of the present window."""
         if not seen['trending']:
             return None
-        return seen['trending'][0][3].astimezone(tz=__import__('datetime').timezone.utc).strftime('%Y-%m-%dT%H:%M:%S')
+        return seen['trending'][0][3].astimezone(timezone.utc).strftime('%Y-%m-%dT%H:%M:%S')
 
     def frame(self, seen, width, height):
         half = width // 2
-        extra = max(0, min(4, (height - 27) // 2))
-        rows = 5 + extra
-        bar = '\033[2m' + '─' * width + '\033[0m'
+        bars = height >= 30
+        spare = height - (21 if bars else 16)       # lines left for her views and for trending
+        rows = max(2, min(10, (spare + 1) // 2))
+        top = max(1, min(10, spare - rows))
+        bar = ['\033[2m' + '─' * width + '\033[0m'] if bars else []
         left = '' if seen['left'] is None else '   %d s left' % seen['left']
-        lines = ['\033[1mreco\033[0m  ' + self.summary(seen) + left, bar]
+        lines = ['\033[1mreco\033[0m  ' + self.summary(seen) + left] + bar
 
         lines.append(columns('\033[1m%s (user %d) views\033[0m' % (HER_NAME, HER), '\033[1mrecommended for her now\033[0m', half))
         for n in range(rows):
             seen_product = self.name(self.viewed[n]) if n < len(self.viewed) else ''
             listed = '%d. %s  \033[2m%s\033[0m' % (n + 1, self.name(seen['list'][n][0]), seen['list'][n][1]) if n < len(seen['list']) else ''
             lines.append(columns('  ' + seen_product, listed, half))
-        lines.append(bar)
+        lines.extend(bar)
 
         since = seen['trending'][0][3].astimezone().strftime('%H:%M') if seen['trending'] else ''
         lines.append('\033[1mtrending since %s\033[0m' % since)
-        top = seen['trending'][0][2] if seen['trending'] else 1
-        for rank, product, views, _ in seen['trending'][:4 + extra]:
-            lines.append('  %2d. %s %s %d' % (rank, self.name(product).ljust(28), '█' * max(1, views * (width - 45) // top), views))
-        lines.append(bar)
+        most = seen['trending'][0][2] if seen['trending'] else 1
+        for rank, product, views, _ in seen['trending'][:top]:
+            lines.append('  %2d. %s %s %d' % (rank, self.name(product).ljust(28), '█' * max(1, views * (width - 45) // most), views))
+        lines.extend(bar)
 
         lines.append('\033[1mRedis, read by the shop\'s pages\033[0m')
         lines.append('  get_user_recommendations(%d)' % HER)
@@ -199,15 +201,14 @@ class Demo:
         window = self.window(seen)
         lines.append("  get_trending_products('%s')" % window)
         lines.append('    → %s' % (get_trending_products(window) if window else {}))
-        lines.append(bar)
+        lines.extend(bar)
 
         lines.append('\033[1mreco_status()\033[0m')
         for component, state, messages, seconds, rate, error in seen['status']:
             lag = '' if messages is None else 'lag %d messages' % messages
             lines.append('  %-9s %s  %s  %s' % (component, state or '', lag, '\033[31m%s\033[0m' % error if error else ''))
-        if self.news:
-            lines.append(bar)
-            lines.extend('  ' + line for line in list(self.news)[-(2 + extra):])
+        lines.extend(bar)
+        lines.extend('  ' + line for line in self.news)
         return lines
 
     def draw(self, seen):

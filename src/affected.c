@@ -19,6 +19,7 @@
 #include "access/xact.h"
 #include "affected.h"
 #include "catalog/pg_type.h"
+#include "counters.h"
 #include "number.h"
 #include "product.h"
 #include "shared.h"
@@ -266,6 +267,6 @@ reco_affected_apply(void)
 	if (everything || !refresh_lists(&state))
 		state.generation++;
 	reco_state_write(&state);
-	reco_shared_count(RECO_COUNT_CATALOG, count);
+	reco_counter_add(RECO_COUNT_CATALOG, count);
 	forget();
 }

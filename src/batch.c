@@ -21,12 +21,12 @@
 #include "access/xact.h"
 #include "batch.h"
 #include "catalog/pg_type.h"
+#include "counters.h"
 #include "event.h"
 #include "guc.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "offsets.h"
-#include "portability/instr_time.h"
 #include "shared.h"
 #include "sql.h"
 #include "state.h"
@@ -78,20 +78,6 @@ static RecoPlan rejected_plan = {
 
 /* All that a batch allocates outside its transactions. */
 static MemoryContext batch_context = NULL;
-
-/* Add the time since *start to a phase, and begin the next one. */
-static void
-end_phase(RecoPhase phase, instr_time *start)
-{
-	instr_time	now;
-	instr_time	took;
-
-	INSTR_TIME_SET_CURRENT(now);
-	took = now;
-	INSTR_TIME_SUBTRACT(took, *start);
-	reco_shared_phase_add(phase, INSTR_TIME_GET_MICROSEC(took) * 1000);
-	*start = now;
-}
 
 /* A text in the database's encoding, which may refuse it. */
 static Datum
@@ -247,8 +233,8 @@ feed_rows(const Row *rows, int count, Datum topic, const RecoState *state,
 static uint64
 time_of_triggers(void)
 {
-	return reco_shared_phase(RECO_PHASE_SORT) + reco_shared_phase(RECO_PHASE_TRENDING) +
-		reco_shared_phase(RECO_PHASE_USERS);
+	return reco_phase_value(RECO_PHASE_SORT) + reco_phase_value(RECO_PHASE_TRENDING) +
+		reco_phase_value(RECO_PHASE_USERS);
 }
 
 /* The one transaction of some rows. */
@@ -277,22 +263,22 @@ write_rows(const char *topic_name, const Row *rows, int count)
 	feed_rows(rows, count, topic, &state, &activity, &rejected, &tally);
 	run_feed(&activity, &activity_plan);
 	run_feed(&rejected, &rejected_plan);
-	end_phase(RECO_PHASE_INSERT, &start);
-	reco_shared_phase_add(RECO_PHASE_INSERT, triggers - time_of_triggers());
+	reco_phase_end(RECO_PHASE_INSERT, &start);
+	reco_phase_add(RECO_PHASE_INSERT, triggers - time_of_triggers());
 
 	positions = palloc(count * sizeof(RecoPosition));
 	for (int i = 0; i < count; i++)
 		npositions = note_position(positions, npositions, rows[i].message);
 	reco_offsets_store(topic_name, positions, npositions);
 	reco_sql_commit();
-	end_phase(RECO_PHASE_COMMIT, &start);
+	reco_phase_end(RECO_PHASE_COMMIT, &start);
 
-	reco_shared_count(RECO_COUNT_MESSAGES, tally.messages);
-	reco_shared_count(RECO_COUNT_BYTES, tally.bytes);
-	reco_shared_count(RECO_COUNT_EVENTS, tally.events);
-	reco_shared_count(RECO_COUNT_LATE, tally.late);
-	reco_shared_count(RECO_COUNT_REJECTED, tally.rejected);
-	reco_shared_count(RECO_COUNT_BATCHES, 1);
+	reco_counter_add(RECO_COUNT_MESSAGES, tally.messages);
+	reco_counter_add(RECO_COUNT_BYTES, tally.bytes);
+	reco_counter_add(RECO_COUNT_EVENTS, tally.events);
+	reco_counter_add(RECO_COUNT_LATE, tally.late);
+	reco_counter_add(RECO_COUNT_REJECTED, tally.rejected);
+	reco_counter_add(RECO_COUNT_BATCHES, 1);
 }
 
 /* Is it the data that PostgreSQL refuses, or is something else the matter? */
@@ -395,7 +381,7 @@ reco_batch_write(const char *topic, const RecoMessage *messages, int count)
 			rows[i].reason = reco_event_parse(message->payload, message->length,
 											  message->time, &rows[i].event);
 	}
-	end_phase(RECO_PHASE_PARSE, &start);
+	reco_phase_end(RECO_PHASE_PARSE, &start);
 	write_or_halve(topic, rows, count);
 
 	MemoryContextSwitchTo(before);

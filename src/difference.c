@@ -13,6 +13,7 @@
 #include "compat.h"
 
 #include "catalog/pg_type.h"
+#include "counters.h"
 #include "difference.h"
 #include "shared.h"
 #include "sql.h"
@@ -174,6 +175,6 @@ reco_difference_write(void)
 	run_for(&update_plan, &moved);
 	run_for(&insert_plan, &fresh);
 	reco_trigger_apply_mirror();
-	reco_shared_count(RECO_COUNT_CATALOG, count);
+	reco_counter_add(RECO_COUNT_CATALOG, count);
 	gone.count = moved.count = fresh.count = 0;
 }

@@ -21,13 +21,13 @@
 #include "clock.h"
 #include "batch.h"
 #include "clock.h"
+#include "counters.h"
 #include "guc.h"
 #include "ingest.h"
 #include "kafka.h"
 #include "miscadmin.h"
 #include "offsets.h"
 #include "pgstat.h"
-#include "portability/instr_time.h"
 #include "rejected.h"
 #include "sql.h"
 #include "storage/ipc.h"
@@ -318,8 +318,7 @@ gather(bool *full)
 static bool
 ingest_batch(void)
 {
-	instr_time	start,
-				took;
+	instr_time	start;
 	bool		full;
 	int			count;
 
@@ -335,9 +334,7 @@ ingest_batch(void)
 
 	INSTR_TIME_SET_CURRENT(start);
 	count = gather(&full);
-	INSTR_TIME_SET_CURRENT(took);
-	INSTR_TIME_SUBTRACT(took, start);
-	reco_shared_phase_add(RECO_PHASE_CONSUME, INSTR_TIME_GET_MICROSEC(took) * 1000);
+	reco_phase_end(RECO_PHASE_CONSUME, &start);
 
 	if (count > 0)
 		reco_batch_write(source.topic, messages, count);

@@ -17,6 +17,7 @@
 
 #include "affected.h"
 #include "catalog/pg_type.h"
+#include "counters.h"
 #include "fmgr.h"
 #include "guc.h"
 #include "miscadmin.h"
@@ -147,7 +148,7 @@ sweep(const RecoState *state, BlockNumber block, int64 max, int64 *swept)
 		block = reco_user_scan(users, block, Min(SWEEP_CHUNK, end - block), visit, &left);
 	reco_user_close(users);
 	*swept = max - left;
-	reco_shared_count(RECO_COUNT_SWEPT, *swept);
+	reco_counter_add(RECO_COUNT_SWEPT, *swept);
 	return block >= blocks ? InvalidBlockNumber : block;
 }
 

@@ -12,6 +12,7 @@
 #include "compat.h"
 
 #include "catalog/pg_type.h"
+#include "counters.h"
 #include "guc.h"
 #include "rejected.h"
 #include "shared.h"
@@ -55,7 +56,7 @@ bool
 reco_rejected_trim(void)
 {
 	static uint64 counted = 0;
-	uint64		rejected = reco_shared_counted(RECO_COUNT_REJECTED);
+	uint64		rejected = reco_counter_value(RECO_COUNT_REJECTED);
 	Datum		values[2] = {Int32GetDatum(reco_rejected_max_age), Int32GetDatum(CHUNK)};
 	uint64		deleted;
 	int64		rest = 0;

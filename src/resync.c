@@ -18,6 +18,7 @@
 #include "compat.h"
 
 #include "catalog/pg_type.h"
+#include "counters.h"
 #include "resync.h"
 #include "ring.h"
 #include "send.h"
@@ -66,7 +67,7 @@ reco_resync_begin(RecoRedis *redis)
 {
 	reco_stamp_swap(redis);
 	reco_ring_begin_publish_all();
-	reco_shared_count(RECO_COUNT_RESYNCS, 1);
+	reco_counter_add(RECO_COUNT_RESYNCS, 1);
 	enter(USERS);
 }
 

@@ -18,10 +18,10 @@
 #include "compat.h"
 
 #include "catalog/pg_type.h"
+#include "counters.h"
 #include "format.h"
 #include "guc.h"
 #include "ids.h"
-#include "portability/instr_time.h"
 #include "redis.h"
 #include "send.h"
 #include "shared.h"
@@ -96,20 +96,6 @@ reco_send_reload(void)
 	MemoryContextSwitchTo(caller);
 }
 
-/* Add the time since the last call to a phase. */
-static void
-phase_done(RecoPhase phase)
-{
-	instr_time	now;
-	instr_time	took;
-
-	INSTR_TIME_SET_CURRENT(now);
-	took = now;
-	INSTR_TIME_SUBTRACT(took, phase_begun);
-	reco_shared_phase_add(phase, (uint64) (INSTR_TIME_GET_DOUBLE(took) * 1e9));
-	phase_begun = now;
-}
-
 /* Begin a round: an empty one, within a transaction. */
 static void
 begin_round(Round *round)
@@ -130,14 +116,14 @@ static void
 end_reading(void)
 {
 	reco_sql_commit();
-	phase_done(RECO_PHASE_READ);
+	reco_phase_end(RECO_PHASE_READ, &phase_begun);
 }
 
 /* All of it is on its way. */
 static void
 end_round(Round *round)
 {
-	phase_done(RECO_PHASE_SEND);
+	reco_phase_end(RECO_PHASE_SEND, &phase_begun);
 	MemoryContextSwitchTo(round->caller);
 }
 
@@ -146,7 +132,7 @@ static void
 collect(RecoRedis *redis)
 {
 	reco_redis_collect(redis, NULL, NULL);
-	phase_done(RECO_PHASE_SEND);
+	reco_phase_end(RECO_PHASE_SEND, &phase_begun);
 }
 
 /* A new one, whose bytes the caller then appends. */
@@ -215,7 +201,7 @@ send_users(RecoRedis *redis, Round *round)
 		}
 	}
 	end_round(round);
-	reco_shared_count(RECO_COUNT_PUBLISHED, round->count);
+	reco_counter_add(RECO_COUNT_PUBLISHED, round->count);
 }
 
 /* Read the users' rows into a round; returns how many of them it took. */
@@ -370,7 +356,7 @@ send_windows(RecoRedis *redis, Round *round)
 		reco_format_key(&trending_template, round->entries[first].id, &key);
 		append_window(redis, round, &round->entries[first], next - first,
 					  (RecoWord) {key.data, key.len}, reco_redis_word(seconds));
-		reco_shared_count(RECO_COUNT_PUBLISHED, 1);
+		reco_counter_add(RECO_COUNT_PUBLISHED, 1);
 	}
 	end_round(round);
 }

@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * shared.c
- *	  What reco's processes know of each other: counters, states, latches.
+ *	  What reco's processes know of each other: states, flags, latches.
  *
- * Counters and flags are atomics: any process changes them without a lock.
+ * Flags are atomics: any process changes them without a lock.
  * The workers' texts are guarded by one LWLock, held for a copy only.  All
  * of it begins anew when the server starts, as the unlogged state does after
  * a crash.
@@ -12,6 +12,7 @@
  */
 #include "compat.h"
 
+#include "counters.h"
 #include "miscadmin.h"
 #include "port/atomics.h"
 #include "ring.h"
@@ -29,8 +30,6 @@ typedef struct RecoShared
 	RecoWorkerStatus workers[RECO_WORKERS];
 	Latch	   *latches[RECO_WORKERS + 1];	/* the last one: the launcher's */
 	RecoProgress progress;
-	pg_atomic_uint64 counters[RECO_COUNTERS];
-	pg_atomic_uint64 phases[RECO_PHASES];
 	pg_atomic_uint64 follow_position;
 	pg_atomic_uint32 database;
 	pg_atomic_uint32 extensions;	/* CREATE EXTENSION so far */
@@ -50,6 +49,7 @@ shmem_request(void)
 		prev_shmem_request_hook();
 	RequestAddinShmemSpace(MAXALIGN(sizeof(RecoShared)));
 	RequestAddinShmemSpace(MAXALIGN(reco_ring_shmem_size()));
+	RequestAddinShmemSpace(MAXALIGN(reco_counters_shmem_size()));
 	RequestNamedLWLockTranche("reco", 1);
 	RequestNamedLWLockTranche("reco_ring", 1);
 }
@@ -68,10 +68,6 @@ shmem_startup(void)
 	{
 		memset(shared, 0, sizeof(RecoShared));
 		shared->lock = &GetNamedLWLockTranche("reco")->lock;
-		for (int i = 0; i < RECO_COUNTERS; i++)
-			pg_atomic_init_u64(&shared->counters[i], 0);
-		for (int i = 0; i < RECO_PHASES; i++)
-			pg_atomic_init_u64(&shared->phases[i], 0);
 		pg_atomic_init_u64(&shared->follow_position, InvalidXLogRecPtr);
 		pg_atomic_init_u32(&shared->database, InvalidOid);
 		pg_atomic_init_u32(&shared->extensions, 0);
@@ -81,6 +77,7 @@ shmem_startup(void)
 			shared->workers[i].lag_messages = shared->workers[i].lag_seconds = -1;
 	}
 	reco_ring_shmem_startup();
+	reco_counters_shmem_startup();
 	LWLockRelease(AddinShmemInitLock);
 }
 
@@ -227,34 +224,6 @@ reco_shared_status(RecoWorkerId worker)
 	copy = shared->workers[worker];
 	LWLockRelease(shared->lock);
 	return copy;
-}
-
-/* Count n more. */
-void
-reco_shared_count(RecoCounter counter, uint64 n)
-{
-	pg_atomic_fetch_add_u64(&shared->counters[counter], n);
-}
-
-/* The count since the server started. */
-uint64
-reco_shared_counted(RecoCounter counter)
-{
-	return pg_atomic_read_u64(&shared->counters[counter]);
-}
-
-/* Add the nanoseconds that a phase took. */
-void
-reco_shared_phase_add(RecoPhase phase, uint64 ns)
-{
-	pg_atomic_fetch_add_u64(&shared->phases[phase], ns);
-}
-
-/* The nanoseconds that a phase took since the server started. */
-uint64
-reco_shared_phase(RecoPhase phase)
-{
-	return pg_atomic_read_u64(&shared->phases[phase]);
 }
 
 /* The mirror has been compared with the catalog: ingestion may begin. */

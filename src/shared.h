@@ -1,10 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * shared.h
- *	  What reco's processes know of each other: counters, states, latches.
+ *	  What reco's processes know of each other: states, flags, latches.
  *
- * The structure in shared memory is private to shared.c; ring.h holds the
- * keys on their way to the publisher.
+ * The structure in shared memory is private to shared.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,34 +19,6 @@ typedef enum RecoWorkerId
 } RecoWorkerId;
 
 #define RECO_WORKERS RECO_LAUNCHER
-
-typedef enum RecoCounter
-{
-	RECO_COUNT_MESSAGES,		/* taken from Kafka */
-	RECO_COUNT_EVENTS,			/* inserted from Kafka */
-	RECO_COUNT_LATE,			/* before the horizon */
-	RECO_COUNT_REJECTED,		/* into reco.rejected */
-	RECO_COUNT_LOST,			/* gone from Kafka before they were read */
-	RECO_COUNT_BYTES,			/* payload */
-	RECO_COUNT_BATCHES,			/* transactions of ingest */
-	RECO_COUNT_LISTS,			/* users' rows written */
-	RECO_COUNT_CATALOG,			/* changes of the mirror */
-	RECO_COUNT_SWEPT,			/* lists brought to a new generation */
-	RECO_COUNT_PUBLISHED,		/* keys sent to Redis */
-	RECO_COUNT_RESYNCS			/* times everything was sent */
-} RecoCounter;
-
-#define RECO_COUNTERS (RECO_COUNT_RESYNCS + 1)
-
-/* Phases of the way from Kafka to Redis; nanoseconds add up. */
-typedef enum RecoPhase
-{
-	RECO_PHASE_CONSUME, RECO_PHASE_PARSE, RECO_PHASE_INSERT, RECO_PHASE_SORT,
-	RECO_PHASE_TRENDING, RECO_PHASE_USERS, RECO_PHASE_LISTS, RECO_PHASE_COMMIT,
-	RECO_PHASE_READ, RECO_PHASE_SEND
-} RecoPhase;
-
-#define RECO_PHASES (RECO_PHASE_SEND + 1)
 
 /* What a worker says of itself; texts are cut at their sizes. */
 typedef struct RecoWorkerStatus
@@ -84,11 +55,6 @@ extern void reco_shared_rate(RecoWorkerId worker, double rate);
 extern void reco_shared_healthy(RecoWorkerId worker);
 extern void reco_shared_failed(RecoWorkerId worker, const char *message);
 extern RecoWorkerStatus reco_shared_status(RecoWorkerId worker);
-
-extern void reco_shared_count(RecoCounter counter, uint64 n);
-extern uint64 reco_shared_counted(RecoCounter counter);
-extern void reco_shared_phase_add(RecoPhase phase, uint64 ns);
-extern uint64 reco_shared_phase(RecoPhase phase);
 
 extern void reco_shared_set_mirror_ready(bool ready);
 extern bool reco_shared_is_mirror_ready(void);

@@ -9,6 +9,7 @@
  */
 #include "compat.h"
 
+#include "counters.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "shared.h"
@@ -94,9 +95,9 @@ reco_counters(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < RECO_COUNTERS; i++)
-		put_counter(result, counter_names[i], reco_shared_counted(i));
+		put_counter(result, counter_names[i], reco_counter_value(i));
 	for (int i = 0; i < RECO_PHASES; i++)
-		put_counter(result, phase_names[i], reco_shared_phase(i));
+		put_counter(result, phase_names[i], reco_phase_value(i));
 	return (Datum) 0;
 }
 

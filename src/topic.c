@@ -17,6 +17,7 @@
  */
 #include "compat.h"
 
+#include "counters.h"
 #include "guc.h"
 #include "offsets.h"
 #include "partitions.h"
@@ -261,7 +262,7 @@ skip_gap(const char *topic, int number, int64 low, int64 high)
 	partition->replay_end = Min(partition->replay_end, high);
 	if (next < low)
 	{
-		reco_shared_count(RECO_COUNT_LOST, low - next);
+		reco_counter_add(RECO_COUNT_LOST, low - next);
 		ereport(WARNING,
 				(errmsg("%lld messages of partition %d of topic \"%s\" are lost",
 						(long long) (low - next), number, topic),

@@ -19,9 +19,9 @@
 #include "access/heapam.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "counters.h"
 #include "miscadmin.h"
 #include "number.h"
-#include "portability/instr_time.h"
 #include "product.h"
 #include "recommend.h"
 #include "ring.h"
@@ -88,8 +88,8 @@ reco_user_close(RecoUsers *users)
 
 	reco_table_close(users->table);
 	MemoryContextDelete(users->scratch);
-	reco_shared_count(RECO_COUNT_LISTS, written);
-	reco_shared_phase_add(RECO_PHASE_LISTS, INSTR_TIME_GET_MICROSEC(users->lists) * 1000);
+	reco_counter_add(RECO_COUNT_LISTS, written);
+	reco_phase_add(RECO_PHASE_LISTS, (uint64) (INSTR_TIME_GET_DOUBLE(users->lists) * 1e9));
 	pfree(users->recent.views);
 	pfree(users->list.products);
 	pfree(users);

@@ -18,10 +18,10 @@
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
+#include "counters.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "number.h"
-#include "portability/instr_time.h"
 #include "recent.h"
 #include "shared.h"
 #include "trending.h"
@@ -79,16 +79,6 @@ struct RecoViews
 	TimestampTz times[CHUNK_VIEWS];
 };
 
-static uint64
-nanoseconds_since(instr_time start)
-{
-	instr_time	now;
-
-	INSTR_TIME_SET_CURRENT(now);
-	INSTR_TIME_SUBTRACT(now, start);
-	return INSTR_TIME_GET_MICROSEC(now) * 1000;
-}
-
 /* Begin to take views. */
 RecoViews *
 reco_views_begin(const RecoState *state, RecoViewsMode mode)
@@ -140,7 +130,7 @@ write_counts(RecoViews *views)
 	counters_reset(views->counters);
 	reco_trending_add(&views->state, counts, n);
 	pfree(counts);
-	reco_shared_phase_add(RECO_PHASE_TRENDING, nanoseconds_since(start));
+	reco_phase_end(RECO_PHASE_TRENDING, &start);
 }
 
 static void
@@ -188,7 +178,7 @@ end_chunk(RecoViews *views)
 	ExecDropSingleTupleTableSlot(slot);
 	views->chunk_count = 0;
 	MemoryContextReset(views->chunk_context);
-	reco_shared_phase_add(RECO_PHASE_SORT, nanoseconds_since(start));
+	reco_phase_end(RECO_PHASE_SORT, &start);
 	if (views->counters->members > MAX_COUNTERS)
 		write_counts(views);
 }
@@ -254,7 +244,7 @@ write_users(RecoViews *views)
 	if (group.count > 0)
 		write_user(views, users, user_id, &group);
 	written = reco_user_close(users);
-	reco_shared_phase_add(RECO_PHASE_USERS, nanoseconds_since(start));
+	reco_phase_end(RECO_PHASE_USERS, &start);
 	return written;
 }
 

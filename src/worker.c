@@ -15,6 +15,7 @@
  */
 #include "compat.h"
 
+#include "counters.h"
 #include "follow.h"
 #include "guc.h"
 #include "ingest.h"
@@ -128,11 +129,11 @@ work_done(RecoWorkerId id)
 	switch (id)
 	{
 		case RECO_INGEST:
-			return reco_shared_counted(RECO_COUNT_MESSAGES);
+			return reco_counter_value(RECO_COUNT_MESSAGES);
 		case RECO_FOLLOW:
-			return reco_shared_counted(RECO_COUNT_CATALOG) + reco_shared_counted(RECO_COUNT_SWEPT);
+			return reco_counter_value(RECO_COUNT_CATALOG) + reco_counter_value(RECO_COUNT_SWEPT);
 		default:
-			return reco_shared_counted(RECO_COUNT_PUBLISHED);
+			return reco_counter_value(RECO_COUNT_PUBLISHED);
 	}
 }
 

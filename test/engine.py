@@ -15,6 +15,7 @@ from reference import SECOND
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ORACLE = os.path.join(HERE, 'oracle.sql')
+ENVIRONMENT = dict(os.environ)  # as it was; that of a server must not decide what the next one is built with
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -69,8 +70,8 @@ class Services:
 
     def run(self, script, *args):
         """A script of test/services; its words are shown when it fails."""
-        done = subprocess.run([os.path.join(HERE, 'services', script), self.dir, *args], stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        done = subprocess.run([os.path.join(HERE, 'services', script), self.dir, *args], env=ENVIRONMENT,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode != 0:
             raise RuntimeError(f'{script} {" ".join(args)}: {done.stdout}')
         return done.stdout

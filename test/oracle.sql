@@ -15,12 +15,16 @@ DROP SCHEMA IF EXISTS reco_oracle CASCADE;
 CREATE SCHEMA reco_oracle;
 SET search_path = reco_oracle, pg_catalog;
 
+-- The one row; LIMIT tells the planner so.
+CREATE VIEW state AS
+SELECT * FROM reco.state LIMIT 1;
+
 -- Page views a window and product.
 CREATE VIEW window_count AS
 SELECT date_bin(s.trending_window, a."timestamp", 'epoch') AS window_start,
        a.product_id COLLATE "C" AS product_id,
        count(*) AS view_count
-FROM reco.state s, reco.activity a
+FROM state s, reco.activity a
 WHERE a.event_type = 'page_view' AND a."timestamp" >= s.horizon
 GROUP BY 1, 2;
 
@@ -28,7 +32,7 @@ GROUP BY 1, 2;
 CREATE VIEW trending_products AS
 SELECT window_start, product_id, view_count
 FROM (SELECT c.*, rank() OVER (PARTITION BY window_start ORDER BY view_count DESC) AS r
-      FROM window_count c) t, reco.state s
+      FROM window_count c) t, state s
 WHERE r <= s.trending_size;
 
 -- The views of the last H a user, the newest max_user_views of them.
@@ -39,9 +43,9 @@ FROM (SELECT a.user_id, a.product_id COLLATE "C" AS product_id,
              row_number() OVER (PARTITION BY a.user_id
                                 ORDER BY ceil(extract(epoch FROM a."timestamp")) DESC,
                                          a.product_id COLLATE "C" DESC) AS n
-      FROM reco.state s, reco.activity a
+      FROM state s, reco.activity a
       WHERE a.event_type = 'page_view' AND a."timestamp" > s.clock - s.recent_window) v,
-     reco.state s
+     state s
 WHERE n <= s.max_user_views;
 
 -- A user's list: the products not seen yet of her top categories.
@@ -61,19 +65,19 @@ candidates AS (
   SELECT ranked.user_id, p.product_id,
          row_number() OVER (PARTITION BY ranked.user_id
                             ORDER BY r, p.popularity DESC, p.product_id COLLATE "C") AS n
-  FROM reco.state s, ranked JOIN product p USING (category)
+  FROM state s, ranked JOIN product p USING (category)
   WHERE r <= s.top_categories
     AND NOT EXISTS (SELECT FROM recent x
                     WHERE x.user_id = ranked.user_id AND x.product_id = p.product_id))
 SELECT user_id, array_agg(product_id ORDER BY n) AS recommended_products
-FROM candidates, reco.state s
+FROM candidates, state s
 WHERE n <= s.max_recommendations OR s.max_recommendations = 0
 GROUP BY user_id;
 
 -- Lists of an older generation: right in their time, a sweep will come by.
 CREATE VIEW left_out AS
 SELECT u.user_id, u.generation
-FROM reco.state s JOIN reco.user_state u ON u.generation < s.generation;
+FROM state s JOIN reco.user_state u ON u.generation < s.generation;
 
 -- Every row that differs from what reco maintains.
 CREATE VIEW difference AS
@@ -82,7 +86,7 @@ wanted_count AS MATERIALIZED (SELECT * FROM window_count)
 SELECT 'state' AS relation, 'horizon' AS key,
        date_bin(trending_window, clock - retention, 'epoch')::text AS expected,
        horizon::text AS found
-FROM reco.state
+FROM state
 WHERE horizon IS DISTINCT FROM date_bin(trending_window, clock - retention, 'epoch')
    OR clock <> date_trunc('second', clock)
 UNION ALL
@@ -90,7 +94,7 @@ SELECT 'window_count', concat(window_start, ' ', product_id), w.view_count::text
 FROM wanted_count w
      FULL JOIN (SELECT window_start, product_id, string_agg(view_count::text, ',') AS view_count
                 FROM reco.window_count LEFT JOIN reco.product_number USING (number)
-                WHERE window_start >= (SELECT horizon FROM reco.state)
+                WHERE window_start >= (SELECT horizon FROM state)
                 GROUP BY window_start, product_id) f USING (window_start, product_id)
 WHERE w.view_count::text IS DISTINCT FROM f.view_count
 UNION ALL
@@ -107,17 +111,16 @@ FROM (SELECT user_id, product_id, viewed_at, count(*) AS n FROM recent GROUP BY 
                 GROUP BY 1, 2, 3) f USING (user_id, product_id, viewed_at)
 WHERE w.n IS DISTINCT FROM f.n
 UNION ALL
-SELECT 'user_state', u.user_id::text,
-       CASE WHEN u.user_id IN (SELECT user_id FROM recent) THEN 'generation ' || s.generation END,
+SELECT 'user_state', u.user_id::text, CASE WHEN r.user_id IS NOT NULL THEN 'generation ' || s.generation END,
        'generation ' || u.generation
-FROM reco.state s, reco.user_state u
-WHERE u.generation > s.generation OR u.user_id NOT IN (SELECT user_id FROM recent)
+FROM state s, reco.user_state u LEFT JOIN (SELECT DISTINCT user_id FROM recent) r USING (user_id)
+WHERE u.generation > s.generation OR r.user_id IS NULL
 UNION ALL
 SELECT 'user_recommendations', user_id::text, w.recommended_products::text, f.recommended_products::text
 FROM user_recommendations w
      FULL JOIN reco.user_recommendations f USING (user_id)
-WHERE w.recommended_products IS DISTINCT FROM f.recommended_products
-  AND user_id NOT IN (SELECT user_id FROM left_out);
+     LEFT JOIN left_out l USING (user_id)
+WHERE w.recommended_products IS DISTINCT FROM f.recommended_products AND l.user_id IS NULL;
 
 RESET search_path;
 RESET client_min_messages;

@@ -390,13 +390,18 @@ BEGIN
 		FROM product GROUP BY category),
 	viewed AS MATERIALIZED (
 		SELECT user_id, category, place FROM recent JOIN product USING (product_id)),
-	ranked AS (
-		SELECT user_id, category, count(DISTINCT place)::int AS seen,
-			   rank() OVER (PARTITION BY user_id ORDER BY count(*) DESC) AS r
-		FROM viewed GROUP BY user_id, category),
+	ranked AS (	-- with the number of products to recommend from better categories
+		SELECT user_id, category, seen, r,
+			   sum(cardinality(places) - seen) OVER (PARTITION BY user_id ORDER BY r
+				   RANGE BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS better
+		FROM (SELECT user_id, category, count(DISTINCT place)::int AS seen,
+					 rank() OVER (PARTITION BY user_id ORDER BY count(*) DESC) AS r
+			  FROM viewed GROUP BY user_id, category) c
+			 JOIN s ON r <= s.top_categories JOIN shelf USING (category)),
 	candidate AS (
 		SELECT user_id, place, row_number() OVER (PARTITION BY user_id ORDER BY r, place) AS n
-		FROM ranked JOIN s ON r <= s.top_categories JOIN shelf USING (category)
+		FROM ranked JOIN s ON s.max_recommendations = 0 OR better IS NULL OR better < s.max_recommendations
+			 JOIN shelf USING (category)
 			 CROSS JOIN unnest(CASE s.max_recommendations WHEN 0 THEN places
 							   ELSE places[1:s.max_recommendations + seen] END) AS place
 		WHERE NOT EXISTS (SELECT FROM viewed v

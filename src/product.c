@@ -184,6 +184,32 @@ take_row(uint64 row, bool into_list)
 	return index;
 }
 
+/*
+ * A category is complete: put its ids side by side.  A list copies twenty of
+ * them in a row; gathering them from all over memory made lists 13 instead of
+ * 10 % of the maintenance.
+ */
+static void
+finish_category(RecoCategory *category)
+{
+	Size		size = 0;
+	char	   *next;
+
+	if (category->loaded)
+		return;
+	for (int i = 0; i < category->count; i++)
+		size += INTALIGN(VARSIZE(category->products[i].id));
+	next = MemoryContextAllocHuge(cache, Max(1, size));
+	for (int i = 0; i < category->count; i++)
+	{
+		text	   *id = category->products[i].id;
+
+		category->products[i].id = memcpy(next, id, VARSIZE(id));
+		next += INTALIGN(VARSIZE(id));
+	}
+	category->loaded = true;
+}
+
 /* Load the whole mirror; the indexes of categories known stay. */
 static void
 load_all(void)
@@ -194,7 +220,7 @@ load_all(void)
 		take_row(i, true);
 	SPI_freetuptable(SPI_tuptable);
 	for (int i = 0; i < category_count; i++)
-		categories[i].loaded = true;
+		finish_category(&categories[i]);
 	loaded_all = true;
 }
 
@@ -207,7 +233,7 @@ load_category(int32 index)
 	for (uint64 i = 0; i < count; i++)
 		take_row(i, true);
 	SPI_freetuptable(SPI_tuptable);
-	categories[index].loaded = true;
+	finish_category(&categories[index]);
 }
 
 static int32

@@ -19,7 +19,7 @@ RATE = int(os.environ.get('RECO_TEST_RATE') or 10000)
 SCALE = max(SECONDS / 300, 0.1)
 W, H, RETENTION = (round(seconds * SCALE) for seconds in (10, 60, 120))
 FUTURE = 2
-USERS, PRODUCTS, CATEGORIES = 20000, 2000, 100
+USERS, PRODUCTS, CATEGORIES = 5000, 1000, 100
 TOPIC, PARTITIONS = 'user_activity', 4
 
 

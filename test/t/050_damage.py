@@ -32,6 +32,8 @@ def main():
         return sorted(key for key, in query(connection, 'SELECT key FROM reco_redis_verify()'))
 
     def broken(name, damage, expected, mend='SELECT reco_rebuild()'):
+        wait_for(lambda: query(connection, """SELECT NOT EXISTS (SELECT FROM reco.user_state u, reco.state s
+            WHERE u.generation < s.generation)""")[0][0], 30, 'the sweep, which would mend lists')
         execute(connection, damage)
         found = verify()
         tap.ok([(relation, key.split()[-1]) for relation, key in found] == expected, f'reco_verify() names {name}',

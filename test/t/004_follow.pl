@@ -90,8 +90,15 @@ list_becomes('a worker that was terminated: its successor compares', 1, 'a2 a3 a
 isnt($reco->sql($follow), $pid, 'it is another process');
 $reco->wait_for('it streams', 'SELECT count(*) FROM pg_replication_slots WHERE temporary', 1);
 
+# Stopped while it waits: a process stopped at work may hold what all others need.
+$reco->wait_for('lists are swept', 'SELECT count(*) FROM reco.user_state u, reco.state s WHERE u.generation <> s.generation', 0);
 $pid = $reco->sql($follow);
-kill 'STOP', $pid;
+$reco->wait_until('the worker is stopped', sub {
+	kill 'STOP', $pid;
+	return 1 if $reco->sql("SELECT wait_event_type FROM pg_stat_activity WHERE pid = $pid") =~ /^(Extension|Activity)$/;
+	kill 'CONT', $pid;
+	return 0;
+});
 $reco->sql("CREATE TABLE noise AS SELECT i, repeat('x', 1000) FROM generate_series(1, 40000) i; SELECT pg_switch_wal()");
 my $checkpoint = $reco->session;
 $checkpoint->{in} .= "CHECKPOINT;\n";

@@ -312,11 +312,11 @@ CREATE FUNCTION reco_status()
 		WITH counter AS MATERIALIZED (SELECT * FROM reco.counters())
 		SELECT w.component,
 			CASE WHEN b.pids IS NULL THEN w.state
-				ELSE w.state || ', waits for ' || (
+				ELSE w.state || ', waits for ' || coalesce((
 					SELECT string_agg(format('%s (pid %s, %s%s)', coalesce(a.usename, a.backend_type),
 						a.pid, coalesce(a.state, 'running'),
 						coalesce(' since ' || date_trunc('second', a.state_change), '')), ', ')
-					FROM pg_stat_activity a WHERE a.pid = ANY (b.pids))
+					FROM pg_stat_activity a WHERE a.pid = ANY (b.pids)), 'a prepared transaction')
 			END,
 			w.pid, w.lag_messages, w.lag_seconds, w.rate, w.last_error, w.last_error_at, b.pids,
 			(SELECT jsonb_object_agg(c.name, c.value) FROM counter c

@@ -253,6 +253,7 @@ void
 reco_decode_watch(RecoDecode *decode, const Oid *tables, int ntables, const char *key_column)
 {
 	reco_collect_watch(decode->collect, tables, ntables, key_column);
+	decode->altered_until = GetXLogInsertRecPtr();	/* for all that is known */
 	remember_open(decode);
 }
 

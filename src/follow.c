@@ -28,6 +28,7 @@
 #include "reclaim.h"
 #include "shared.h"
 #include "sql.h"
+#include "storage/ipc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -42,7 +43,7 @@
 
 /* Ms to wait for open transactions when the slot is made, doubled each time. */
 #define FIRST_TIMEOUT 1000
-#define LONGEST_TIMEOUT 32000
+#define LONGEST_TIMEOUT 16000
 
 /* Ms that a first comparison waits for transactions that just committed. */
 #define GRACE 200
@@ -54,9 +55,8 @@ static RecoLook looked;			/* what the last attempt gave */
 static const RecoChanges *changes = NULL;
 static TimestampTz written_at = 0;
 
-/* reco.catalog_table and reco.catalog_columns as they were acted on. */
-static char *table_in_force = NULL;
-static char *columns_in_force = NULL;
+/* The catalog's settings as they were acted on. */
+static char *settings_in_force = NULL;
 
 static long pause_length = FIRST_PAUSE;
 static TimestampTz paused_until = 0;
@@ -65,7 +65,9 @@ static long open_timeout = FIRST_TIMEOUT;
 static const char *
 catalog_name(void)
 {
-	return reco_mirror_source() ? reco_mirror_source()->name : reco_catalog_table;
+	const RecoSource *source = reco_mirror_source();
+
+	return source ? source->name : reco_catalog_table;
 }
 
 /* After an error with the catalog: show it, and try again later. */
@@ -267,9 +269,8 @@ apply_changes(void)
 	{
 		watch();
 		compare_due = true;
-		return true;
 	}
-	if (changes->nkeys > 0 && reco_mirror_apply())
+	else if (changes->nkeys > 0 && reco_mirror_apply())
 		written_at = GetCurrentTimestamp();
 	return true;
 }
@@ -278,11 +279,10 @@ apply_changes(void)
 static double
 report_lag(void)
 {
-	double		seconds = 0;
+	double		seconds;
 
-	if (changes->committed_at != 0)
-		seconds = TimestampDifferenceMilliseconds(changes->committed_at,
-												  GetCurrentTimestamp()) / 1000.0;
+	seconds = changes->committed_at == 0 ? 0 :
+		TimestampDifferenceMilliseconds(changes->committed_at, GetCurrentTimestamp()) / 1000.0;
 	reco_shared_lag(RECO_FOLLOW, changes->nkeys, seconds);
 	return seconds;
 }
@@ -346,15 +346,13 @@ follow_nothing(void)
 static void
 reload(void)
 {
-	if (table_in_force != NULL && strcmp(table_in_force, reco_catalog_table) == 0 &&
-		strcmp(columns_in_force, reco_catalog_columns) == 0)
+	char	   *settings = psprintf("%s\n%s", reco_catalog_table, reco_catalog_columns);
+
+	if (settings_in_force != NULL && strcmp(settings_in_force, settings) == 0)
 		return;
-	if (table_in_force != NULL)
-		pfree(table_in_force);
-	if (columns_in_force != NULL)
-		pfree(columns_in_force);
-	table_in_force = MemoryContextStrdup(TopMemoryContext, reco_catalog_table);
-	columns_in_force = MemoryContextStrdup(TopMemoryContext, reco_catalog_columns);
+	if (settings_in_force != NULL)
+		pfree(settings_in_force);
+	settings_in_force = MemoryContextStrdup(TopMemoryContext, settings);
 	reco_mirror_forget();
 	reco_shared_set_follow_position(InvalidXLogRecPtr);
 	compare_due = true;
@@ -363,10 +361,16 @@ reload(void)
 }
 
 static void
+forget_position(int code, Datum arg)
+{
+	reco_shared_set_follow_position(InvalidXLogRecPtr);
+}
+
+static void
 start(void)
 {
+	before_shmem_exit(forget_position, (Datum) 0);
 	reco_mirror_init();
-	reco_shared_set_follow_position(InvalidXLogRecPtr);
 	reload();
 }
 

@@ -112,6 +112,23 @@ def execute(connection, sql, args=None):
     query(connection, sql, args)
 
 
+def change_catalog(cursor, changes, end, table='reco.product', key='product_id', category='category'):
+    """Applies a workload's changes to the mirror, or to the catalog itself, in one transaction."""
+    empty = "nullif(%s, '')" if table == 'reco.product' else '%s'
+    cursor.execute('BEGIN')
+    for change in changes:
+        if change[0] == 'put':
+            cursor.execute(f'INSERT INTO {table} ({key}, {category}) VALUES (%s, {empty}) '
+                           f'ON CONFLICT ({key}) DO UPDATE SET {category} = excluded.{category}', change[1:])
+        elif change[0] == 'drop':
+            cursor.execute(f'DELETE FROM {table} WHERE {key} = %s', change[1:])
+        elif change[0] == 'rename':
+            cursor.execute(f'UPDATE {table} SET {key} = %s WHERE {key} = %s', change[:0:-1])
+        else:
+            cursor.execute(f'UPDATE {table} SET {category} = %s WHERE {category} = %s', change[:0:-1])
+    cursor.execute(end)
+
+
 def make_oracle(connection):
     with open(ORACLE) as script:
         execute(connection, ''.join(line for line in script if not line.startswith('\\')))

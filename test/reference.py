@@ -74,6 +74,14 @@ class Reference:
         self.category.pop(product, None)
         self.popularity.pop(product, None)
 
+    def move_category(self, category, to):
+        self.category = {product: to if held == category else held for product, held in self.category.items()}
+
+    def change_catalog(self, changes):
+        for change in changes:
+            {'put': self.put_product, 'drop': self.drop_product, 'rename': self.rename_product,
+             'move': self.move_category}[change[0]](*change[1:])
+
     def rename_product(self, product, name):
         """A new key in the same row of the mirror, which keeps its popularity."""
         self.category[name] = self.category.pop(product)

@@ -4,12 +4,15 @@ A workload yields operations as tuples; who drives it applies each to the engine
 
     ('events', [Event], how)       how: insert, rows, copy, savepoint, rollback
     ('tick', second)               also into the past, which must change nothing
-    ('catalog', [change], how)     change: ('put', product, category), ('drop', product), ('rename', old, new); how: commit, rollback
+    ('catalog', [change], how)     how: commit, rollback; change: ('put', product, category), ('drop', product), ('rename', old, new),
+                                   ('move', category, to): all products of a category
     ('truncate catalog',)
     ('delete', column, value)      activity of a user, a product or a type; ('delete', 'timestamp', (from, to))
     ('truncate',)
     ('popularity',)                take it
     ('sweep', lists)               bring that many lists to the present generation
+    ('rebuild',)                   compute everything anew
+    ('refused', Event)             too late or too far ahead for INSERT
 """
 import random
 
@@ -67,6 +70,8 @@ class Workload:
         user = self.users[min(int(pick.expovariate(4 / len(self.users))), len(self.users) - 1)]
         product = self.products[min(int(pick.expovariate(3 / len(self.products))), len(self.products) - 1)]
         query = None
+        if pick.random() < .02:
+            product = f'made up {pick.randrange(10**6)}'  # numbers of such products are used again
         if kind == 'search':
             product, query = None, pick.choice(['running shoes', 'ä', "o'neill", ' '])
         elif kind == 'wish' and pick.random() < .5:
@@ -108,6 +113,8 @@ class Workload:
                 product = absent.pop(pick.randrange(len(absent)))
                 changes.append(('put', product, pick.choice(self.categories)))
                 held.append(product)
+            elif way < .65:
+                changes.append(('move', *pick.sample([c for c in self.categories if c], 2)))
             elif held:
                 changes.append(('put', pick.choice(held), pick.choice(self.categories)))
         return changes
@@ -125,9 +132,19 @@ class Workload:
         if column == 'timestamp':
             start = self.moment()
             return 'delete', column, (start, start + pick.choice([0, SECOND, 60 * SECOND, 3600 * SECOND]))
-        return 'delete', column, {'user_id': self.users, 'product_id': self.products,
-                                  'event_type': ['page_view', 'click', 'search']}[column][
-            int(pick.random() ** 2 * (3 if column == 'event_type' else 12))]
+        values = {'user_id': self.users, 'product_id': self.products, 'event_type': ['page_view', 'click', 'search']}[column][:12]
+        return 'delete', column, values[int(len(values) * pick.random() ** 2)]
+
+    def robot(self):
+        """Many views of one user in no order."""
+        user = self.random.choice(self.users)
+        return [Event('page_view', user, self.random.choice(self.products), None, self.moment()) for _ in range(5000)]
+
+    def refused(self):
+        reference = self.reference
+        at = self.random.choice([reference.horizon() - 1, reference.horizon() - 86400 * SECOND,
+                                 (reference.clock + self.max_future) * SECOND + 1, (reference.clock + 10**6) * SECOND])
+        return 'refused', Event('page_view', self.users[0], self.products[0], None, at)
 
     def operation(self):
         pick, p = self.random, self.reference.parameters
@@ -152,7 +169,13 @@ class Workload:
             return ('truncate',)
         if way < .89:
             return ('truncate catalog',)
-        if way < .94:
+        if way < .895:
+            return 'events', self.robot(), pick.choice(['insert', 'copy'])
+        if way < .91:
+            return ('rebuild',)
+        if way < .92:
+            return self.refused()
+        if way < .95:
             return ('popularity',)
         return 'sweep', pick.choice([1, 3, 10, 1000000])
 

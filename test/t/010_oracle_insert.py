@@ -11,7 +11,7 @@ import psycopg2
 from psycopg2.extras import execute_values
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
-from engine import (Services, Tap, execute, make_oracle, moment, oracle_differences, query,  # noqa: E402
+from engine import (Services, Tap, change_catalog, execute, make_oracle, moment, oracle_differences, query,  # noqa: E402
                     reference_differences, take_settings)
 from reference import SECOND, Parameters, Reference  # noqa: E402
 from workload import Workload  # noqa: E402
@@ -45,15 +45,25 @@ def copy_text(events):
 
 
 class Driver:
-    """Applies each operation to the engine and to the reference."""
+    """Applies each operation to the engine and to the reference, in sessions that take turns: each caches the mirror."""
 
-    def __init__(self, connection, reference):
-        self.connection = connection
+    def __init__(self, services, reference, seed):
+        self.services = services
         self.reference = reference
-        self.cursor = connection.cursor()
+        self.random = random.Random(seed)
+        self.sessions = [None, None, None]
 
     def apply(self, operation):
-        getattr(self, operation[0].replace(' ', '_'))(*operation[1:])
+        turn = self.random.randrange(3)
+        if self.sessions[turn] is None or self.random.random() < .05:
+            self.close(turn)
+            self.sessions[turn] = self.services.connect()
+        with self.sessions[turn].cursor() as self.cursor:
+            getattr(self, operation[0].replace(' ', '_'))(*operation[1:])
+
+    def close(self, turn):
+        if self.sessions[turn] is not None:
+            self.sessions[turn].close()
 
     def write(self, events):
         execute_values(self.cursor, f'INSERT INTO reco.activity ({COLUMNS}) VALUES %s', map(row, events), page_size=len(events))
@@ -94,21 +104,9 @@ class Driver:
         self.reference.tick(to)
 
     def catalog(self, changes, how):
-        self.cursor.execute('BEGIN')
-        for change in changes:
-            if change[0] == 'put':
-                self.cursor.execute("""INSERT INTO reco.product (product_id, category) VALUES (%s, nullif(%s, ''))
-                    ON CONFLICT (product_id) DO UPDATE SET category = excluded.category""", change[1:])
-            elif change[0] == 'drop':
-                self.cursor.execute('DELETE FROM reco.product WHERE product_id = %s', change[1:])
-            else:
-                self.cursor.execute('UPDATE reco.product SET product_id = %s WHERE product_id = %s', change[:0:-1])
-        self.cursor.execute(how)
+        change_catalog(self.cursor, changes, how)
         if how == 'commit':
-            methods = {'put': self.reference.put_product, 'drop': self.reference.drop_product,
-                       'rename': self.reference.rename_product}
-            for change in changes:
-                methods[change[0]](*change[1:])
+            self.reference.change_catalog(changes)
 
     def truncate_catalog(self):
         self.cursor.execute('TRUNCATE reco.product')
@@ -133,6 +131,16 @@ class Driver:
 
     def sweep(self, lists):
         self.cursor.execute('SELECT reco_sweep(%s)', (lists,))
+
+    def rebuild(self):
+        self.cursor.execute('SELECT reco_rebuild()')
+
+    def refused(self, event):
+        try:
+            self.write([event])
+        except psycopg2.errors.CheckViolation:
+            return
+        raise AssertionError(f'{event} was not refused')
 
 
 def summary(operation):
@@ -161,7 +169,7 @@ def run(tap, services, name, seed, steps):
     make_oracle(connection)
 
     reference = Reference(parameters, START)
-    driver = Driver(connection, reference)
+    driver = Driver(services, reference, seed)
     log, older, begun = [], 0, time.monotonic()
     for step, operation in enumerate(Workload(seed, reference, **shape).operations(steps)):
         log.append(f'step {step}: {summary(operation)}')
@@ -170,7 +178,7 @@ def run(tap, services, name, seed, steps):
             found, left_out = differences(connection, reference, step)
             if operation[0] == 'sweep' and operation[1] > 1000 and left_out:
                 found.append(f'{left_out} lists are of an older generation after a sweep over all')
-        except psycopg2.Error as error:
+        except (psycopg2.Error, AssertionError) as error:
             found, left_out = [f'{type(error).__name__}: {str(error)[:500]}'], 0
         older += left_out
         if found:
@@ -179,6 +187,8 @@ def run(tap, services, name, seed, steps):
     else:
         tap.ok(True, f'{name}, seed {seed}: {steps} steps')
     tap.note(f'{step} steps in {time.monotonic() - begun:.1f} s; lists left out in all {older}')
+    for turn in range(3):
+        driver.close(turn)
     connection.close()
 
 

@@ -13,7 +13,7 @@ import psycopg2
 import redis
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
-from engine import (Services, Tap, execute, make_oracle, moment, oracle_differences, query,  # noqa: E402
+from engine import (Services, Tap, change_catalog, execute, make_oracle, moment, oracle_differences, query,  # noqa: E402
                     reference_differences, take_settings, wait_for)
 from reference import SECOND, Event, Parameters, Reference  # noqa: E402
 from workload import Workload  # noqa: E402
@@ -154,26 +154,14 @@ class Shop:
 
     def change_catalog(self):
         changes, end = self.workload.changes(), self.pick.choice(['COMMIT', 'COMMIT', 'COMMIT', 'ROLLBACK'])
-        table, key, category = (self.shop[name] for name in ('table', 'key', 'category'))
-        self.write_catalog(changes, end, table, key, category)
+        self.write_catalog(changes, end)
         return f'{end} {str(changes)[:200]}'
 
-    def write_catalog(self, changes, end, table, key, category):
+    def write_catalog(self, changes, end):
         with self.connection.cursor() as cursor:
-            cursor.execute('BEGIN')
-            for change in changes:
-                if change[0] == 'put':
-                    cursor.execute(f'INSERT INTO {table} ({key}, {category}) VALUES (%s, %s) '
-                                   f'ON CONFLICT ({key}) DO UPDATE SET {category} = excluded.{category}', change[1:])
-                elif change[0] == 'drop':
-                    cursor.execute(f'DELETE FROM {table} WHERE {key} = %s', change[1:])
-                else:
-                    cursor.execute(f'UPDATE {table} SET {key} = %s WHERE {key} = %s', change[:0:-1])
-            cursor.execute(end)
+            change_catalog(cursor, changes, end, self.shop['table'], self.shop['key'], self.shop['category'])
         if end == 'COMMIT':
-            for change in changes:
-                {'put': self.reference.put_product, 'drop': self.reference.drop_product,
-                 'rename': self.reference.rename_product}[change[0]](*change[1:])
+            self.reference.change_catalog(changes)
 
     def truncate_catalog(self):
         execute(self.connection, f"TRUNCATE {self.shop['table']}")
@@ -303,7 +291,7 @@ class Shop:
 def run(tap, name, seed, rounds):
     shop = Shop(name, seed)
     tap.note(f'{name}: {shop.services.dir}')
-    shop.write_catalog(shop.workload.catalog(), 'COMMIT', *(shop.shop[k] for k in ('table', 'key', 'category')))
+    shop.write_catalog(shop.workload.catalog(), 'COMMIT')
     faults = []
     for number in range(rounds):
         faults = faults or shop.pick.sample(FAULTS, len(FAULTS))

@@ -46,12 +46,12 @@ static RecoPlan all_plan = {
 	" WHERE event_type = 'page_view' AND \"timestamp\" > $1", 1, {TIMESTAMPTZOID}
 };
 static RecoPlan new_products_plan = {
-	"SELECT DISTINCT product_id FROM reco.activity WHERE event_type = 'page_view'"
-	" AND product_id NOT IN (SELECT product_id FROM reco.product_number)"
+	"SELECT DISTINCT product_id FROM reco.activity a WHERE event_type = 'page_view'"
+	" AND NOT EXISTS (SELECT FROM reco.product_number n WHERE n.product_id = a.product_id)"
 };
 static RecoPlan mirror_products_plan = {
-	"SELECT product_id FROM reco.product"
-	" WHERE product_id NOT IN (SELECT product_id FROM reco.product_number)"
+	"SELECT product_id FROM reco.product p"
+	" WHERE NOT EXISTS (SELECT FROM reco.product_number n WHERE n.product_id = p.product_id)"
 };
 static RecoPlan estimate_plan = {
 	"SELECT count(*) FROM reco.activity WHERE event_type = 'page_view' AND \"timestamp\" > $1",

@@ -33,7 +33,7 @@ static RecoPlan stray_plan = {
 static RecoPlan unused_plan = {
 	"SELECT n.number FROM reco.product_number n"
 	" WHERE NOT EXISTS (SELECT FROM reco.product p WHERE p.product_id = n.product_id)"
-	" AND n.number NOT IN (SELECT number FROM reco.window_count)"
+	" AND NOT EXISTS (SELECT FROM reco.window_count c WHERE c.number = n.number)"
 };
 static RecoPlan free_plan = {
 	"WITH gone AS (DELETE FROM reco.product_number WHERE number = ANY ($1) RETURNING number)"

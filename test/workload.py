@@ -12,6 +12,7 @@ A workload yields operations as tuples; who drives it applies each to the engine
     ('popularity',)                take it
     ('sweep', lists)               bring that many lists to the present generation
     ('rebuild',)                   compute everything anew
+    ('reclaim',)                   give numbers free that nothing refers to
     ('refused', Event)             too late or too far ahead for INSERT
 """
 import random
@@ -173,6 +174,8 @@ class Workload:
             return 'events', self.robot(), pick.choice(['insert', 'copy'])
         if way < .91:
             return ('rebuild',)
+        if way < .915:
+            return ('reclaim',)
         if way < .92:
             return self.refused()
         if way < .95:

@@ -135,6 +135,9 @@ class Driver:
     def rebuild(self):
         self.cursor.execute('SELECT reco_rebuild()')
 
+    def reclaim(self):
+        self.cursor.execute('SELECT reco.reclaim()')
+
     def refused(self, event):
         try:
             self.write([event])

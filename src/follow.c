@@ -153,8 +153,8 @@ watch(void)
 		reco_decode_watch(decode, source->tables, source->ntables, source->key_column);
 }
 
-/* Give transactions that committed just now a moment to become visible. */
-static void
+/* Let what committed just now become visible; true: it takes longer. */
+static bool
 wait_for_missed(void)
 {
 	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), GRACE);
@@ -164,9 +164,10 @@ wait_for_missed(void)
 		CHECK_FOR_INTERRUPTS();
 		pg_usleep(1000);
 	}
+	return reco_decode_may_have_missed(decode);
 }
 
-/* Could the last look not have its locks?  Then say so. */
+/* If the last look could not have its locks, say so. */
 static bool
 was_locked(void)
 {
@@ -191,10 +192,7 @@ compare(void)
 	if (is_paused())
 		return false;
 	if (decode != NULL)
-	{
-		wait_for_missed();
-		missed_some = reco_decode_may_have_missed(decode);
-	}
+		missed_some = wait_for_missed();
 	if (!attempt(look_at_all) || was_locked())
 		return false;
 	if (open_timeout == FIRST_TIMEOUT)

@@ -552,6 +552,8 @@ BEGIN
 	RETURN QUERY SELECT * FROM @extschema@.reco_verify_catalog();
 END
 $$;
+COMMENT ON FUNCTION reco_verify_state(double precision) IS 'the part of reco_verify() that looks at the derived state';
+COMMENT ON FUNCTION reco_verify_catalog() IS 'the part of reco_verify() that compares the mirror with the catalog';
 COMMENT ON FUNCTION reco_verify(double precision) IS
 	'rows of the derived state and the mirror that differ from what activity and catalog say';
 

@@ -98,13 +98,25 @@ COMMENT ON TABLE reco.free_number IS 'numbers that nothing refers to any more, t
 --
 -- Derived state.
 --
-CREATE UNLOGGED TABLE reco.window_count (
+-- Neighbours by number share a row: a batch of events writes few of them.
+CREATE UNLOGGED TABLE reco.window_counter (
 	window_start timestamptz NOT NULL,
-	number integer NOT NULL,
-	view_count bigint NOT NULL,
-	PRIMARY KEY (window_start, number)
-) WITH (fillfactor = 70);
-COMMENT ON TABLE reco.window_count IS 'page views of a product in a window';
+	bucket integer NOT NULL,
+	counts bytea NOT NULL,
+	PRIMARY KEY (window_start, bucket)
+) WITH (fillfactor = 50);
+ALTER TABLE reco.window_counter ALTER COLUMN counts SET STORAGE PLAIN;
+COMMENT ON TABLE reco.window_counter IS 'packed counters of page views by window and product number';
+
+CREATE FUNCTION reco.unpack_counts(bucket integer, counts bytea, OUT number integer, OUT view_count bigint)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'reco_unpack_counts'
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 64;
+
+CREATE VIEW reco.window_count AS
+	SELECT w.window_start, w.bucket, c.number, c.view_count
+	FROM reco.window_counter w CROSS JOIN LATERAL reco.unpack_counts(w.bucket, w.counts) c;
+COMMENT ON VIEW reco.window_count IS 'page views of a product, by its number, in a window';
 
 CREATE UNLOGGED TABLE reco.trending_products (
 	window_start timestamptz NOT NULL,
@@ -568,7 +580,7 @@ REVOKE ALL ON FUNCTION reco_redis_verify() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION reco_tick(timestamptz), reco_take_popularity(), reco_sweep(integer),
 	reco_rebuild(), reco_for_user(bigint, integer), reco_trending(integer, timestamptz),
-	reco.reclaim(), reco_status(), reco_progress(), reco.workers(), reco.counters(), reco.unpack_views(bytea),
+	reco.reclaim(), reco_status(), reco_progress(), reco.workers(), reco.counters(), reco.unpack_views(bytea), reco.unpack_counts(integer, bytea),
 	reco.activity_changed(), reco.activity_refused(), reco.product_changed(), reco_verify(double precision),
 	reco_verify_state(double precision), reco_verify_catalog(),
 	reco_follow_position(), reco_follow_wait(integer)

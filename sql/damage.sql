@@ -22,8 +22,9 @@ SELECT * FROM reco_verify(100);
 
 -- a counter, a trending product
 BEGIN;
-UPDATE reco.window_count SET view_count = view_count + 1
-  WHERE number = (SELECT number FROM reco.product_number WHERE product_id = 'a');
+UPDATE reco.window_counter w SET counts = set_byte(counts, at, get_byte(counts, at) + 1)
+  FROM (SELECT number / 128 AS bucket, number % 128 * 4 AS at FROM reco.product_number WHERE product_id = 'a') n
+  WHERE w.bucket = n.bucket AND get_byte(counts, at) > 0;
 UPDATE reco.trending_products SET view_count = 5 WHERE product_id = 'c';
 DELETE FROM reco.trending_products WHERE product_id = 'unknown';
 SELECT * FROM reco_verify() ORDER BY relation, key COLLATE "C";
@@ -73,7 +74,7 @@ ROLLBACK;
 -- a share of nobody still looks at the windows
 BEGIN;
 UPDATE reco.user_state SET recommended_products = NULL;
-UPDATE reco.window_count SET view_count = 7;
+UPDATE reco.window_counter SET counts = set_byte(counts, 4, 77);
 SELECT DISTINCT relation FROM reco_verify(0);
 ROLLBACK;
 SELECT * FROM reco_verify();

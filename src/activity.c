@@ -37,9 +37,6 @@
 /* Wait so long for a lock on the parent, in ms. */
 #define LOCK_WAIT 50
 
-/* Counters of dropped windows deleted at once. */
-#define MAX_DROPPED_COUNTERS 10000
-
 typedef struct Leaf
 {
 	Oid			oid;
@@ -230,31 +227,16 @@ index_past(const RecoState *state)
 	}
 }
 
-static void
-drop_counters(const RecoState *state)
-{
-	static RecoPlan plan = {
-		"DELETE FROM reco.window_count WHERE ctid = ANY (ARRAY("
-		"SELECT ctid FROM reco.window_count WHERE window_start < $1 LIMIT $2))",
-		2, {TIMESTAMPTZOID, INT4OID}
-	};
-	Datum		values[2] = {TimestampTzGetDatum(state->horizon), Int32GetDatum(MAX_DROPPED_COUNTERS)};
-
-	reco_sql_execute(&plan, values, NULL);
-}
-
 void
 reco_activity_maintain(void)
 {
-	void		(*const steps[]) (const RecoState *) = {index_past, drop_oldest, drop_counters};
+	void		(*const steps[]) (const RecoState *) = {index_past, drop_oldest};
 
 	for (int i = 0; i < lengthof(steps); i++)
 	{
 		RecoState	state;
 
 		reco_sql_begin();
-		if (steps[i] == drop_counters)
-			reco_state_lock();
 		if (reco_state_peek(&state))
 			steps[i] (&state);
 		reco_sql_commit();

@@ -15,7 +15,7 @@ extern void reco_activity_prepare(const RecoState *state, TimestampTz upto);
 
 /*
  * The ingest worker's, outside any transaction: past partitions get a BRIN
- * index, those before the horizon go, and the counters of dropped windows.
+ * index, those before the horizon go.
  */
 extern void reco_activity_maintain(void);
 

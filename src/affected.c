@@ -19,6 +19,7 @@
 #include "access/xact.h"
 #include "affected.h"
 #include "catalog/pg_type.h"
+#include "counts.h"
 #include "counters.h"
 #include "number.h"
 #include "product.h"
@@ -58,12 +59,11 @@ typedef struct Search
 static RecoPlan popularity_plan = {
 	"UPDATE reco.product p SET popularity = v.views FROM ("
 	" SELECT n.product_id, sum(c.view_count) AS views"
-	" FROM unnest($1) AS e(product_id) JOIN reco.product_number n USING (product_id)"
-	" CROSS JOIN (SELECT DISTINCT window_start FROM reco.trending_products WHERE window_start > $2) w"
-	" JOIN reco.window_count c ON c.window_start = w.window_start AND c.number = n.number"
+	" FROM reco.window_count c JOIN reco.product_number n USING (number)"
+	" WHERE c.window_start > $1 AND c.bucket = ANY ($2) AND n.product_id = ANY ($3)"
 	" GROUP BY n.product_id) v"
 	" WHERE p.product_id = v.product_id AND p.popularity = 0",
-	2, {TEXTARRAYOID, TIMESTAMPTZOID}
+	3, {TIMESTAMPTZOID, INT4ARRAYOID, TEXTARRAYOID}
 };
 
 static void
@@ -153,19 +153,25 @@ reco_affected_everything(void)
 }
 
 static void
-take_popularity(const RecoState *state)
+take_popularity(const RecoState *state, const int32 *numbers)
 {
 	Datum	   *ids = palloc(count * sizeof(Datum));
-	Datum		values[2];
+	Datum	   *buckets = palloc(count * sizeof(Datum));
+	Datum		values[3];
 	int			n = 0;
 
 	for (int i = 0; i < count; i++)
-		if (entered[i])
-			ids[n++] = PointerGetDatum(cstring_to_text_with_len(products[i].data, products[i].len));
+	{
+		if (!entered[i])
+			continue;
+		buckets[n] = Int32GetDatum(numbers[i] / RECO_BUCKET);
+		ids[n++] = PointerGetDatum(cstring_to_text_with_len(products[i].data, products[i].len));
+	}
 	if (n == 0)
 		return;
-	values[0] = PointerGetDatum(construct_array(ids, n, TEXTOID, -1, false, TYPALIGN_INT));
-	values[1] = TimestampTzGetDatum(state->clock - state->recent_window * USECS_PER_SEC);
+	values[0] = TimestampTzGetDatum(state->clock - state->recent_window * USECS_PER_SEC);
+	values[1] = PointerGetDatum(construct_array(buckets, n, INT4OID, 4, true, TYPALIGN_INT));
+	values[2] = PointerGetDatum(construct_array(ids, n, TEXTOID, -1, false, TYPALIGN_INT));
 	ignore_changes = true;
 	reco_sql_execute(&popularity_plan, values, NULL);
 	ignore_changes = false;
@@ -261,7 +267,7 @@ reco_affected_apply(void)
 		int32	   *numbers = palloc(count * sizeof(int32));
 
 		reco_number_resolve(products, numbers, count);
-		take_popularity(&state);
+		take_popularity(&state, numbers);
 	}
 	reco_product_changed(&state);
 	if (everything || !refresh_lists(&state))

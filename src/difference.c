@@ -168,7 +168,6 @@ reco_difference_write(void)
 
 	if (count == 0)
 		return;
-	reco_sql_set_local("plan_cache_mode", "force_custom_plan");
 	reco_state_lock();
 	reco_trigger_defer_mirror();
 	run_for(&delete_plan, &gone);

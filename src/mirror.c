@@ -194,15 +194,11 @@ lock_source(void)
 	return find_source();
 }
 
-/*
- * Rows that a policy hides must not look as if they were gone; and a plan
- * made when the tables were small must not be used when they have grown.
- */
+/* Rows that a policy hides must not look as if they were gone. */
 static void
 settle(void)
 {
 	reco_sql_set_local("row_security", "off");
-	reco_sql_set_local("plan_cache_mode", "force_custom_plan");
 }
 
 /* Has the table been altered so that all of it must be looked at? */

@@ -41,53 +41,51 @@ static RecoPlan some_plan = {
 	" WHERE event_type = 'page_view' AND \"timestamp\" > $1 AND user_id = ANY ($2)",
 	2, {TIMESTAMPTZOID, INT8ARRAYOID}
 };
-static RecoPlan all_plan = {
+static RecoPlan since_plan = {
 	"SELECT user_id, product_id, \"timestamp\" FROM reco.activity"
-	" WHERE event_type = 'page_view' AND \"timestamp\" > $1", 1, {TIMESTAMPTZOID}
-};
-static RecoPlan new_products_plan = {
-	"SELECT DISTINCT product_id FROM reco.activity a WHERE event_type = 'page_view'"
-	" AND NOT EXISTS (SELECT FROM reco.product_number n WHERE n.product_id = a.product_id)"
+	" WHERE event_type = 'page_view' AND \"timestamp\" >= $1", 1, {TIMESTAMPTZOID}
 };
 static RecoPlan mirror_products_plan = {
 	"SELECT product_id FROM reco.product p"
 	" WHERE NOT EXISTS (SELECT FROM reco.product_number n WHERE n.product_id = p.product_id)"
 };
 static RecoPlan estimate_plan = {
-	"SELECT count(*) FROM reco.activity WHERE event_type = 'page_view' AND \"timestamp\" > $1",
+	"SELECT count(*) FROM reco.activity WHERE event_type = 'page_view' AND \"timestamp\" >= $1",
 	1, {TIMESTAMPTZOID}
 };
-static RecoPlan drop_counters_plan = {"DELETE FROM reco.window_count"};
-static RecoPlan count_plan = {
-	"INSERT INTO reco.window_count (window_start, number, view_count)"
-	" SELECT date_bin(s.trending_window, a.\"timestamp\", 'epoch'), n.number, count(*)"
-	" FROM (SELECT * FROM reco.state LIMIT 1) s CROSS JOIN reco.activity a JOIN reco.product_number n USING (product_id)"
-	" WHERE a.event_type = 'page_view' AND a.\"timestamp\" >= s.horizon GROUP BY 1, 2"
-};
+static RecoPlan drop_counters_plan = {"DELETE FROM reco.window_counter"};
 static RecoPlan drop_trending_plan = {"DELETE FROM reco.trending_products"};
-static RecoPlan trending_plan = {
-	"INSERT INTO reco.trending_products (window_start, product_id, view_count)"
-	" SELECT t.window_start, n.product_id, t.view_count FROM ("
-	" SELECT window_start, number, view_count,"
-	" rank() OVER (PARTITION BY window_start ORDER BY view_count DESC) AS r"
-	" FROM reco.window_count) t JOIN reco.product_number n USING (number)"
-	" WHERE t.r <= (SELECT trending_size FROM reco.state)"
-};
 static RecoPlan drop_users_plan = {
 	"DELETE FROM reco.user_state WHERE generation <> $1", 1, {INT8OID}
 };
 static RecoPlan truncate_plan = {
-	"TRUNCATE reco.user_state, reco.window_count, reco.trending_products"
+	"TRUNCATE reco.user_state, reco.window_counter, reco.trending_products"
 };
 
-/* Let the views that a plan gives replace what the users' rows hold. */
+/* Rows of activity become views; what takes them runs queries of its own. */
 static void
-replace_views(const RecoState *state, RecoPlan *plan, Datum *values, bool progress)
+put_rows(RecoViews *views, SPITupleTable *rows, uint64 count)
 {
-	RecoViews  *views = reco_views_begin(state, RECO_VIEWS_REPLACE);
+	for (uint64 i = 0; i < count; i++)
+	{
+		bool		null;
+		int64		user_id = DatumGetInt64(SPI_getbinval(rows->vals[i], rows->tupdesc, 1, &null));
+		text	   *product = DatumGetTextPP(SPI_getbinval(rows->vals[i], rows->tupdesc, 2, &null));
+		RecoText	id = {VARDATA_ANY(product), VARSIZE_ANY_EXHDR(product)};
+
+		reco_views_put(views, user_id, id,
+					   DatumGetTimestampTz(SPI_getbinval(rows->vals[i], rows->tupdesc, 3, &null)));
+	}
+	SPI_freetuptable(rows);
+}
+
+/* Let the views that a plan gives replace what is held; total: for the progress. */
+static void
+replace_views(const RecoState *state, RecoViewsMode mode, RecoPlan *plan, Datum *values, int64 total)
+{
+	RecoViews  *views = reco_views_begin(state, mode);
 	Portal		portal;
 	int64		done = 0;
-	int64		total = reco_shared_progress().total;
 
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetLatestSnapshot());
@@ -97,18 +95,9 @@ replace_views(const RecoState *state, RecoPlan *plan, Datum *values, bool progre
 		SPI_cursor_fetch(portal, true, FETCH_ROWS);
 		if (SPI_processed == 0)
 			break;
-		for (uint64 i = 0; i < SPI_processed; i++)
-		{
-			bool		null;
-			int64		user_id = DatumGetInt64(reco_sql_value(i, 1, &null));
-			text	   *product = DatumGetTextPP(reco_sql_value(i, 2, &null));
-			RecoText	id = {VARDATA_ANY(product), VARSIZE_ANY_EXHDR(product)};
-
-			reco_views_put(views, user_id, id, DatumGetTimestampTz(reco_sql_value(i, 3, &null)));
-		}
 		done += SPI_processed;
-		SPI_freetuptable(SPI_tuptable);
-		if (progress)
+		put_rows(views, SPI_tuptable, SPI_processed);
+		if (total > 0)
 			reco_shared_set_progress(done, total);
 		CHECK_FOR_INTERRUPTS();
 	}
@@ -141,7 +130,7 @@ reco_rebuild_users(const RecoState *state, const int64 *user_ids, int n)
 	drop_without_views(state, user_ids, n);
 	if (n > MAX_SINGLE_USERS)
 	{
-		replace_views(state, &all_plan, values, false);
+		replace_views(state, RECO_VIEWS_REPLACE, &since_plan, values, 0);
 		return;
 	}
 	ids = palloc(n * sizeof(Datum));
@@ -149,7 +138,7 @@ reco_rebuild_users(const RecoState *state, const int64 *user_ids, int n)
 		ids[i] = Int64GetDatum(user_ids[i]);
 	values[1] = PointerGetDatum(construct_array(ids, n, INT8OID, 8, FLOAT8PASSBYVAL,
 												TYPALIGN_DOUBLE));
-	replace_views(state, &some_plan, values, false);
+	replace_views(state, RECO_VIEWS_REPLACE, &some_plan, values, 0);
 }
 
 /* All activity is gone. */
@@ -182,24 +171,23 @@ number_products(RecoPlan *plan)
 static void
 rebuild(RecoState *state)
 {
-	Datum		values[1] = {TimestampTzGetDatum(state->clock - state->recent_window * USECS_PER_SEC)};
+	Datum		values[1] = {TimestampTzGetDatum(state->horizon)};
 	bool		null;
+	int64		total;
 
 	reco_sql_query(&estimate_plan, values, NULL, 1);
-	reco_shared_set_progress(0, Max(1, DatumGetInt64(reco_sql_value(0, 1, &null))));
+	total = Max(1, DatumGetInt64(reco_sql_value(0, 1, &null)));
+	reco_shared_set_progress(0, total);
 
 	state->generation++;
 	reco_state_write(state);
-	number_products(&new_products_plan);
 	number_products(&mirror_products_plan);
 	reco_product_changed(state);
 	reco_state_write(state);
 
 	reco_sql_execute(&drop_counters_plan, NULL, NULL);
-	reco_sql_execute(&count_plan, NULL, NULL);
 	reco_sql_execute(&drop_trending_plan, NULL, NULL);
-	reco_sql_execute(&trending_plan, NULL, NULL);
-	replace_views(state, &all_plan, values, true);
+	replace_views(state, RECO_VIEWS_REBUILD, &since_plan, values, total);
 	values[0] = Int64GetDatum(state->generation);
 	reco_sql_execute(&drop_users_plan, values, NULL);
 	reco_ring_add_everything();

@@ -49,13 +49,18 @@ reco_sql_commit(void)
 	pgstat_report_stat(false);
 }
 
-/* The plan, made at its first use and kept. */
+/*
+ * The statement, parsed at its first use and kept.  It is planned each time:
+ * tables that were empty when a process first used them soon are not, and an
+ * array of one key or of ten thousand wants another plan.
+ */
 SPIPlanPtr
 reco_sql_prepare(RecoPlan *plan)
 {
 	if (plan->plan == NULL)
 	{
-		SPIPlanPtr	fresh = SPI_prepare(plan->query, plan->nargs, plan->argtypes);
+		SPIPlanPtr	fresh = SPI_prepare_cursor(plan->query, plan->nargs, plan->argtypes,
+											   CURSOR_OPT_CUSTOM_PLAN);
 
 		if (fresh == NULL)
 			elog(ERROR, "could not prepare \"%s\": %s", plan->query,

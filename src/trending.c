@@ -3,7 +3,7 @@
  * trending.c
  *	  The windows' counters and their most viewed products.
  *
- * reco.window_count holds how often each product was viewed in each window,
+ * reco.window_counter holds how often each product was viewed in each window,
  * reco.trending_products the top of each.  When counters only grow, the new
  * top is found among the present one and the products that changed; when one
  * shrinks (DELETE of activity), the window is scanned.
@@ -15,6 +15,7 @@
 #include "compat.h"
 
 #include "catalog/pg_type.h"
+#include "counts.h"
 #include "number.h"
 #include "ring.h"
 #include "sql.h"
@@ -52,6 +53,9 @@ static RecoPlan upsert_plan = {
 	" ON CONFLICT (window_start, product_id) DO UPDATE SET view_count = excluded.view_count",
 	3, {TIMESTAMPTZOID, TEXTARRAYOID, INT8ARRAYOID}
 };
+static RecoPlan drop_counters_plan = {
+	"DELETE FROM reco.window_counter WHERE window_start < $1", 1, {TIMESTAMPTZOID}
+};
 static RecoPlan drop_plan = {
 	"WITH gone AS (DELETE FROM reco.trending_products WHERE window_start < $1"
 	" RETURNING window_start) SELECT DISTINCT window_start FROM gone", 1, {TIMESTAMPTZOID}
@@ -86,33 +90,46 @@ by_views(const void *a, const void *b)
 	return (y->views > x->views) - (y->views < x->views);
 }
 
-/* Change the counters, in the order of their key; views become totals. */
+/* Change the counters of one row, which are sorted; views become totals. */
+static void
+write_bucket(RecoTable *table, RecoCount *counts, int n)
+{
+	Datum		values[3] = {TimestampTzGetDatum(counts[0].window),
+	Int32GetDatum(counts[0].number / RECO_BUCKET)};
+	bool		nulls[3] = {false, false, false};
+	TupleTableSlot *row = reco_table_fetch(table, values);
+	RecoCounts	packed;
+	bool		null;
+
+	if (row != NULL)
+		reco_counts_unpack(&packed, slot_getattr(row, 3, &null));
+	else
+		reco_counts_clear(&packed);
+	for (int i = 0; i < n; i++)
+		counts[i].views = reco_counts_add(&packed, counts[i].number, counts[i].views);
+	values[2] = PointerGetDatum(&packed);
+	if (row == NULL)
+		reco_table_insert(table, values, nulls);
+	else if (reco_counts_are_zero(&packed))
+		reco_table_delete(table, row);
+	else
+		reco_table_update(table, row, values, nulls);
+}
+
+/* Change counters, in the order of their rows' key; views become totals. */
 static void
 write_counters(RecoCount *counts, int n)
 {
 	static const RegProcedure equal[] = {F_TIMESTAMPTZ_EQ, F_INT4EQ};
-	RecoTable  *table = reco_table_open("window_count", "window_count_pkey", 2, equal);
-	bool		nulls[3] = {false, false, false};
+	RecoTable  *table = reco_table_open("window_counter", "window_counter_pkey", 2, equal);
 
-	for (int i = 0; i < n; i++)
+	for (int first = 0, end; first < n; first = end)
 	{
-		RecoCount  *count = &counts[i];
-		Datum		values[3] = {TimestampTzGetDatum(count->window), Int32GetDatum(count->number)};
-		TupleTableSlot *row = reco_table_fetch(table, values);
-		bool		null;
-
-		if (row != NULL)
-			count->views += DatumGetInt64(slot_getattr(row, 3, &null));
-		values[2] = Int64GetDatum(count->views);
-		if (row == NULL)
-		{
-			if (count->views > 0)
-				reco_table_insert(table, values, nulls);
-		}
-		else if (count->views > 0)
-			reco_table_update(table, row, values, nulls);
-		else
-			reco_table_delete(table, row);
+		for (end = first + 1; end < n; end++)
+			if (counts[end].window != counts[first].window ||
+				counts[end].number / RECO_BUCKET != counts[first].number / RECO_BUCKET)
+				break;
+		write_bucket(table, &counts[first], end - first);
 	}
 	reco_table_close(table);
 }
@@ -253,13 +270,15 @@ reco_trending_add(const RecoState *state, RecoCount *counts, int n)
 	MemoryContextDelete(scratch);
 }
 
-/* Drop the windows before the horizon; their counters go later (activity.c). */
+/* Drop the windows before the horizon. */
 void
 reco_trending_drop(const RecoState *state)
 {
 	Datum		values[1] = {TimestampTzGetDatum(state->horizon)};
-	uint64		dropped = reco_sql_execute(&drop_plan, values, NULL);
+	uint64		dropped;
 
+	reco_sql_execute(&drop_counters_plan, values, NULL);
+	dropped = reco_sql_execute(&drop_plan, values, NULL);
 	for (uint64 i = 0; i < dropped; i++)
 	{
 		bool		null;

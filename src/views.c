@@ -202,7 +202,7 @@ reco_views_put(RecoViews *views, int64 user_id, RecoText product, TimestampTz at
 static void
 write_user(RecoViews *views, RecoUsers *users, int64 user_id, const RecoRecent *group)
 {
-	if (views->mode == RECO_VIEWS_REPLACE)
+	if (views->mode != RECO_VIEWS_ADD)
 		reco_user_replace(users, user_id, group->views, group->count);
 	else
 		reco_user_add(users, user_id, group->views, group->count);

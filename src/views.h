@@ -17,7 +17,8 @@ typedef enum RecoViewsMode
 {
 	RECO_VIEWS_ADD,				/* counters and users get these views */
 	RECO_VIEWS_TAKE,			/* counters lose them */
-	RECO_VIEWS_REPLACE			/* users have these views and no others */
+	RECO_VIEWS_REPLACE,			/* users have these views and no others */
+	RECO_VIEWS_REBUILD			/* the same, and counters get them */
 } RecoViewsMode;
 
 extern RecoViews *reco_views_begin(const RecoState *state, RecoViewsMode mode);

@@ -43,8 +43,9 @@ def main():
         tap.ok(not found, f'{name}: mended by {mend.split(chr(10))[0]}', found)
 
     tap.ok(verify() == [], 'reco_verify() finds nothing where nothing is wrong', verify())
-    broken('a counter', """UPDATE reco.window_count SET view_count = 9
-        WHERE number = (SELECT number FROM reco.product_number WHERE product_id = 'c')""", [('window_count', 'c')])
+    broken('a counter', """UPDATE reco.window_counter w SET counts = set_byte(counts, at, 9)
+        FROM (SELECT number / 128 AS bucket, number % 128 * 4 AS at FROM reco.product_number WHERE product_id = 'c') n
+        WHERE w.bucket = n.bucket AND get_byte(counts, at) > 0""", [('window_count', 'c')])
     broken('a trending product', "DELETE FROM reco.trending_products WHERE product_id = 'a'", [('trending_products', 'a')])
     broken('a list', "UPDATE reco.user_state SET recommended_products = '{d}' WHERE user_id = 1", [('user_recommendations', '1')])
     broken('a user lost', 'DELETE FROM reco.user_state WHERE user_id = 3',

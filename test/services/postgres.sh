@@ -26,7 +26,7 @@ postgres_install() {
     local config
 
     config=$(private_installation "$1") &&
-        make -s -C "$project" PG_CONFIG="$config" with_llvm=no >&2 &&
+        make -s -j "$(nproc)" -C "$project" PG_CONFIG="$config" with_llvm=no >&2 &&
         make -s -C "$project" PG_CONFIG="$config" with_llvm=no install >"$1/install.log" 2>&1 ||
         { cat "$1/install.log" >&2; return 1; }
     remember "$1" RECO_PG_CONFIG "$config"

@@ -110,14 +110,17 @@ postgres_start() {
 # A fast shutdown.
 postgres_stop() { stop_service "$1" postgres INT; }
 
-# SIGKILL to the postmaster; its children notice and leave, and only then can it be started again.
+# SIGKILL to all of its processes: a backend at work would notice only later that the postmaster is gone.
 postgres_kill() {
     local pid children child
 
     pid=$(pid_of "$1" postgres) || return 0
-    children=$(sed 's/ /\n/g' "/proc/$pid/task/$pid/children" 2>/dev/null)
+    children=$(cat "/proc/$pid/task/$pid/children" 2>/dev/null)
     stop_service "$1" postgres KILL || return 1
     for child in $children; do
+        if alive "$child" "$1/data"; then
+            kill -s KILL "$child" 2>/dev/null || true
+        fi
         await 60 "a child of postgres ($child) to leave" gone "$child" || return 1
     done
     rm -f "$1/data/postmaster.pid" "$1"/.s.PGSQL.*

@@ -361,7 +361,7 @@ COMMENT ON FUNCTION reco_status() IS 'what each part of reco does, how far it is
 -- max_recommendations places of a category beyond those already viewed.
 CREATE FUNCTION reco_verify_state(sample double precision)
 RETURNS TABLE (relation text, key text, expected text, found text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off SET work_mem = '128MB'
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -475,7 +475,7 @@ $$;
 -- and differs if the catalog's row is still the one seen before.
 CREATE FUNCTION reco_verify_catalog()
 RETURNS TABLE (relation text, key text, expected text, found text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off SET work_mem = '128MB'
 AS $$
 #variable_conflict use_column
 DECLARE

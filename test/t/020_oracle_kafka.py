@@ -33,7 +33,7 @@ SHOPS = {
                         CREATE TABLE "Shop".p1 PARTITION OF "Shop"."Products" FOR VALUES WITH (MODULUS 2, REMAINDER 1)'''),
 }
 
-FAULTS = ['none', 'none', 'none', 'restart', 'crash', 'flush', 'redis restarts', 'redis crashes', 'kafka restarts', 'follow ends',
+FAULTS = ['none', 'none', 'time passes', 'restart', 'crash', 'flush', 'redis restarts', 'redis crashes', 'kafka restarts', 'follow ends',
           'ingest ends', 'publish ends', 'rebuild', 'settings']
 
 
@@ -170,7 +170,10 @@ class Shop:
         return 'TRUNCATE'
 
     def fault(self, name):
-        if name in ('restart', 'crash'):
+        if name == 'time passes':
+            end = self.clock() + 5
+            wait_for(lambda: self.clock() >= end, 30, 'five seconds')
+        elif name in ('restart', 'crash'):
             self.connection.close()
             self.services.down('postgres', kill=name == 'crash')
             if self.pick.random() < .5:

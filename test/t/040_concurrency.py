@@ -96,10 +96,10 @@ class RepeatableRead(Client):
         self.cursor.execute('SELECT count(*) FROM public.products')
         time.sleep(0.05)
         self.committed += self.insert(self.random.randrange(1, 30))
-        self.cursor.execute('COMMIT')
-        if self.random.random() < .1:
+        if self.random.random() < .3:
             self.cursor.execute('DELETE FROM reco.activity WHERE user_id = %s', (self.random.randrange(USERS),))
             self.committed -= self.cursor.rowcount
+        self.cursor.execute('COMMIT')
 
 
 class Idler(Client):

@@ -472,7 +472,8 @@ $$;
 
 -- The mirror's half. What differs at first sight may only be on its way: it is
 -- looked at again when the follow worker has passed that look's WAL position,
--- and differs if the catalog's row is still the one seen before.
+-- and differs if the catalog's row, or the mirror's where the catalog has none,
+-- is still the one seen before.
 CREATE FUNCTION reco_verify_catalog()
 RETURNS TABLE (relation text, key text, expected text, found text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off SET work_mem = '128MB'
@@ -505,7 +506,7 @@ BEGIN
 
 	-- Products that differ as {key: {expected, found, version}}, of $1's keys or of all.
 	look := format($look$
-		SELECT jsonb_object_agg(product_id, jsonb_build_object('version', c.version,
+		SELECT jsonb_object_agg(product_id, jsonb_build_object('version', coalesce(c.version, p.version),
 				   'expected', CASE WHEN c.is_held THEN coalesce(c.category, '(no category)') END,
 				   'found', CASE WHEN p.is_held THEN coalesce(p.category, '(no category)') END))
 		FROM (SELECT %1$I::text COLLATE "C" AS product_id, true AS is_held,
@@ -513,7 +514,7 @@ BEGIN
 			  FROM %3$s
 			  WHERE octet_length(%1$I::text) BETWEEN 1 AND 512
 			  GROUP BY 1) c
-			 FULL JOIN (SELECT product_id, true AS is_held, category
+			 FULL JOIN (SELECT product_id, true AS is_held, category, 'mirror ' || xmin::text AS version
 						FROM reco.product) p USING (product_id)
 		WHERE (c.is_held, c.category) IS DISTINCT FROM (p.is_held, p.category)
 		  AND ($1 IS NULL OR $1 ? product_id)

@@ -161,7 +161,7 @@ COMMENT ON VIEW reco.user_views IS 'the recent views that users'' lists are comp
 
 --
 -- Maintenance.  The trigger functions run with the rights of the extension's
--- owner and fire whoever writes, replication included.
+-- owner and fire whoever writes, whatever session_replication_role says.
 --
 CREATE FUNCTION reco.activity_changed() RETURNS trigger
 	AS 'MODULE_PATHNAME', 'reco_activity_changed'
@@ -173,6 +173,12 @@ CREATE FUNCTION reco.product_changed() RETURNS trigger
 	AS 'MODULE_PATHNAME', 'reco_product_trigger'
 	LANGUAGE C SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
 
+CREATE FUNCTION reco.activity_replicated() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'reco_activity_replicated'
+	LANGUAGE C;
+
+CREATE TRIGGER activity_insert_begin BEFORE INSERT ON reco.activity
+	FOR EACH STATEMENT EXECUTE FUNCTION reco.activity_changed();
 CREATE TRIGGER activity_insert AFTER INSERT ON reco.activity
 	REFERENCING NEW TABLE AS new_rows
 	FOR EACH STATEMENT EXECUTE FUNCTION reco.activity_changed();
@@ -185,6 +191,10 @@ CREATE TRIGGER activity_truncate AFTER TRUNCATE ON reco.activity
 	FOR EACH STATEMENT EXECUTE FUNCTION reco.activity_changed();
 CREATE TRIGGER activity_update BEFORE UPDATE ON reco.activity
 	FOR EACH STATEMENT EXECUTE FUNCTION reco.activity_refused();
+CREATE TRIGGER activity_replicated AFTER INSERT OR UPDATE OR DELETE ON reco.activity
+	FOR EACH ROW EXECUTE FUNCTION reco.activity_replicated();
+ALTER TABLE reco.activity ENABLE REPLICA TRIGGER activity_replicated;
+ALTER TABLE reco.activity ENABLE ALWAYS TRIGGER activity_insert_begin;
 ALTER TABLE reco.activity ENABLE ALWAYS TRIGGER activity_insert;
 ALTER TABLE reco.activity ENABLE ALWAYS TRIGGER activity_delete;
 ALTER TABLE reco.activity ENABLE ALWAYS TRIGGER activity_truncate_begin;
@@ -212,22 +222,22 @@ ALTER TABLE reco.product ENABLE ALWAYS TRIGGER product_truncate;
 --
 CREATE FUNCTION reco_tick("to" timestamptz) RETURNS timestamptz
 	AS 'MODULE_PATHNAME', 'reco_tick'
-	LANGUAGE C STRICT;
+	LANGUAGE C STRICT SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION reco_tick(timestamptz) IS 'move the clock, never backwards; returns the clock';
 
 CREATE FUNCTION reco_take_popularity() RETURNS boolean
 	AS 'MODULE_PATHNAME', 'reco_take_popularity'
-	LANGUAGE C STRICT;
+	LANGUAGE C STRICT SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION reco_take_popularity() IS 'take the products'' popularity now; true if a generation began';
 
 CREATE FUNCTION reco_sweep(max_lists integer DEFAULT 10000) RETURNS bigint
 	AS 'MODULE_PATHNAME', 'reco_sweep'
-	LANGUAGE C STRICT;
+	LANGUAGE C STRICT SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION reco_sweep(integer) IS 'bring lists to the current generation; returns how many';
 
 CREATE FUNCTION reco_rebuild() RETURNS void
 	AS 'MODULE_PATHNAME', 'reco_rebuild'
-	LANGUAGE C STRICT;
+	LANGUAGE C STRICT SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION reco_rebuild() IS 'compute the derived state anew from activity and mirror';
 
 --
@@ -245,7 +255,7 @@ COMMENT ON FUNCTION reco_follow_wait(integer) IS 'wait until what is committed n
 
 CREATE FUNCTION reco.reclaim() RETURNS void
 	AS 'MODULE_PATHNAME', 'reco_reclaim'
-	LANGUAGE C STRICT;
+	LANGUAGE C STRICT SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION reco.reclaim() IS 'give product numbers free that nothing refers to';
 
 --
@@ -257,7 +267,7 @@ CREATE FUNCTION reco_for_user(user_id bigint, n integer DEFAULT NULL)
 	BEGIN ATOMIC
 		SELECT l.rank::integer, l.product_id, 'category'::text, p.category
 		FROM reco.user_recommendations r
-		CROSS JOIN LATERAL unnest(r.recommended_products) WITH ORDINALITY AS l(product_id, rank)
+		CROSS JOIN LATERAL pg_catalog.unnest(r.recommended_products) WITH ORDINALITY AS l(product_id, rank)
 		LEFT JOIN reco.product p ON p.product_id = l.product_id
 		WHERE r.user_id = $1 AND ($2 IS NULL OR l.rank <= $2)
 		ORDER BY l.rank;
@@ -269,11 +279,11 @@ CREATE FUNCTION reco_trending(n integer DEFAULT 10, at timestamptz DEFAULT NULL)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 10
 	BEGIN ATOMIC
 		WITH w AS (
-			SELECT date_bin(s.trending_window, coalesce($2, s.clock), 'epoch') AS window_start,
+			SELECT pg_catalog.date_bin(s.trending_window, coalesce($2, s.clock), 'epoch'::timestamptz) AS window_start,
 				coalesce($1, s.trending_size) <= s.trending_size AS maintained
 			FROM reco.state s
 		)
-		SELECT rank() OVER (ORDER BY t.view_count DESC), t.product_id, t.view_count, t.window_start
+		SELECT pg_catalog.rank() OVER (ORDER BY t.view_count DESC), t.product_id, t.view_count, t.window_start
 		FROM (
 			SELECT t.product_id, t.view_count, t.window_start
 			FROM w JOIN reco.trending_products t USING (window_start)
@@ -504,22 +514,41 @@ BEGIN
 	FROM regexp_matches(current_setting('reco.catalog_columns'),
 						'(product_id|category)\s*=\s*("(?:[^"]|"")+"|[^,"]+)', 'g') AS pair;
 
+	-- As text by the cast, if the owner of the type is to be trusted with one.
+	SELECT jsonb_object_agg(name, CASE WHEN r.rolsuper THEN format('%I::text', a.attname)
+			ELSE format('CASE WHEN %1$I IS NOT NULL THEN format(''%%s'', %1$I) END', a.attname) END)
+	INTO columns
+	FROM (VALUES ('product_id'), ('category')) n(name)
+		 JOIN pg_attribute a ON a.attrelid = catalog_table AND a.attname = coalesce(columns->>name, name)
+		 CROSS JOIN LATERAL (
+			WITH RECURSIVE base(oid, above, owner) AS (
+				SELECT oid, typbasetype, typowner FROM pg_type WHERE oid = a.atttypid
+				UNION ALL
+				SELECT t.oid, t.typbasetype, t.typowner FROM base JOIN pg_type t ON t.oid = above)
+			SELECT owner FROM base WHERE above = 0) b
+		 JOIN pg_roles r ON r.oid = b.owner;
+
+	IF NOT coalesce(columns ?& ARRAY['product_id', 'category'], false) THEN
+		RAISE WARNING 'catalog table "%" lacks a column: the mirror is not compared', setting
+			USING HINT = 'Set reco.catalog_columns, for example to ''product_id=sku, category=path''.';
+		RETURN;
+	END IF;
+
 	-- Products that differ as {key: {expected, found, version}}, of $1's keys or of all.
 	look := format($look$
 		SELECT jsonb_object_agg(product_id, jsonb_build_object('version', coalesce(c.version, p.version),
 				   'expected', CASE WHEN c.is_held THEN coalesce(c.category, '(no category)') END,
 				   'found', CASE WHEN p.is_held THEN coalesce(p.category, '(no category)') END))
-		FROM (SELECT %1$I::text COLLATE "C" AS product_id, true AS is_held,
-					 min(nullif(%2$I::text, '') COLLATE "C") AS category, max(xmin::text) AS version
+		FROM (SELECT (%1$s) COLLATE "C" AS product_id, true AS is_held,
+					 min(nullif(%2$s, '') COLLATE "C") AS category, max(xmin::text) AS version
 			  FROM %3$s
-			  WHERE octet_length(%1$I::text) BETWEEN 1 AND 512
+			  WHERE octet_length(%1$s) BETWEEN 1 AND 512
 			  GROUP BY 1) c
 			 FULL JOIN (SELECT product_id, true AS is_held, category, 'mirror ' || xmin::text AS version
 						FROM reco.product) p USING (product_id)
 		WHERE (c.is_held, c.category) IS DISTINCT FROM (p.is_held, p.category)
 		  AND ($1 IS NULL OR $1 ? product_id)
-		$look$, coalesce(columns->>'product_id', 'product_id'),
-		coalesce(columns->>'category', 'category'), catalog_table);
+		$look$, columns->>'product_id', columns->>'category', catalog_table);
 
 	EXECUTE look INTO seen USING NULL::jsonb;
 	FOR round IN 1..20 LOOP
@@ -582,7 +611,7 @@ REVOKE ALL ON FUNCTION reco_redis_verify() FROM PUBLIC;
 REVOKE ALL ON FUNCTION reco_tick(timestamptz), reco_take_popularity(), reco_sweep(integer),
 	reco_rebuild(), reco_for_user(bigint, integer), reco_trending(integer, timestamptz),
 	reco.reclaim(), reco_status(), reco_progress(), reco.workers(), reco.counters(), reco.unpack_views(bytea), reco.unpack_counts(integer, bytea),
-	reco.activity_changed(), reco.activity_refused(), reco.product_changed(), reco_verify(double precision),
+	reco.activity_changed(), reco.activity_refused(), reco.activity_replicated(), reco.product_changed(), reco_verify(double precision),
 	reco_verify_state(double precision), reco_verify_catalog(),
 	reco_follow_position(), reco_follow_wait(integer)
 	FROM PUBLIC;

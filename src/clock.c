@@ -155,6 +155,16 @@ take_settings(RecoState *state)
 	reco_rebuild_all(state);
 }
 
+/* A clock that was set ahead, by reco_tick() or by the host, must wait. */
+static void
+report_ahead(TimestampTz clock, TimestampTz wall)
+{
+	if (clock - wall > AHEAD * USECS_PER_SEC)
+		reco_shared_error(RECO_INGEST,
+						  "the clock in reco.state is " INT64_FORMAT " s ahead of the wall clock, and waits for it: DROP and CREATE EXTENSION set it anew",
+						  (int64) ((clock - wall) / USECS_PER_SEC));
+}
+
 /* How far the next step may go, by what the last one had to write. */
 static int64
 next_step(int64 seconds, int64 written)
@@ -178,6 +188,7 @@ reco_clock_step(void)
 		now < state.clock + USECS_PER_SEC)
 	{
 		reco_sql_commit();
+		report_ahead(state.clock, now);
 		return Max(1, (state.clock + USECS_PER_SEC - now) / 1000);
 	}
 	if (reco_state_peek(&state))

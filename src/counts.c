@@ -53,8 +53,13 @@ reco_counts_add(RecoCounts *counts, int32 number, int64 views)
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("a product has more than %u views in a window", PG_UINT32_MAX)));
-	*counter = (uint32) Max(0, total);
-	return *counter;
+	if (total < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("a product has fewer views in reco.window_counter than are taken from it"),
+				 errhint("Run reco_rebuild().")));
+	*counter = (uint32) total;
+	return total;
 }
 
 bool

@@ -14,9 +14,11 @@
  *-------------------------------------------------------------------------
  */
 #include "compat.h"
+
 #include "access/genam.h"
 #include "access/table.h"
 #include "catalog/pg_database.h"
+#include "commands/dbcommands.h"
 #include "guc.h"
 #include "launcher.h"
 #include "pgstat.h"
@@ -197,6 +199,13 @@ PG_FUNCTION_INFO_V1(reco_announce);
 Datum
 reco_announce(PG_FUNCTION_ARGS)
 {
+	char	   *database = get_database_name(MyDatabaseId);
+
+	if (reco_enabled && strcmp(database, reco_database) != 0)
+		ereport(WARNING,
+				(errmsg("reco's workers do not serve database \"%s\"", database),
+				 errdetail("They serve the one that reco.database names, \"%s\".", reco_database),
+				 errhint("Set reco.database and restart the server.")));
 	announce_at_commit = true;
 	PG_RETURN_VOID();
 }

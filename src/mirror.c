@@ -10,7 +10,8 @@
  * the two is decoded later.  Nobody else writes reco.product.
  *
  * Keys are looked up as values of their own type, by the shop's index; what
- * the mirror holds is their cast to text.
+ * the mirror holds is their cast to text.  Of a type that somebody else than a
+ * superuser owns the output function serves instead: see source.c.
  *
  * All differences of some given keys are written in one transaction, so that
  * no list shows half of what the shop committed.  A comparison of everything
@@ -91,13 +92,12 @@ static void
 append_catalog(StringInfo query, bool given_keys)
 {
 	appendStringInfo(query,
-					 "SELECT c.%s::text COLLATE \"C\" AS product_id,"
-					 " min(nullif(c.%s::text, '') COLLATE \"C\") AS category"
+					 "SELECT (%s) COLLATE \"C\" AS product_id,"
+					 " min(nullif(%s, '') COLLATE \"C\") AS category"
 					 " FROM %s c WHERE ",
-					 quote_identifier(source->key_column),
-					 quote_identifier(source->category_column), source->name);
+					 source->key_text, source->category_text, source->name);
 	if (given_keys)
-		appendStringInfo(query, "%s %s ANY ($1::%s[])", source->key_sql, source->key_equals,
+		appendStringInfo(query, "(%s) %s ANY ($1::%s[])", source->key_sql, source->key_equals,
 						 source->key_type);
 	else
 		appendStringInfo(query, "c.%s IS NOT NULL", quote_identifier(source->key_column));

@@ -15,6 +15,7 @@
 #include "compat.h"
 
 #include "catalog/pg_type.h"
+#include "inflight.h"
 #include "miscadmin.h"
 #include "number.h"
 #include "product.h"
@@ -220,6 +221,7 @@ reco_rebuild(PG_FUNCTION_ARGS)
 {
 	RecoState	state;
 
+	reco_inflight_check("rebuild the state");
 	SPI_connect();
 	reco_state_lock();
 	reco_state_read(&state);

@@ -10,6 +10,7 @@
 #include "affected.h"
 #include "fmgr.h"
 #include "guc.h"
+#include "inflight.h"
 #include "launcher.h"
 #include "miscadmin.h"
 #include "number.h"
@@ -37,6 +38,7 @@ _PG_init(void)
 	reco_ring_init();
 	reco_number_init();
 	reco_affected_init();
+	reco_inflight_init();
 	reco_trigger_init();
 	reco_launcher_register();
 }

@@ -23,6 +23,7 @@
 #include "catalog/pg_type.h"
 #include "guc.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "source.h"
 #include "storage/lmgr.h"
@@ -194,6 +195,36 @@ check_table(Relation table, RecoSource *source, StringInfo fingerprint)
 }
 
 /*
+ * May casts of the type be trusted?  Whoever owns a type may define its cast
+ * to text and from it, and the function would run with the rights of reco's
+ * owner.
+ */
+static bool
+casts_are_trusted(Oid type)
+{
+	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(getBaseType(type)));
+	bool		trusted;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for type %u", type);
+	trusted = superuser_arg(((Form_pg_type) GETSTRUCT(tuple))->typowner);
+	ReleaseSysCache(tuple);
+	return trusted;
+}
+
+/* A column of c as text: by its cast, or by the output function of its type. */
+static char *
+as_text(const char *column, Oid type)
+{
+	const char *quoted = quote_identifier(column);
+
+	if (casts_are_trusted(type))
+		return psprintf("c.%s::pg_catalog.text", quoted);
+	return psprintf("CASE WHEN c.%s IS NOT NULL THEN pg_catalog.format('%%s', c.%s) END",
+					quoted, quoted);
+}
+
+/*
  * How keys are looked up, so that the shop's own index serves: by the key
  * type's own equality, which search_path cannot change; or, where the type
  * has none, as text.
@@ -207,9 +238,9 @@ choose_equality(RecoSource *source, Oid type)
 	Form_pg_operator operator;
 
 	source->key_sql = psprintf("c.%s", quote_identifier(source->key_column));
-	if (!OidIsValid(equals) || !OidIsValid(get_array_type(base)))
+	if (!OidIsValid(equals) || !OidIsValid(get_array_type(base)) || !casts_are_trusted(type))
 	{
-		source->key_sql = psprintf("%s::pg_catalog.text", source->key_sql);
+		source->key_sql = source->key_text;
 		base = TEXTOID;
 		equals = TextEqualOperator;
 	}
@@ -223,6 +254,19 @@ choose_equality(RecoSource *source, Oid type)
 	ReleaseSysCache(tuple);
 	source->key_type = format_type_extended(base, -1,
 											FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
+}
+
+/* How the columns are read. */
+static void
+choose_expressions(RecoSource *source, Relation table)
+{
+	Oid			id = RelationGetRelid(table);
+	Oid			key_type = get_atttype(id, check_column(table, source->key_column));
+	Oid			category_type = get_atttype(id, check_column(table, source->category_column));
+
+	source->key_text = as_text(source->key_column, key_type);
+	source->category_text = as_text(source->category_column, category_type);
+	choose_equality(source, key_type);
 }
 
 /* Lock the table and what inherits from it; NIL: not granted at once. */
@@ -273,7 +317,7 @@ reco_source_open(void)
 
 		check_table(relation, source, &fingerprint);
 		if (source->ntables == 0)
-			choose_equality(source, get_atttype(table, check_column(relation, source->key_column)));
+			choose_expressions(source, relation);
 		relation_close(relation, NoLock);
 		source->tables[source->ntables++] = lfirst_oid(cell);
 	}

@@ -17,6 +17,8 @@ typedef struct RecoSource
 	char	   *key_type;		/* to look keys up by; quoted */
 	char	   *key_equals;		/* its operator */
 	char	   *key_sql;		/* the key column as an operand of it */
+	char	   *key_text;		/* expressions for the columns of c as text */
+	char	   *category_text;
 	Oid		   *tables;			/* the table and its partitions */
 	int			ntables;
 	char	   *fingerprint;	/* differs when the contents may, too */

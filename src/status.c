@@ -9,9 +9,12 @@
  */
 #include "compat.h"
 
+#include "commands/dbcommands.h"
 #include "counters.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "guc.h"
+#include "miscadmin.h"
 #include "shared.h"
 #include "utils/builtins.h"
 #include "utils/numeric.h"
@@ -37,6 +40,28 @@ text_or_null(const char *value, bool *isnull)
 	return *isnull ? (Datum) 0 : CStringGetTextDatum(value);
 }
 
+static bool
+is_served(void)
+{
+	return strcmp(get_database_name(MyDatabaseId), reco_database) == 0;
+}
+
+/* In a database that the workers do not serve nothing of theirs is shown. */
+static RecoWorkerStatus
+status_here(RecoWorkerId worker)
+{
+	RecoWorkerStatus status = reco_shared_status(worker);
+
+	if (!is_served())
+	{
+		memset(&status, 0, sizeof(status));
+		status.lag_messages = status.lag_seconds = -1;
+		snprintf(status.state, sizeof(status.state),
+				 "not in this database: reco.database is \"%s\"", reco_database);
+	}
+	return status;
+}
+
 PG_FUNCTION_INFO_V1(reco_workers);
 
 /* reco.workers(): a row a worker. */
@@ -48,7 +73,7 @@ reco_workers(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < RECO_WORKERS; i++)
 	{
-		RecoWorkerStatus status = reco_shared_status(i);
+		RecoWorkerStatus status = status_here(i);
 		Datum		values[10];
 		bool		nulls[10] = {false};
 		int			n = 0;
@@ -114,7 +139,7 @@ reco_progress(PG_FUNCTION_ARGS)
 	bool		nulls[4] = {false};
 
 	InitMaterializedSRF(fcinfo, 0);
-	if (progress.total == 0)
+	if (progress.total == 0 || !is_served())
 		return (Datum) 0;
 	values[0] = Int64GetDatum(progress.done);
 	values[1] = Int64GetDatum(progress.total);

@@ -42,18 +42,36 @@ struct RecoTable
 	TupleTableSlot *written;
 };
 
+/* Values are written by position: the table must be as the extension made it. */
+static void
+check_columns(Relation table, int ncolumns)
+{
+	TupleDesc	desc = RelationGetDescr(table);
+	bool		same = desc->natts == ncolumns;
+
+	for (int i = 0; same && i < ncolumns; i++)
+		same = !TupleDescAttr(desc, i)->attisdropped;
+	if (!same)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table reco.%s has been altered", RelationGetRelationName(table)),
+				 errhint("Run DROP EXTENSION reco and CREATE EXTENSION reco: the state is computed anew.")));
+}
+
 /*
  * Open a table of the schema reco for writing.  equal: the functions that
  * compare the columns of its primary key.
  */
 RecoTable *
-reco_table_open(const char *name, const char *index, int nkeys, const RegProcedure *equal)
+reco_table_open(const char *name, int ncolumns, const char *index, int nkeys,
+				const RegProcedure *equal)
 {
 	RecoTable  *table = palloc0(sizeof(RecoTable));
 
 	Assert(nkeys <= RECO_TABLE_MAX_KEYS);
 	CommandCounterIncrement();
 	table->heap = table_open(reco_sql_table(name), RowExclusiveLock);
+	check_columns(table->heap, ncolumns);
 	table->index = index_open(reco_sql_table(index), RowExclusiveLock);
 	table->snapshot = RegisterSnapshot(GetLatestSnapshot());
 	table->nkeys = nkeys;

@@ -15,7 +15,7 @@
 
 typedef struct RecoTable RecoTable;
 
-extern RecoTable *reco_table_open(const char *name, const char *index, int nkeys,
+extern RecoTable *reco_table_open(const char *name, int ncolumns, const char *index, int nkeys,
 								  const RegProcedure *equal);
 extern void reco_table_close(RecoTable *table);
 extern Relation reco_table_relation(RecoTable *table);

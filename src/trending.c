@@ -121,7 +121,7 @@ static void
 write_counters(RecoCount *counts, int n)
 {
 	static const RegProcedure equal[] = {F_TIMESTAMPTZ_EQ, F_INT4EQ};
-	RecoTable  *table = reco_table_open("window_counter", "window_counter_pkey", 2, equal);
+	RecoTable  *table = reco_table_open("window_counter", 3, "window_counter_pkey", 2, equal);
 
 	for (int first = 0, end; first < n; first = end)
 	{

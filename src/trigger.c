@@ -20,9 +20,11 @@
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "guc.h"
+#include "inflight.h"
 #include "miscadmin.h"
 #include "product.h"
 #include "rebuild.h"
+#include "replication/logicalworker.h"
 #include "sql.h"
 #include "state.h"
 #include "trigger.h"
@@ -131,8 +133,9 @@ check_time(const RecoState *state, TimestampTz wall, TimestampTz at)
 			 errmsg("timestamp %s is outside of the time that reco keeps",
 					timestamptz_to_str(at)),
 			 errdetail("Activity is taken from the horizon in reco.state to its clock plus reco.max_future."),
-			 at > state->clock && !reco_enabled ?
-			 errhint("Time stands still while reco.enabled is off; reco_tick() moves the clock.") : 0));
+			 at < state->horizon ? errhint("A longer reco.retention keeps older activity.") :
+			 reco_enabled ? errhint("A longer reco.max_future takes later activity.") :
+			 errhint("Time stands still while reco.enabled is off; reco_tick() moves the clock.")));
 }
 
 static void
@@ -230,6 +233,7 @@ rows_deleted(TriggerData *data)
 		CHECK_FOR_INTERRUPTS();
 		if (!is_page_view(slot))
 			continue;
+		reco_inflight_check("delete from reco.activity");
 		put_view(views, slot, DatumGetTimestampTz(slot_getattr(slot, TIMESTAMP, &null)));
 		if (count == size)
 		{
@@ -250,13 +254,18 @@ rows_deleted(TriggerData *data)
 
 PG_FUNCTION_INFO_V1(reco_activity_changed);
 
-/* Trigger of reco.activity: AFTER INSERT, DELETE; BEFORE and AFTER TRUNCATE. */
+/* Trigger of reco.activity: BEFORE and AFTER INSERT and TRUNCATE, AFTER DELETE. */
 Datum
 reco_activity_changed(PG_FUNCTION_ARGS)
 {
 	TriggerData *data = check_protocol(fcinfo, "activity");
 	RecoState	state;
 
+	if (TRIGGER_FIRED_BY_INSERT(data->tg_event) && TRIGGER_FIRED_BEFORE(data->tg_event))
+	{
+		reco_inflight_begin();
+		return PointerGetDatum(NULL);
+	}
 	SPI_connect();
 	if (TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
 	{
@@ -266,7 +275,10 @@ reco_activity_changed(PG_FUNCTION_ARGS)
 			reco_rebuild_nothing(&state);
 	}
 	else if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
+	{
+		reco_inflight_end();
 		rows_inserted(data);
+	}
 	else
 		rows_deleted(data);
 	SPI_finish();
@@ -303,6 +315,28 @@ reco_activity_refused(PG_FUNCTION_ARGS)
 			 errmsg("cannot write to partition \"%s\" directly",
 					RelationGetRelationName(data->tg_relation)),
 			 errhint("Write to reco.activity instead.")));
+}
+
+PG_FUNCTION_INFO_V1(reco_activity_replicated);
+
+/*
+ * Row trigger of reco.activity, for replicas only: the apply worker of logical
+ * replication fires no statement triggers, so its rows would not be counted.
+ */
+Datum
+reco_activity_replicated(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function was not called by trigger manager")));
+	if (IsLogicalWorker())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot replicate into reco.activity"),
+				 errdetail("Logical replication does not fire the triggers that maintain what is derived from it."),
+				 errhint("Send the activity through Kafka, or replicate into another table and insert from there.")));
+	return PointerGetDatum(NULL);
 }
 
 static void

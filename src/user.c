@@ -69,7 +69,7 @@ reco_user_open(const RecoState *state)
 	RecoUsers  *users = palloc0(sizeof(RecoUsers));
 
 	users->state = *state;
-	users->table = reco_table_open("user_state", "user_state_pkey", 1, equal);
+	users->table = reco_table_open("user_state", COLUMNS, "user_state_pkey", 1, equal);
 	reco_recent_init(&users->recent);
 	users->list.size = 64;
 	users->list.products = palloc(users->list.size * sizeof(RecoProduct *));

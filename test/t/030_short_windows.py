@@ -96,7 +96,7 @@ def main():
         if passed > checks * SECONDS / 12:
             checks += 1
             lag, late = query(connection, 'SELECT extract(epoch FROM clock_timestamp() - clock)::float FROM reco.state')[0][0], behind()
-            if lag > 10 or late > 10 * RATE:
+            if lag > 30 or late > 30 * RATE:  # the oracle itself slows all down: its snapshot keeps old rows
                 slow.append(f'after {passed:.0f} s the clock is {lag:.1f} s late, ingestion {late} messages behind')
             found, left_out = oracle_differences(connection)
             wrong += [f'after {passed:.0f} s: {line}' for line in found]

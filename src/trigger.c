@@ -24,7 +24,6 @@
 #include "miscadmin.h"
 #include "product.h"
 #include "rebuild.h"
-#include "replication/logicalworker.h"
 #include "sql.h"
 #include "state.h"
 #include "trigger.h"
@@ -147,6 +146,13 @@ put_view(RecoViews *views, TupleTableSlot *slot, TimestampTz at)
 	RecoText	id = {VARDATA_ANY(product), VARSIZE_ANY_EXHDR(product)};
 
 	reco_views_put(views, user_id, id, at);
+}
+
+/* Has a TRUNCATE of reco.activity begun, whose partitions are next? */
+bool
+reco_trigger_is_truncating(void)
+{
+	return truncating;
 }
 
 static void
@@ -282,60 +288,6 @@ reco_activity_changed(PG_FUNCTION_ARGS)
 	else
 		rows_deleted(data);
 	SPI_finish();
-	return PointerGetDatum(NULL);
-}
-
-PG_FUNCTION_INFO_V1(reco_activity_refused);
-
-/*
- * Trigger that refuses: UPDATE of reco.activity, and any write to one of its
- * partitions by name, which would pass the parent's triggers by.  TRUNCATE of
- * the parent fires those of the partitions too.
- */
-Datum
-reco_activity_refused(PG_FUNCTION_ARGS)
-{
-	TriggerData *data = (TriggerData *) fcinfo->context;
-
-	if (!CALLED_AS_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function was not called by trigger manager")));
-	if (TRIGGER_FIRED_BY_TRUNCATE(data->tg_event) && truncating)
-		return PointerGetDatum(NULL);
-	if (TRIGGER_FIRED_BY_UPDATE(data->tg_event) &&
-		RelationGetRelid(data->tg_relation) == reco_sql_table("activity"))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot update reco.activity"),
-				 errdetail("An event that happened does not change."),
-				 errhint("Delete the row and insert another one.")));
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("cannot write to partition \"%s\" directly",
-					RelationGetRelationName(data->tg_relation)),
-			 errhint("Write to reco.activity instead.")));
-}
-
-PG_FUNCTION_INFO_V1(reco_activity_replicated);
-
-/*
- * Row trigger of reco.activity, for replicas only: the apply worker of logical
- * replication fires no statement triggers, so its rows would not be counted.
- */
-Datum
-reco_activity_replicated(PG_FUNCTION_ARGS)
-{
-	if (!CALLED_AS_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function was not called by trigger manager")));
-	if (IsLogicalWorker())
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot replicate into reco.activity"),
-				 errdetail("Logical replication does not fire the triggers that maintain what is derived from it."),
-				 errhint("Send the activity through Kafka, or replicate into another table and insert from there.")));
 	return PointerGetDatum(NULL);
 }
 

@@ -8,12 +8,14 @@
 #ifndef RECO_TRIGGER_H
 #define RECO_TRIGGER_H
 
+extern void reco_trigger_init(void);
+extern bool reco_trigger_is_truncating(void);
+
 /*
  * Between the two calls the triggers on reco.product only collect what
  * changed; the second one brings the lists up to date, once.  The caller
  * holds reco's lock.
  */
-extern void reco_trigger_init(void);
 extern void reco_trigger_defer_mirror(void);
 extern void reco_trigger_apply_mirror(void);
 

@@ -178,12 +178,9 @@ take_popularity(const RecoState *state, const int32 *numbers)
 }
 
 static void
-prepare_search(Search *search)
+prepare_search(Search *search, const int32 *numbers)
 {
-	int32	   *numbers = palloc(count * sizeof(int32));
-
 	memset(search, 0, sizeof(*search));
-	reco_number_resolve(products, numbers, count);
 	for (int i = 0; i < count; i++)
 		search->numbers_size = Max(search->numbers_size, numbers[i] + 1);
 	search->numbers = palloc0(search->numbers_size);
@@ -236,13 +233,13 @@ visit(RecoUsers *users, TupleTableSlot *row, void *arg)
 
 /* Bring the touched lists up to date; false if there are too many. */
 static bool
-refresh_lists(const RecoState *state)
+refresh_lists(const RecoState *state, const int32 *numbers)
 {
 	RecoUsers  *users = reco_user_open(state);
 	BlockNumber blocks = reco_user_blocks(users);
 	Search		search;
 
-	prepare_search(&search);
+	prepare_search(&search, numbers);
 	if (blocks > 0)
 		reco_user_scan(users, 0, blocks, visit, &search);
 	if (!search.too_many)
@@ -257,20 +254,17 @@ void
 reco_affected_apply(void)
 {
 	RecoState	state;
+	int32	   *numbers;
 
 	if (count == 0 && !everything)
 		return;
 	reco_state_read(&state);
 	reco_product_sync(&state);
-	if (count > 0)
-	{
-		int32	   *numbers = palloc(count * sizeof(int32));
-
-		reco_number_resolve(products, numbers, count);
-		take_popularity(&state, numbers);
-	}
+	numbers = palloc(Max(1, count) * sizeof(int32));
+	reco_number_resolve(products, numbers, count);
+	take_popularity(&state, numbers);
 	reco_product_changed(&state);
-	if (everything || !refresh_lists(&state))
+	if (everything || !refresh_lists(&state, numbers))
 		state.generation++;
 	reco_state_write(&state);
 	reco_counter_add(RECO_COUNT_CATALOG, count);

@@ -191,9 +191,9 @@ reco_clock_step(void)
 		report_ahead(state.clock, now);
 		return Max(1, (state.clock + USECS_PER_SEC - now) / 1000);
 	}
-	if (reco_state_peek(&state))
-		prepare(Min(now, state.clock + step * USECS_PER_SEC));
-	prepare(now);
+	if (reco_state_peek(&state) && state.clock + step * USECS_PER_SEC < now)
+		prepare(state.clock + step * USECS_PER_SEC);
+	prepare(now);				/* clients insert what happens now, even while the clock lags */
 	reco_state_lock();
 	reco_state_read(&state);
 	take_settings(&state);

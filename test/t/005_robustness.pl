@@ -8,9 +8,10 @@ my $reco = RecoTest->start(services => [qw(postgres redis)], settings => { 'reco
 my $postmaster = $reco->sql('SELECT pg_postmaster_start_time()');
 my $log = "$reco->{dir}/postgres.log";
 
+# Within the last 800 s: the shortest retention below is 15 min.
 sub fill
 {
-	$reco->sql("INSERT INTO reco.activity SELECT 'page_view', i % 50, 'p' || i % 40, NULL, now() - i * interval '1 second' FROM generate_series(1, 1000) i");
+	$reco->sql("INSERT INTO reco.activity SELECT 'page_view', i % 50, 'p' || i % 40, NULL, now() - i * interval '0.8 second' FROM generate_series(1, 1000) i");
 }
 
 sub workers { return 'SELECT count(*) FROM pg_stat_activity WHERE datname = \'shop\' AND backend_type LIKE \'reco%\''; }

@@ -22,11 +22,13 @@ CREATE UNLOGGED TABLE reco.state (
 	max_recommendations integer NOT NULL,
 	popularity_at timestamptz NOT NULL,
 	mirror_version bigint NOT NULL,
+	numbers_version bigint NOT NULL,
 	next_number integer NOT NULL DEFAULT 1
 ) WITH (fillfactor = 10);
 COMMENT ON TABLE reco.state IS 'the clock by which all is judged, and the parameters in force; one row';
 COMMENT ON COLUMN reco.state.generation IS 'number of the popularity in use';
 COMMENT ON COLUMN reco.state.mirror_version IS 'changes whenever what a process caches of reco.product is out of date';
+COMMENT ON COLUMN reco.state.numbers_version IS 'changes whenever product numbers are given free';
 COMMENT ON COLUMN reco.state.next_number IS 'the next product number that was never used';
 
 --
@@ -130,21 +132,29 @@ COMMENT ON TABLE reco.trending_products IS 'the most viewed products of each win
 -- page is left free so that the new version finds room beside the old one.
 CREATE UNLOGGED TABLE reco.user_state (
 	user_id bigint PRIMARY KEY,
-	recommended_products text[] COLLATE "C",
 	updated_at timestamptz NOT NULL,
 	generation bigint NOT NULL,
 	sent_at timestamptz,
+	list integer[],
 	recent bytea NOT NULL
 ) WITH (fillfactor = 50, toast_tuple_target = 8160);
 ALTER TABLE reco.user_state ALTER COLUMN recent SET STORAGE EXTERNAL;
 COMMENT ON TABLE reco.user_state IS 'a user''s list and the packed recent views it was computed from';
 COMMENT ON COLUMN reco.user_state.sent_at IS 'when the list was last handed to the publisher';
+COMMENT ON COLUMN reco.user_state.list IS 'numbers of the recommended products, best first; reco.user_recommendations shows their ids';
 COMMENT ON COLUMN reco.user_state.recent IS 'pairs of product number and second, oldest first; reco.user_views shows them';
 
+-- A view does not lend its owner's right to run a function: PUBLIC may run this
+-- one, which tells nothing about users.
+CREATE FUNCTION reco.list_products(list integer[]) RETURNS text[]
+	AS 'MODULE_PATHNAME', 'reco_list_products'
+	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION reco.list_products(integer[]) IS 'the products that a list''s numbers stand for';
+
 CREATE VIEW reco.user_recommendations AS
-	SELECT user_id, recommended_products, updated_at
+	SELECT user_id, reco.list_products(list) COLLATE "C" AS recommended_products, updated_at
 	FROM reco.user_state
-	WHERE recommended_products IS NOT NULL;
+	WHERE list IS NOT NULL;
 COMMENT ON VIEW reco.user_recommendations IS 'users'' lists, best product first';
 
 CREATE FUNCTION reco.unpack_views(recent bytea, OUT number integer, OUT viewed_at timestamptz)
@@ -403,9 +413,9 @@ BEGIN
 					  AND hashint8extended(a.user_id, seed) & 4294967295 < share) a) v
 			 JOIN s ON n <= s.max_user_views),
 	product AS MATERIALIZED (
-		SELECT product_id, category,
+		SELECT product_id, category, number,
 			   row_number() OVER (ORDER BY popularity DESC, product_id COLLATE "C")::int AS place
-		FROM reco.product
+		FROM reco.product LEFT JOIN reco.product_number USING (product_id)
 		WHERE category <> ''),
 	shelf AS MATERIALIZED (
 		SELECT category, array_agg(place ORDER BY place) AS places
@@ -429,11 +439,11 @@ BEGIN
 		WHERE NOT EXISTS (SELECT FROM viewed v
 						  WHERE v.user_id = ranked.user_id AND v.place = place.place)),
 	list AS (
-		SELECT user_id, array_agg(product_id ORDER BY n) AS recommended_products
+		SELECT user_id, array_agg(number ORDER BY n) AS list
 		FROM candidate JOIN product USING (place) JOIN s ON n <= max_recommendations OR max_recommendations = 0
 		GROUP BY user_id),
 	held AS MATERIALIZED (
-		SELECT u.user_id, u.recommended_products, u.generation, u.generation < s.generation AS is_older
+		SELECT u.user_id, u.list, u.generation, u.generation < s.generation AS is_older
 		FROM s, reco.user_state u
 		WHERE hashint8extended(u.user_id, seed) & 4294967295 < share)
 	SELECT 'trending_products' AS relation, concat(window_start, ' ', product_id) AS key,
@@ -465,9 +475,9 @@ BEGIN
 		 LEFT JOIN (SELECT DISTINCT user_id, true AS is_recent FROM recent) r USING (user_id)
 	WHERE is_recent IS NULL OR held.generation > s.generation
 	UNION ALL
-	SELECT 'user_recommendations', user_id::text, w.recommended_products::text, f.recommended_products::text
+	SELECT 'user_recommendations', user_id::text, reco.list_products(w.list)::text, reco.list_products(f.list)::text
 	FROM list w FULL JOIN held f USING (user_id)
-	WHERE w.recommended_products IS DISTINCT FROM f.recommended_products AND f.is_older IS NOT TRUE
+	WHERE w.list IS DISTINCT FROM f.list AND f.is_older IS NOT TRUE
 	UNION ALL
 	SELECT NULL, NULL, NULL, count(*)::text FROM held WHERE is_older HAVING count(*) > 0
 	LOOP

@@ -9,6 +9,9 @@ INSERT INTO reco.product VALUES ('a', 'x'), ('b', 'x'), ('c', 'y'), ('d', 'y');
 INSERT INTO reco.activity
   SELECT 'page_view', u, p, NULL, '2100-01-01 12:00Z'
   FROM (VALUES (1, 'a'), (2, 'a'), (2, 'c'), (3, 'c'), (4, 'unknown')) AS v (u, p);
+CREATE FUNCTION numbers(VARIADIC ids text[]) RETURNS integer[] LANGUAGE sql RETURN (
+  SELECT array_agg(number ORDER BY rank)
+  FROM unnest(ids) WITH ORDINALITY i(product_id, rank) JOIN reco.product_number USING (product_id));
 SELECT * FROM reco_verify();
 
 -- a bad share
@@ -36,15 +39,15 @@ ROLLBACK;
 
 -- a list: changed, taken away, invented, of a future generation
 BEGIN;
-UPDATE reco.user_state SET recommended_products = '{b,d}' WHERE user_id = 1;
-UPDATE reco.user_state SET recommended_products = NULL WHERE user_id = 2;
-UPDATE reco.user_state SET recommended_products = '{}' WHERE user_id = 4;
+UPDATE reco.user_state SET list = numbers('b', 'd') WHERE user_id = 1;
+UPDATE reco.user_state SET list = NULL WHERE user_id = 2;
+UPDATE reco.user_state SET list = '{}' WHERE user_id = 4;
 SELECT * FROM reco_verify() ORDER BY relation, key COLLATE "C";
 ROLLBACK;
 BEGIN;
 DELETE FROM reco.user_state WHERE user_id = 1;
-UPDATE reco.user_state SET generation = generation + 1, recommended_products = '{a}' WHERE user_id = 2;
-UPDATE reco.user_state SET generation = generation - 1, recommended_products = '{a}' WHERE user_id = 3;
+UPDATE reco.user_state SET generation = generation + 1, list = numbers('a') WHERE user_id = 2;
+UPDATE reco.user_state SET generation = generation - 1, list = numbers('a') WHERE user_id = 3;
 SELECT * FROM reco_verify() ORDER BY relation, key COLLATE "C";
 ROLLBACK;
 
@@ -52,7 +55,7 @@ ROLLBACK;
 BEGIN;
 UPDATE reco.user_state SET recent = recent || recent WHERE user_id = 1;
 UPDATE reco.user_state SET recent = (SELECT recent FROM reco.user_state WHERE user_id = 4) WHERE user_id = 2;
-INSERT INTO reco.user_state SELECT 9, NULL, updated_at, generation, NULL, '' FROM reco.user_state WHERE user_id = 4;
+INSERT INTO reco.user_state SELECT 9, updated_at, generation, NULL, NULL, '' FROM reco.user_state WHERE user_id = 4;
 SELECT * FROM reco_verify() ORDER BY relation, key COLLATE "C";
 ROLLBACK;
 
@@ -73,8 +76,19 @@ ROLLBACK;
 
 -- a share of nobody still looks at the windows
 BEGIN;
-UPDATE reco.user_state SET recommended_products = NULL;
+UPDATE reco.user_state SET list = NULL;
 UPDATE reco.window_counter SET counts = set_byte(counts, 4, 77);
 SELECT DISTINCT relation FROM reco_verify(0);
 ROLLBACK;
 SELECT * FROM reco_verify();
+
+-- a list that names no product, and one that is none
+BEGIN;
+UPDATE reco.user_state SET list = '{77}' WHERE user_id = 1;
+SELECT recommended_products FROM reco.user_recommendations WHERE user_id = 1;
+ROLLBACK;
+BEGIN;
+UPDATE reco.user_state SET list = '{{1,2},{1,2}}' WHERE user_id = 1;
+SELECT recommended_products FROM reco.user_recommendations WHERE user_id = 1;
+ROLLBACK;
+DROP FUNCTION numbers;

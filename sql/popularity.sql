@@ -35,7 +35,7 @@ SELECT generation - :begin AS generations FROM reco.state;
 INSERT INTO reco.activity VALUES ('page_view', 2, 'c', NULL, '2100-01-02 12:01Z'), ('page_view', 7, 'c', NULL, '2100-01-02 12:01Z');
 SELECT reco_take_popularity();
 INSERT INTO reco.activity VALUES ('page_view', 1, 'unknown', NULL, '2100-01-02 12:02Z');
-SELECT u.user_id, s.generation - u.generation AS behind, u.recommended_products
+SELECT u.user_id, s.generation - u.generation AS behind, reco.list_products(u.list) AS recommended_products
   FROM reco.state s, reco.user_state u ORDER BY 1;
 
 -- with time the views age, and popularity falls

@@ -15,9 +15,11 @@
 #include "compare.h"
 #include "ids.h"
 #include "mb/pg_wchar.h"
+#include "quote.h"
 #include "recent.h"
 #include "sql.h"
 #include "utils/builtins.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 /* Redis rounds the time to live; the clock moves once a second. */
@@ -47,8 +49,8 @@ typedef struct Comparison
 } Comparison;
 
 static RecoPlan user_plan = {
-	"SELECT user_id, recommended_products, recent FROM reco.user_state"
-	" WHERE user_id = ANY ($1) AND recommended_products IS NOT NULL ORDER BY user_id",
+	"SELECT user_id, list, recent FROM reco.user_state"
+	" WHERE user_id = ANY ($1) AND list IS NOT NULL ORDER BY user_id",
 	1, {INT8ARRAYOID}
 };
 
@@ -88,29 +90,36 @@ static void
 expect_users(Comparison *c, const RecoState *state, const int64 *ids)
 {
 	Datum		values[] = {PointerGetDatum(reco_ids_array(ids, c->count))};
-	uint64		rows = reco_sql_query(&user_plan, values, NULL, 0);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	SPITupleTable *rows;
 	Pair	   *pair = c->pairs;
 
-	for (uint64 row = 0; row < rows; row++)
+	reco_quote_begin(snapshot);
+	reco_sql_query_at(&user_plan, values, snapshot);
+	rows = SPI_tuptable;
+	for (uint64 row = 0; row < rows->numvals; row++)
 	{
 		bool		null;
-		int64		user = DatumGetInt64(reco_sql_value(row, 1, &null));
+		int64		user = DatumGetInt64(SPI_getbinval(rows->vals[row], rows->tupdesc, 1, &null));
+		Datum		recent_views = SPI_getbinval(rows->vals[row], rows->tupdesc, 3, &null);
 		StringInfoData text;
 		RecoRecent	recent;
 
 		while (pair->id != user)
 			pair++;
 		initStringInfo(&text);
-		reco_format_list(&text, user, reco_sql_value(row, 2, &null));
+		reco_quote_list(&text, user, SPI_getbinval(rows->vals[row], rows->tupdesc, 2, &null));
 		pair->expected = text.data;
 
 		reco_recent_init(&recent);
-		reco_recent_unpack(&recent, DatumGetByteaPP(reco_sql_value(row, 3, &null)));
+		reco_recent_unpack(&recent, DatumGetByteaPP(recent_views));
 		if (recent.count > 0)
 			pair->life = seconds_until(state, state->recent_window * USECS_PER_SEC +
 									   reco_state_moment(recent.views[recent.count - 1].second));
 	}
-	SPI_freetuptable(SPI_tuptable);
+	SPI_freetuptable(rows);
+	reco_quote_end();
+	UnregisterSnapshot(snapshot);
 }
 
 /* Put into a pair what its window's rows ask for. */

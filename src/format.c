@@ -13,11 +13,9 @@
  */
 #include "compat.h"
 
-#include "catalog/pg_type.h"
 #include "format.h"
 #include "guc.h"
 #include "mb/pg_wchar.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -168,8 +166,8 @@ as_utf8(const char *text, int *length, bool *raw)
 }
 
 /* A JSON string; bytes that are not UTF-8 are taken as Latin-1. */
-static void
-append_json_string(StringInfo value, const char *text, int length)
+void
+reco_format_json_string(StringInfo value, const char *text, int length)
 {
 	bool		raw;
 	const char *end;
@@ -199,8 +197,9 @@ append_json_string(StringInfo value, const char *text, int length)
 	appendStringInfoCharMacro(value, '"');
 }
 
-static void
-append_head(StringInfo value, int64 user_id)
+/* A user's value: this, the products' JSON strings with commas in between, and the end. */
+void
+reco_format_list_begin(StringInfo value, int64 user_id)
 {
 	char		number[MAXINT8LEN + 1];
 
@@ -209,32 +208,10 @@ append_head(StringInfo value, int64 user_id)
 	appendStringInfoString(value, ",\"recommended_products\":[");
 }
 
-/* Append the value of a user whose list is the text[] products. */
 void
-reco_format_list(StringInfo value, int64 user_id, Datum products)
+reco_format_list_end(StringInfo value)
 {
-	ArrayType  *array = DatumGetArrayTypeP(products);
-	Datum	   *elements;
-	bool	   *nulls;
-	int			count;
-
-	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count);
-	append_head(value, user_id);
-	for (int i = 0; i < count; i++)
-	{
-		if (i > 0)
-			appendStringInfoCharMacro(value, ',');
-		if (nulls[i])			/* nothing of reco's writes one */
-			appendStringInfoString(value, "null");
-		else
-			append_json_string(value, VARDATA_ANY(DatumGetPointer(elements[i])),
-							   VARSIZE_ANY_EXHDR(DatumGetPointer(elements[i])));
-	}
 	appendStringInfoString(value, "]}");
-	pfree(elements);
-	pfree(nulls);
-	if ((Pointer) array != DatumGetPointer(products))
-		pfree(array);
 }
 
 /* Append a product_id as a field of a window's hash. */
@@ -260,7 +237,7 @@ skip_json_string(const char *p, const char *end)
 	return p < end ? p + 1 : NULL;
 }
 
-/* Has a value the form of reco_format_list for this user? */
+/* Has a value the form of a list for this user? */
 bool
 reco_format_is_list(const char *value, size_t length, int64 user_id)
 {
@@ -270,7 +247,7 @@ reco_format_is_list(const char *value, size_t length, int64 user_id)
 	bool		same;
 
 	initStringInfo(&head);
-	append_head(&head, user_id);
+	reco_format_list_begin(&head, user_id);
 	same = length > head.len && memcmp(value, head.data, head.len) == 0;
 	p = value + head.len;
 	pfree(head.data);

@@ -29,11 +29,13 @@ extern bool reco_format_parse_key(const RecoTemplate *template, const char *key,
 								  int64 *id);
 extern char *reco_format_pattern(const RecoTemplate *template);
 
-/* Both append UTF-8, and need a transaction where the database has another encoding. */
-extern void reco_format_list(StringInfo value, int64 user_id, Datum products);
+/* These append UTF-8, and need a transaction where the database has another encoding. */
+extern void reco_format_json_string(StringInfo value, const char *text, int length);
+extern void reco_format_list_begin(StringInfo value, int64 user_id);
+extern void reco_format_list_end(StringInfo value);
 extern void reco_format_product(StringInfo value, Datum product);
 
-/* Has a value the form of reco_format_list for this user? */
+/* Has a value the form of a list for this user? */
 extern bool reco_format_is_list(const char *value, size_t length, int64 user_id);
 
 #endif							/* RECO_FORMAT_H */

@@ -9,7 +9,7 @@
  *
  * What a transaction adds is only true if it commits, so an abort, of a
  * savepoint too, throws the cache away.  A number that is given free raises
- * the mirror's version, and product.c throws the cache away then.
+ * the numbers' version, and product.c throws the cache away then.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,11 +17,13 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "lookup.h"
 #include "number.h"
 #include "sql.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 /* Made-up ids must not fill a process's memory: start again beyond this. */
 #define MAX_CACHED 2000000
@@ -49,9 +51,6 @@ static RecoPlan fresh_plan = {
 static RecoPlan insert_plan = {
 	"INSERT INTO reco.product_number (product_id, number) SELECT * FROM unnest($1, $2)",
 	2, {TEXTARRAYOID, INT4ARRAYOID}
-};
-static RecoPlan name_plan = {
-	"SELECT product_id FROM reco.product_number WHERE number = $1", 1, {INT4OID}
 };
 
 /* Forget everything cached. */
@@ -283,16 +282,10 @@ reco_number_name(int32 number)
 {
 	if (number >= names_size || names[number] == NULL)
 	{
-		Datum		values[1] = {Int32GetDatum(number)};
-		bool		null;
+		RecoTable  *dictionary = reco_lookup_open(GetLatestSnapshot());
 
-		if (reco_sql_query(&name_plan, values, NULL, 1) == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_CORRUPTED),
-					 errmsg("product number %d is not in reco.product_number", number),
-					 errhint("Run reco_rebuild().")));
-		reco_number_learn(DatumGetTextPP(reco_sql_value(0, 1, &null)), number);
-		SPI_freetuptable(SPI_tuptable);
+		reco_number_learn(reco_lookup_product(dictionary, number), number);
+		reco_lookup_close(dictionary);
 	}
 	return names[number];
 }

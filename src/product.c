@@ -30,7 +30,8 @@
 
 static MemoryContext cache = NULL;
 static Oid	cached_table = InvalidOid;	/* differs after DROP and CREATE EXTENSION */
-static int64 cached_version = 0;
+static int64 cached_version = 0;	/* of the mirror */
+static int64 cached_numbers = 0;	/* of the dictionary */
 static uint64 cached_epoch = 0;
 
 static RecoNames *category_names = NULL;
@@ -81,24 +82,30 @@ reco_product_sync(const RecoState *state)
 	if (cache != NULL && cached_table == table && cached_version == state->mirror_version &&
 		cached_epoch == reco_number_epoch())
 		return;
-	if (cached_version != state->mirror_version || cached_table != table)
+	if (cached_numbers != state->numbers_version || cached_table != table)
 		reco_number_reset();
 	forget();
 	cached_table = table;
 	cached_version = state->mirror_version;
+	cached_numbers = state->numbers_version;
 	cached_epoch = reco_number_epoch();
 }
 
-/*
- * The transaction has changed the mirror, or given numbers free: a new version
- * of it begins.  The caller writes the state.
- */
+/* The transaction has changed the mirror: a new version begins.  The caller writes the state. */
 void
 reco_product_changed(RecoState *state)
 {
 	state->mirror_version++;
 	reco_number_set_dirty();
 	reco_product_sync(state);
+}
+
+/* The transaction has given numbers free: the same for the dictionary. */
+void
+reco_product_numbers_freed(RecoState *state)
+{
+	state->numbers_version++;
+	reco_product_changed(state);
 }
 
 /* The index of a category by its name; a new one has no products. */
@@ -184,32 +191,6 @@ take_row(uint64 row, bool into_list)
 	return index;
 }
 
-/*
- * A category is complete: put its ids side by side.  A list copies twenty of
- * them in a row; gathering them from all over memory made lists 13 instead of
- * 10 % of the maintenance.
- */
-static void
-finish_category(RecoCategory *category)
-{
-	Size		size = 0;
-	char	   *next;
-
-	if (category->loaded)
-		return;
-	for (int i = 0; i < category->count; i++)
-		size += INTALIGN(VARSIZE(category->products[i].id));
-	next = MemoryContextAllocHuge(cache, Max(1, size));
-	for (int i = 0; i < category->count; i++)
-	{
-		text	   *id = category->products[i].id;
-
-		category->products[i].id = memcpy(next, id, VARSIZE(id));
-		next += INTALIGN(VARSIZE(id));
-	}
-	category->loaded = true;
-}
-
 /* Load the whole mirror; the indexes of categories known stay. */
 static void
 load_all(void)
@@ -220,7 +201,7 @@ load_all(void)
 		take_row(i, true);
 	SPI_freetuptable(SPI_tuptable);
 	for (int i = 0; i < category_count; i++)
-		finish_category(&categories[i]);
+		categories[i].loaded = true;
 	loaded_all = true;
 }
 
@@ -233,7 +214,7 @@ load_category(int32 index)
 	for (uint64 i = 0; i < count; i++)
 		take_row(i, true);
 	SPI_freetuptable(SPI_tuptable);
-	finish_category(&categories[index]);
+	categories[index].loaded = true;
 }
 
 static int32

@@ -4,9 +4,9 @@
  *	  Product numbers that nothing refers to any more.
  *
  * Events may name products that do not exist, a new one each: their numbers
- * are given free when neither the mirror nor a user's recent views nor a
- * window's counter refers to them, and used again.  A process may have them
- * cached, so the mirror's version is raised.
+ * are given free when neither the mirror nor a user's row nor a window's
+ * counter refers to them, and used again.  A process may have them cached, so
+ * the numbers' version is raised.
  *
  *-------------------------------------------------------------------------
  */
@@ -47,16 +47,24 @@ typedef struct Unused
 	int32		size;
 } Unused;
 
-/* Take the numbers in a user's recent views out. */
+static void
+mark_used(Unused *unused, int32 number)
+{
+	if (number < unused->size)
+		unused->flags[number] = false;
+}
+
+/* Take the numbers in a user's row out; a list of an older generation may hold any. */
 static bool
 visit(RecoUsers *users, TupleTableSlot *row, void *arg)
 {
 	const RecoRecent *recent = reco_user_views(users, row);
-	Unused	   *unused = arg;
+	const RecoList *list = reco_user_list(users, row);
 
 	for (int i = 0; i < recent->count; i++)
-		if (recent->views[i].number < unused->size)
-			unused->flags[recent->views[i].number] = false;
+		mark_used(arg, recent->views[i].number);
+	for (int i = 0; i < list->count; i++)
+		mark_used(arg, list->numbers[i]);
 	return true;
 }
 
@@ -97,7 +105,7 @@ free_numbers(RecoState *state)
 		return;
 	values[0] = PointerGetDatum(construct_array(numbers, n, INT4OID, 4, true, TYPALIGN_INT));
 	reco_sql_execute(&free_plan, values, NULL);
-	reco_product_changed(state);
+	reco_product_numbers_freed(state);
 	reco_state_write(state);
 }
 

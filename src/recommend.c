@@ -15,6 +15,7 @@
 #include "compat.h"
 
 #include "lib/binaryheap.h"
+#include "product.h"
 #include "recommend.h"
 #include "utils/memutils.h"
 
@@ -127,12 +128,7 @@ peek(Interest *interest)
 static bool
 append(RecoList *list, const RecoProduct *product, int max)
 {
-	if (list->count == list->size)
-	{
-		list->size *= 2;
-		list->products = repalloc_huge(list->products, list->size * sizeof(RecoProduct *));
-	}
-	list->products[list->count++] = product;
+	reco_list_append(list, product->number);
 	return max == 0 || list->count < max;
 }
 
@@ -183,7 +179,7 @@ append_group(RecoList *list, Interest *group, int n, int max)
 	return more;
 }
 
-/* Compute the list; what it points to is good until the mirror changes. */
+/* Compute the list. */
 void
 reco_recommend(const RecoState *state, const RecoRecent *recent, RecoList *list)
 {

@@ -61,7 +61,7 @@ PG_FUNCTION_INFO_V1(reco_redis_verify);
 
 static RecoPlan users_plan = {
 	"SELECT user_id FROM reco.user_state"
-	" WHERE user_id >= $1 AND recommended_products IS NOT NULL ORDER BY user_id LIMIT $2",
+	" WHERE user_id >= $1 AND list IS NOT NULL ORDER BY user_id LIMIT $2",
 	2, {INT8OID, INT8OID}
 };
 

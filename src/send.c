@@ -21,13 +21,15 @@
 #include "counters.h"
 #include "format.h"
 #include "guc.h"
-#include "ids.h"
+#include "quote.h"
 #include "redis.h"
 #include "send.h"
 #include "shared.h"
 #include "sql.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "user.h"
 #include "utils/timestamp.h"
 
 #define ROUND_ROWS 1000
@@ -54,15 +56,9 @@ typedef struct Round
 	int			size;
 } Round;
 
-static RecoPlan users_plan = {
-	"SELECT user_id, recommended_products FROM reco.user_state"
-	" WHERE user_id = ANY ($1) AND recommended_products IS NOT NULL ORDER BY user_id",
-	1, {INT8ARRAYOID}
-};
-
 static RecoPlan users_from_plan = {
-	"SELECT user_id, recommended_products FROM reco.user_state"
-	" WHERE user_id >= $1 AND recommended_products IS NOT NULL ORDER BY user_id LIMIT $2",
+	"SELECT user_id, list FROM reco.user_state"
+	" WHERE user_id >= $1 AND list IS NOT NULL ORDER BY user_id LIMIT $2",
 	2, {INT8OID, INT8OID}
 };
 
@@ -160,15 +156,12 @@ is_full(const Round *round)
 	return round->bytes.len >= ROUND_BYTES;
 }
 
-/* Add the user that a row of the last query holds. */
 static void
-add_user(Round *round, uint64 row)
+add_user(Round *round, int64 user, Datum list)
 {
-	bool		null;
-	int64		user = DatumGetInt64(reco_sql_value(row, 1, &null));
 	Entry	   *entry = add_entry(round, user);
 
-	reco_format_list(&round->bytes, user, reco_sql_value(row, 2, &null));
+	reco_quote_list(&round->bytes, user, list);
 	entry->length = round->bytes.len - entry->offset;
 }
 
@@ -208,20 +201,22 @@ send_users(RecoRedis *redis, Round *round)
 static int
 read_users(Round *round, const int64 *users, int count)
 {
-	Datum		values[] = {PointerGetDatum(reco_ids_array(users, count))};
-	uint64		rows = reco_sql_query(&users_plan, values, NULL, 0);
-	uint64		row = 0;
+	Snapshot	snapshot = GetActiveSnapshot();
+	RecoTable  *table = reco_user_open_read(snapshot);
 	int			taken;
 
+	reco_quote_begin(snapshot);
 	for (taken = 0; taken < count && !is_full(round); taken++)
 	{
-		bool		null;
+		Datum		list;
 
-		if (row < rows && DatumGetInt64(reco_sql_value(row, 1, &null)) == users[taken])
-			add_user(round, row++);
+		if (reco_user_fetch_list(table, users[taken], &list))
+			add_user(round, users[taken], list);
 		else
 			add_entry(round, users[taken]);
 	}
+	reco_quote_end();
+	reco_table_close(table);
 	return taken;
 }
 
@@ -245,20 +240,36 @@ reco_send_users(RecoRedis *redis, const int64 *users, int count)
 	collect(redis);
 }
 
+/* Read users with a list, from one on, into a round. */
+static void
+read_users_from(Round *round, int64 first)
+{
+	Datum		values[] = {Int64GetDatum(first), Int64GetDatum(ROUND_ROWS)};
+	Snapshot	snapshot = GetActiveSnapshot();
+	SPITupleTable *rows;
+
+	reco_quote_begin(snapshot);
+	reco_sql_query_at(&users_from_plan, values, snapshot);
+	rows = SPI_tuptable;
+	for (uint64 row = 0; row < rows->numvals && !is_full(round); row++)
+	{
+		bool		null;
+		int64		user = DatumGetInt64(SPI_getbinval(rows->vals[row], rows->tupdesc, 1, &null));
+
+		add_user(round, user, SPI_getbinval(rows->vals[row], rows->tupdesc, 2, &null));
+	}
+	reco_quote_end();
+}
+
 /* The users with a list from *next on, some of them; false: that was the last. */
 bool
 reco_send_users_from(RecoRedis *redis, int64 *next)
 {
-	Datum		values[] = {Int64GetDatum(*next), Int64GetDatum(ROUND_ROWS)};
 	Round		round;
-	uint64		rows;
-	uint64		row;
 	int64		last;
 
 	begin_round(&round);
-	rows = reco_sql_query(&users_from_plan, values, NULL, 0);
-	for (row = 0; row < rows && !is_full(&round); row++)
-		add_user(&round, row);
+	read_users_from(&round, *next);
 	end_reading();
 	send_users(redis, &round);
 	collect(redis);

@@ -72,37 +72,43 @@ reco_sql_prepare(RecoPlan *plan)
 	return plan->plan;
 }
 
-/*
- * Run a plan under the newest snapshot.  A REPEATABLE READ transaction would
- * otherwise fail on rows that others changed since its snapshot, though the
- * lock already made it wait for them.
- */
 static uint64
-execute(RecoPlan *plan, Datum *values, const char *nulls, bool read_only, uint64 limit)
+execute(RecoPlan *plan, Datum *values, const char *nulls, Snapshot snapshot, uint64 limit)
 {
-	SPIPlanPtr	prepared = reco_sql_prepare(plan);
-	int			result;
+	int			result = SPI_execute_snapshot(reco_sql_prepare(plan), values, nulls, snapshot,
+											  InvalidSnapshot, false, true, limit);
 
-	CommandCounterIncrement();
-	result = SPI_execute_snapshot(prepared, values, nulls, GetLatestSnapshot(),
-								  InvalidSnapshot, read_only, true, limit);
 	if (result < 0)
 		elog(ERROR, "could not run \"%s\": %s", plan->query, SPI_result_code_string(result));
 	return SPI_processed;
 }
 
-/* Run a statement that writes; returns the number of rows. */
-uint64
-reco_sql_execute(RecoPlan *plan, Datum *values, const char *nulls)
-{
-	return execute(plan, values, nulls, false, 0);
-}
-
-/* Run a query, of at most limit rows (0: all), which SPI_tuptable then holds. */
+/*
+ * Run a query, of at most limit rows (0: all), which SPI_tuptable then holds,
+ * under the newest snapshot.  A REPEATABLE READ transaction would otherwise
+ * fail on rows that others changed since its snapshot, though the lock already
+ * made it wait for them.
+ */
 uint64
 reco_sql_query(RecoPlan *plan, Datum *values, const char *nulls, uint64 limit)
 {
-	return execute(plan, values, nulls, false, limit);
+	(void) reco_sql_prepare(plan);
+	CommandCounterIncrement();
+	return execute(plan, values, nulls, GetLatestSnapshot(), limit);
+}
+
+/* The same for a statement that writes; returns the number of rows. */
+uint64
+reco_sql_execute(RecoPlan *plan, Datum *values, const char *nulls)
+{
+	return reco_sql_query(plan, values, nulls, 0);
+}
+
+/* A query under a snapshot of the caller's. */
+uint64
+reco_sql_query_at(RecoPlan *plan, Datum *values, Snapshot snapshot)
+{
+	return execute(plan, values, NULL, snapshot, 0);
 }
 
 /* A field of the result of the last query; columns count from 1. */

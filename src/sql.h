@@ -30,6 +30,7 @@ extern SPIPlanPtr reco_sql_prepare(RecoPlan *plan);
 extern uint64 reco_sql_execute(RecoPlan *plan, Datum *values, const char *nulls);
 extern uint64 reco_sql_query(RecoPlan *plan, Datum *values, const char *nulls,
 							 uint64 limit);
+extern uint64 reco_sql_query_at(RecoPlan *plan, Datum *values, Snapshot snapshot);
 extern Datum reco_sql_value(uint64 row, int column, bool *isnull);
 extern void reco_sql_set_local(const char *name, const char *value);
 extern Oid	reco_sql_table(const char *name);

@@ -23,7 +23,7 @@
 
 static RecoPlan users_plan = {
 	"SELECT user_id FROM reco.user_state"
-	" WHERE user_id = ANY ($1) AND recommended_products IS NOT NULL ORDER BY user_id",
+	" WHERE user_id = ANY ($1) AND list IS NOT NULL ORDER BY user_id",
 	1, {INT8ARRAYOID}
 };
 

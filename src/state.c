@@ -33,29 +33,30 @@
 static bool lock_taken = false;
 
 static RecoPlan read_plan = {
-	"SELECT clock, horizon, popularity_at, generation, mirror_version,"
+	"SELECT clock, horizon, popularity_at, generation, mirror_version, numbers_version,"
 	" extract(epoch FROM trending_window)::int, extract(epoch FROM recent_window)::int,"
 	" extract(epoch FROM retention)::int, trending_size, max_user_views, top_categories,"
 	" max_recommendations FROM reco.state"
 };
 
-#define STATE_ARGTYPES 12, {TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT8OID, \
-	INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID}
+#define STATE_COLUMNS 13
+#define STATE_ARGTYPES STATE_COLUMNS, {TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT8OID, \
+	INT8OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID}
 
 static RecoPlan insert_plan = {
-	"INSERT INTO reco.state (clock, horizon, popularity_at, generation, mirror_version,"
+	"INSERT INTO reco.state (clock, horizon, popularity_at, generation, mirror_version, numbers_version,"
 	" trending_window, recent_window, retention, trending_size, max_user_views,"
 	" top_categories, max_recommendations)"
-	" VALUES ($1, $2, $3, $4, $5, make_interval(secs => $6), make_interval(secs => $7),"
-	" make_interval(secs => $8), $9, $10, $11, $12)", STATE_ARGTYPES
+	" VALUES ($1, $2, $3, $4, $5, $6, make_interval(secs => $7), make_interval(secs => $8),"
+	" make_interval(secs => $9), $10, $11, $12, $13)", STATE_ARGTYPES
 };
 
 static RecoPlan update_plan = {
 	"UPDATE reco.state SET clock = $1, horizon = $2, popularity_at = $3, generation = $4,"
-	" mirror_version = $5, trending_window = make_interval(secs => $6),"
-	" recent_window = make_interval(secs => $7), retention = make_interval(secs => $8),"
-	" trending_size = $9, max_user_views = $10, top_categories = $11,"
-	" max_recommendations = $12", STATE_ARGTYPES
+	" mirror_version = $5, numbers_version = $6, trending_window = make_interval(secs => $7),"
+	" recent_window = make_interval(secs => $8), retention = make_interval(secs => $9),"
+	" trending_size = $10, max_user_views = $11, top_categories = $12,"
+	" max_recommendations = $13", STATE_ARGTYPES
 };
 
 /* A prepared transaction would hold the lock with nobody to ask about it. */
@@ -104,6 +105,7 @@ values_of(const RecoState *state, Datum *values)
 	values[n++] = TimestampTzGetDatum(state->popularity_at);
 	values[n++] = Int64GetDatum(state->generation);
 	values[n++] = Int64GetDatum(state->mirror_version);
+	values[n++] = Int64GetDatum(state->numbers_version);
 	values[n++] = Int32GetDatum(state->trending_window);
 	values[n++] = Int32GetDatum(state->recent_window);
 	values[n++] = Int32GetDatum(state->retention);
@@ -127,6 +129,7 @@ reco_state_peek(RecoState *state)
 	state->popularity_at = DatumGetTimestampTz(reco_sql_value(0, ++n, &null));
 	state->generation = DatumGetInt64(reco_sql_value(0, ++n, &null));
 	state->mirror_version = DatumGetInt64(reco_sql_value(0, ++n, &null));
+	state->numbers_version = DatumGetInt64(reco_sql_value(0, ++n, &null));
 	state->trending_window = DatumGetInt32(reco_sql_value(0, ++n, &null));
 	state->recent_window = DatumGetInt32(reco_sql_value(0, ++n, &null));
 	state->retention = DatumGetInt32(reco_sql_value(0, ++n, &null));
@@ -142,14 +145,14 @@ reco_state_peek(RecoState *state)
 void
 reco_state_read(RecoState *state)
 {
-	Datum		values[12];
+	Datum		values[STATE_COLUMNS];
 
 	if (reco_state_peek(state))
 		return;
 	memset(state, 0, sizeof(*state));
 	state->clock = whole_second(GetCurrentTimestamp());
 	state->popularity_at = state->clock - reco_popularity_interval * USECS_PER_SEC; /* due */
-	state->generation = state->mirror_version = 1;
+	state->generation = state->mirror_version = state->numbers_version = 1;
 	reco_state_take_settings(state);
 	values_of(state, values);
 	reco_sql_execute(&insert_plan, values, NULL);
@@ -159,7 +162,7 @@ reco_state_read(RecoState *state)
 void
 reco_state_write(const RecoState *state)
 {
-	Datum		values[12];
+	Datum		values[STATE_COLUMNS];
 
 	values_of(state, values);
 	if (reco_sql_execute(&update_plan, values, NULL) != 1)

@@ -17,7 +17,8 @@ typedef struct RecoState
 	TimestampTz horizon;		/* start of the oldest window kept */
 	TimestampTz popularity_at;	/* the clock when it was last taken */
 	int64		generation;
-	int64		mirror_version; /* of reco.product and the numbers */
+	int64		mirror_version; /* of reco.product */
+	int64		numbers_version;	/* rises when numbers are given free */
 	int			trending_window;	/* W */
 	int			recent_window;	/* H */
 	int			retention;

@@ -9,7 +9,7 @@
  * each row by its key and writes it at once, as the apply worker of logical
  * replication does.
  *
- * The caller holds reco's lock, so nobody else writes the rows: they are read
+ * Who writes holds reco's lock, so nobody else writes the rows: they are read
  * under the newest snapshot, whatever the transaction's isolation level, and
  * a row is never found to be updated concurrently.  Rows written after
  * reco_table_open are not seen by its scans: write each key once.
@@ -58,29 +58,40 @@ check_columns(Relation table, int ncolumns)
 				 errhint("Run DROP EXTENSION reco and CREATE EXTENSION reco: the state is computed anew.")));
 }
 
-/*
- * Open a table of the schema reco for writing.  equal: the functions that
- * compare the columns of its primary key.
- */
-RecoTable *
-reco_table_open(const char *name, int ncolumns, const char *index, int nkeys,
-				const RegProcedure *equal)
+static RecoTable *
+open_table(const RecoTableName *name, LOCKMODE mode, Snapshot snapshot)
 {
 	RecoTable  *table = palloc0(sizeof(RecoTable));
 
-	Assert(nkeys <= RECO_TABLE_MAX_KEYS);
-	CommandCounterIncrement();
-	table->heap = table_open(reco_sql_table(name), RowExclusiveLock);
-	check_columns(table->heap, ncolumns);
-	table->index = index_open(reco_sql_table(index), RowExclusiveLock);
-	table->snapshot = RegisterSnapshot(GetLatestSnapshot());
-	table->nkeys = nkeys;
-	for (int i = 0; i < nkeys; i++)
-		ScanKeyInit(&table->keys[i], i + 1, BTEqualStrategyNumber, equal[i], (Datum) 0);
-	table->scan = reco_index_beginscan(table->heap, table->index, table->snapshot, nkeys);
+	Assert(name->nkeys <= RECO_TABLE_MAX_KEYS);
+	table->heap = table_open(reco_sql_table(name->table), mode);
+	check_columns(table->heap, name->ncolumns);
+	table->index = index_open(reco_sql_table(name->index), mode);
+	table->snapshot = RegisterSnapshot(snapshot);
+	table->nkeys = name->nkeys;
+	for (int i = 0; i < name->nkeys; i++)
+		ScanKeyInit(&table->keys[i], i + 1, BTEqualStrategyNumber, name->equal[i], (Datum) 0);
+	table->scan = reco_index_beginscan(table->heap, table->index, table->snapshot, name->nkeys);
 	table->found = table_slot_create(table->heap, NULL);
-	table->written = MakeSingleTupleTableSlot(RelationGetDescr(table->heap), &TTSOpsVirtual);
+	return table;
+}
 
+/* Open a table of the schema reco for reading, without reco's lock. */
+RecoTable *
+reco_table_open_read(const RecoTableName *name, Snapshot snapshot)
+{
+	return open_table(name, AccessShareLock, snapshot);
+}
+
+/* Open a table of the schema reco for writing. */
+RecoTable *
+reco_table_open(const RecoTableName *name)
+{
+	RecoTable  *table;
+
+	CommandCounterIncrement();
+	table = open_table(name, RowExclusiveLock, GetLatestSnapshot());
+	table->written = MakeSingleTupleTableSlot(RelationGetDescr(table->heap), &TTSOpsVirtual);
 	table->estate = CreateExecutorState();
 	table->estate->es_snapshot = table->snapshot;
 	table->result = makeNode(ResultRelInfo);
@@ -93,12 +104,15 @@ reco_table_open(const char *name, int ncolumns, const char *index, int nkeys,
 void
 reco_table_close(RecoTable *table)
 {
-	ExecCloseIndices(table->result);
+	if (table->result != NULL)
+	{
+		ExecCloseIndices(table->result);
+		ExecDropSingleTupleTableSlot(table->written);
+		FreeExecutorState(table->estate);
+	}
 	ExecDropSingleTupleTableSlot(table->found);
-	ExecDropSingleTupleTableSlot(table->written);
 	index_endscan(table->scan);
 	UnregisterSnapshot(table->snapshot);
-	FreeExecutorState(table->estate);
 	index_close(table->index, NoLock);
 	table_close(table->heap, NoLock);
 	pfree(table);

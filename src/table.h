@@ -13,10 +13,20 @@
 
 #define RECO_TABLE_MAX_KEYS 2
 
+/* A table of the schema reco, and a unique index to find its rows by. */
+typedef struct RecoTableName
+{
+	const char *table;
+	int			ncolumns;
+	const char *index;
+	int			nkeys;
+	RegProcedure equal[RECO_TABLE_MAX_KEYS];	/* compare the index's columns */
+} RecoTableName;
+
 typedef struct RecoTable RecoTable;
 
-extern RecoTable *reco_table_open(const char *name, int ncolumns, const char *index, int nkeys,
-								  const RegProcedure *equal);
+extern RecoTable *reco_table_open(const RecoTableName *name);
+extern RecoTable *reco_table_open_read(const RecoTableName *name, Snapshot snapshot);
 extern void reco_table_close(RecoTable *table);
 extern Relation reco_table_relation(RecoTable *table);
 extern Snapshot reco_table_snapshot(RecoTable *table);

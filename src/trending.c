@@ -120,8 +120,10 @@ write_bucket(RecoTable *table, RecoCount *counts, int n)
 static void
 write_counters(RecoCount *counts, int n)
 {
-	static const RegProcedure equal[] = {F_TIMESTAMPTZ_EQ, F_INT4EQ};
-	RecoTable  *table = reco_table_open("window_counter", 3, "window_counter_pkey", 2, equal);
+	static const RecoTableName name = {
+		"window_counter", 3, "window_counter_pkey", 2, {F_TIMESTAMPTZ_EQ, F_INT4EQ}
+	};
+	RecoTable  *table = reco_table_open(&name);
 
 	for (int first = 0, end; first < n; first = end)
 	{

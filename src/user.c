@@ -18,18 +18,15 @@
 
 #include "access/heapam.h"
 #include "access/xact.h"
-#include "catalog/pg_type.h"
 #include "counters.h"
 #include "miscadmin.h"
 #include "number.h"
-#include "product.h"
 #include "recommend.h"
 #include "ring.h"
 #include "shared.h"
 #include "storage/bufmgr.h"
 #include "table.h"
 #include "user.h"
-#include "utils/array.h"
 #include "utils/fmgroids.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -38,8 +35,10 @@
 /* Columns of reco.user_state, from 0. */
 enum
 {
-	USER_ID, LIST, UPDATED_AT, GENERATION, SENT_AT, RECENT, COLUMNS
+	USER_ID, UPDATED_AT, GENERATION, SENT_AT, LIST, RECENT, COLUMNS
 };
+
+static const RecoTableName by_user = {"user_state", COLUMNS, "user_state_pkey", 1, {F_INT8EQ}};
 
 /*
  * A key is sent again when its user is touched and it was last sent so long
@@ -65,14 +64,12 @@ struct RecoUsers
 RecoUsers *
 reco_user_open(const RecoState *state)
 {
-	static const RegProcedure equal[] = {F_INT8EQ};
 	RecoUsers  *users = palloc0(sizeof(RecoUsers));
 
 	users->state = *state;
-	users->table = reco_table_open("user_state", COLUMNS, "user_state_pkey", 1, equal);
+	users->table = reco_table_open(&by_user);
 	reco_recent_init(&users->recent);
-	users->list.size = 64;
-	users->list.products = palloc(users->list.size * sizeof(RecoProduct *));
+	reco_list_init(&users->list);
 	users->now = GetCurrentTransactionStartTimestamp();
 	users->expired = reco_state_second(state->clock) - state->recent_window;
 	users->scratch = AllocSetContextCreate(CurrentMemoryContext, "reco user",
@@ -91,20 +88,9 @@ reco_user_close(RecoUsers *users)
 	reco_counter_add(RECO_COUNT_LISTS, written);
 	reco_phase_add(RECO_PHASE_LISTS, (uint64) (INSTR_TIME_GET_DOUBLE(users->lists) * 1e9));
 	pfree(users->recent.views);
-	pfree(users->list.products);
+	pfree(users->list.numbers);
 	pfree(users);
 	return written;
-}
-
-static Datum
-list_to_array(const RecoList *list)
-{
-	Datum	   *elements = palloc(list->count * sizeof(Datum));
-
-	for (int i = 0; i < list->count; i++)
-		elements[i] = PointerGetDatum(list->products[i]->id);
-	return PointerGetDatum(construct_array(elements, list->count, TEXTOID, -1, false,
-										   TYPALIGN_INT));
 }
 
 static bool
@@ -132,7 +118,7 @@ remove_row(RecoUsers *users, int64 user_id, TupleTableSlot *row)
 	users->written++;
 }
 
-/* Compute the list of users->recent, as a text[]; NULL when it is empty. */
+/* Compute the list of users->recent; NULL when it is empty. */
 static Datum
 compute_list(RecoUsers *users, bool *isnull)
 {
@@ -144,7 +130,7 @@ compute_list(RecoUsers *users, bool *isnull)
 	reco_recommend(&users->state, &users->recent, &users->list);
 	*isnull = users->list.count == 0;
 	if (!*isnull)
-		list = list_to_array(&users->list);
+		list = PointerGetDatum(reco_list_pack(&users->list));
 	INSTR_TIME_SET_CURRENT(end);
 	INSTR_TIME_ACCUM_DIFF(users->lists, end, start);
 	return list;
@@ -286,6 +272,40 @@ reco_user_views(RecoUsers *users, TupleTableSlot *row)
 	if ((Pointer) packed != DatumGetPointer(row->tts_values[RECENT]))
 		pfree(packed);
 	return &users->recent;
+}
+
+/* The row's list, good until the next row. */
+const RecoList *
+reco_user_list(RecoUsers *users, TupleTableSlot *row)
+{
+	bool		null;
+	Datum		list = slot_getattr(row, LIST + 1, &null);
+
+	users->list.count = 0;
+	if (!null)
+		reco_list_unpack(&users->list, list);
+	return &users->list;
+}
+
+/* Open the users' rows for reading, without reco's lock. */
+RecoTable *
+reco_user_open_read(Snapshot snapshot)
+{
+	return reco_table_open_read(&by_user, snapshot);
+}
+
+/* A user's list as its row holds it, good until the next; false if there is none. */
+bool
+reco_user_fetch_list(RecoTable *table, int64 user_id, Datum *list)
+{
+	Datum		key = Int64GetDatum(user_id);
+	TupleTableSlot *row = reco_table_fetch(table, &key);
+	bool		null;
+
+	if (row == NULL)
+		return false;
+	*list = slot_getattr(row, LIST + 1, &null);
+	return !null;
 }
 
 /* The size of the table of users. */

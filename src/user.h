@@ -8,10 +8,11 @@
 #ifndef RECO_USER_H
 #define RECO_USER_H
 
-#include "executor/tuptable.h"
+#include "list.h"
 #include "recent.h"
 #include "state.h"
 #include "storage/block.h"
+#include "table.h"
 
 /* Users' rows open for writing; write each user once, in any order. */
 typedef struct RecoUsers RecoUsers;
@@ -32,6 +33,10 @@ extern BlockNumber reco_user_scan(RecoUsers *users, BlockNumber first, BlockNumb
 extern int64 reco_user_id(TupleTableSlot *row);
 extern bool reco_user_is_current(RecoUsers *users, TupleTableSlot *row);
 extern const RecoRecent *reco_user_views(RecoUsers *users, TupleTableSlot *row);
+extern const RecoList *reco_user_list(RecoUsers *users, TupleTableSlot *row);
 extern void reco_user_refresh_row(RecoUsers *users, TupleTableSlot *row);
+
+extern RecoTable *reco_user_open_read(Snapshot snapshot);
+extern bool reco_user_fetch_list(RecoTable *table, int64 user_id, Datum *list);
 
 #endif							/* RECO_USER_H */

@@ -47,7 +47,7 @@ def main():
         FROM (SELECT number / 128 AS bucket, number % 128 * 4 AS at FROM reco.product_number WHERE product_id = 'c') n
         WHERE w.bucket = n.bucket AND get_byte(counts, at) > 0""", [('window_count', 'c')])
     broken('a trending product', "DELETE FROM reco.trending_products WHERE product_id = 'a'", [('trending_products', 'a')])
-    broken('a list', "UPDATE reco.user_state SET recommended_products = '{d}' WHERE user_id = 1", [('user_recommendations', '1')])
+    broken('a list', "UPDATE reco.user_state SET list = (SELECT ARRAY[number] FROM reco.product_number WHERE product_id = 'd') WHERE user_id = 1", [('user_recommendations', '1')])
     broken('a user lost', 'DELETE FROM reco.user_state WHERE user_id = 3',
            [('user_recommendations', '3'), ('user_views', query(connection, """
                SELECT split_part(viewed_at::text, ' ', 2) FROM reco.user_views WHERE user_id = 3""")[0][0])])

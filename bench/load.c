@@ -401,7 +401,7 @@ connect_producer(void)
 
 	set(conf, "bootstrap.servers", options.brokers);
 	set(conf, "compression.codec", "lz4");
-	set(conf, "linger.ms", options.rate > 0 ? "5" : "50");
+	set(conf, "linger.ms", options.rate > 0 ? "20" : "50");
 	set(conf, "queue.buffering.max.messages", "500000");
 	set(conf, "queue.buffering.max.kbytes", "262144");
 	set(conf, "delivery.report.only.error", "true");

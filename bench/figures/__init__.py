@@ -1,0 +1,1 @@
+"""One module a figure: measure(bench) gives rows for the table and data; draw(data, figure) draws the data."""

@@ -1,5 +1,6 @@
 """Steady: half an hour at half load with short windows, so that as many views age out as arrive."""
 from figures.drain import mark
+from figures.freshness import cpu_rows
 from figures.sizes import draw_sizes, growth_rows, sizes
 from machine import Sampler, cpu_between
 from results import row
@@ -32,7 +33,7 @@ def measure(bench):
             row('rows that differ (reco_verify, 1 %)', differ, 'rows', ('<=', 0)),
             row('late events', after['counters']['ingest.late'] - begin['counters']['ingest.late'], 'events')]
     rows += growth_rows(taken, flat, until, 'from minute %.3g to the end' % (flat / 60), 5)
-    rows += [row('processor time of ' + name, spent * 1e6 / events, 'µs/event') for name, spent in sorted(cpu.items())]
+    rows += cpu_rows(cpu, events, said)
     return {'rows': rows, 'data': {'rate': rate, 'samples': taken, 'flat': flat, 'window': window, 'recent': recent}}
 
 

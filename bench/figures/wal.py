@@ -26,15 +26,16 @@ def measure(bench):
     drained = bench.data('drain')
     rows = [row('idle', idle['bytes'] / idle['seconds'], 'B/s'),
             row('at %.0f events/s' % rate, steady['bytes'] / max(1, steady['events']), 'B/event')]
-    data = {'idle, B/s': rows[0]['value'], 'half load, B/event': rows[1]['value']}
+    data = {'event': {'half load': rows[1]['value']}, 'second': {'idle': rows[0]['value'], 'half load': steady['bytes'] / steady['seconds']}}
     if drained:
         rows.append(row('while it drains', [run['wal'] for run in drained['runs']], 'B/event'))
-        data['drain, B/event'] = rows[-1]['value']
+        data['event']['drain'] = rows[-1]['value']
+        data['second']['drain'] = rows[-1]['value'] * bench.drain_rate()
     return {'rows': rows, 'data': data}
 
 
 def draw(data, figure):
-    axis = figure.subplots()
-    bars = axis.bar(list(data), list(data.values()))
-    axis.bar_label(bars, fmt='%.1f')
-    axis.set(title='Write-ahead log', ylabel='bytes')
+    for axis, (name, title) in zip(figure.subplots(1, 2), (('event', 'Write-ahead log, by event'), ('second', 'Write-ahead log, by second'))):
+        bars = axis.bar(list(data[name]), list(data[name].values()))
+        axis.bar_label(bars, fmt='%.3g')
+        axis.set(title=title, ylabel='B/event' if name == 'event' else 'B/s')

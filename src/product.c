@@ -170,10 +170,11 @@ append_product(RecoCategory *category, const RecoProduct *product)
 
 /*
  * Take a row of the result; into_list: also into its category's list, unless
- * that one is complete.
+ * that one is complete.  order: of the product in the whole mirror, 0 if not
+ * known.
  */
 static int32
-take_row(uint64 row, bool into_list)
+take_row(uint64 row, bool into_list, int32 order)
 {
 	bool		null;
 	text	   *name = DatumGetTextPP(reco_sql_value(row, 2, &null));
@@ -181,6 +182,7 @@ take_row(uint64 row, bool into_list)
 	int32		index = reco_product_find_category(category);
 	RecoProduct product;
 
+	product.order = order;
 	product.number = DatumGetInt32(reco_sql_value(row, 1, &null));
 	product.popularity = DatumGetInt64(reco_sql_value(row, 3, &null));
 	reco_number_learn(DatumGetTextPP(reco_sql_value(row, 4, &null)), product.number);
@@ -198,7 +200,7 @@ load_all(void)
 	uint64		count = reco_sql_query(&all_plan, NULL, NULL, 0);
 
 	for (uint64 i = 0; i < count; i++)
-		take_row(i, true);
+		take_row(i, true, i + 1);
 	SPI_freetuptable(SPI_tuptable);
 	for (int i = 0; i < category_count; i++)
 		categories[i].loaded = true;
@@ -212,7 +214,7 @@ load_category(int32 index)
 	uint64		count = reco_sql_query(&category_plan, values, NULL, 0);
 
 	for (uint64 i = 0; i < count; i++)
-		take_row(i, true);
+		take_row(i, true, 0);
 	SPI_freetuptable(SPI_tuptable);
 	categories[index].loaded = true;
 }
@@ -224,7 +226,7 @@ load_number(int32 number)
 	int32		index = RECO_NO_CATEGORY;
 
 	if (reco_sql_query(&number_plan, values, NULL, 1) > 0)
-		index = take_row(0, false);
+		index = take_row(0, false, 0);
 	else
 		set_category(number, RECO_NO_CATEGORY);
 	SPI_freetuptable(SPI_tuptable);
@@ -274,6 +276,8 @@ reco_product_compare(const RecoProduct *a, const RecoProduct *b)
 	int			blen;
 	int			result;
 
+	if (a->order != 0 && b->order != 0)
+		return a->order - b->order;
 	if (a->popularity != b->popularity)
 		return a->popularity > b->popularity ? -1 : 1;
 	alen = VARSIZE(a->id) - VARHDRSZ;

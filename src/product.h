@@ -17,6 +17,7 @@
 typedef struct RecoProduct
 {
 	int32		number;
+	int32		order;			/* in the whole mirror, best first; 0: not known */
 	int64		popularity;
 	text	   *id;				/* with a four-byte header */
 } RecoProduct;

@@ -44,7 +44,6 @@
 
 static RecoRedis *redis = NULL;
 static RecoKey *keys;			/* BATCH_KEYS */
-static RecoIds users;
 static RecoIds windows;
 static bool resyncing = false;
 static TimestampTz batch_at = 0;	/* when the last batch began */
@@ -85,7 +84,6 @@ static void
 start(void)
 {
 	keys = MemoryContextAlloc(TopMemoryContext, sizeof(RecoKey) * BATCH_KEYS);
-	users.ids = MemoryContextAlloc(TopMemoryContext, sizeof(int64) * BATCH_KEYS);
 	windows.ids = MemoryContextAlloc(TopMemoryContext, sizeof(int64) * BATCH_KEYS);
 	idle_at = GetCurrentTimestamp();
 	reload();
@@ -128,24 +126,48 @@ report_lag(void)
 	reco_shared_lag(RECO_PUBLISH, length, (now - idle_at) / (double) USECS_PER_SEC);
 }
 
+static int
+compare_keys(const void *a, const void *b)
+{
+	int64		left = ((const RecoKey *) a)->id;
+	int64		right = ((const RecoKey *) b)->id;
+
+	return left < right ? -1 : left > right;
+}
+
+/* Sort users' keys, and drop duplicates: whose place is kept matters little. */
+static int
+sort_users(RecoKey *users, int count)
+{
+	int			kept = 0;
+
+	qsort(users, count, sizeof(RecoKey), compare_keys);
+	for (int i = 0; i < count; i++)
+		if (kept == 0 || users[i].id != users[kept - 1].id)
+			users[kept++] = users[i];
+	return kept;
+}
+
 /* Send what the ring holds, or a batch of it. */
 static void
 publish_batch(void)
 {
 	int			count = reco_ring_peek(keys, BATCH_KEYS);
+	int			users = 0;
 
 	batch_at = GetCurrentTimestamp();
-	users.count = windows.count = 0;
+	windows.count = 0;
 	for (int i = 0; i < count; i++)
 	{
-		RecoIds    *ids = keys[i].window ? &windows : &users;
-
-		ids->ids[ids->count++] = keys[i].id;
+		if (keys[i].window)
+			windows.ids[windows.count++] = keys[i].id;
+		else
+			keys[users++] = keys[i];
 	}
-	reco_ids_sort(&users);
+	users = sort_users(keys, users);
 	reco_ids_sort(&windows);
 
-	reco_send_users(redis, users.ids, users.count);
+	reco_send_users(redis, keys, users);
 	reco_send_windows(redis, windows.ids, windows.count);
 	swap_stamp();
 	reco_ring_advance(count);

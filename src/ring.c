@@ -73,8 +73,8 @@ reco_ring_shmem_startup(void)
 	}
 }
 
-void
-reco_ring_add(int64 id, bool window)
+static void
+add_pending(const RecoKey *key)
 {
 	if (pending_everything)
 		return;
@@ -93,8 +93,23 @@ reco_ring_add(int64 id, bool window)
 			pending = repalloc(pending, size * sizeof(RecoKey));
 		pending_size = size;
 	}
-	pending[pending_count].id = id;
-	pending[pending_count++].window = window;
+	pending[pending_count++] = *key;
+}
+
+void
+reco_ring_add_user(int64 user_id, ItemPointer place)
+{
+	RecoKey		key = {user_id, *place, false};
+
+	add_pending(&key);
+}
+
+void
+reco_ring_add_window(TimestampTz window_start)
+{
+	RecoKey		key = {window_start, {{0}}, true};
+
+	add_pending(&key);
 }
 
 void

@@ -8,10 +8,14 @@
 #ifndef RECO_RING_H
 #define RECO_RING_H
 
+#include "datatype/timestamp.h"
+#include "storage/itemptr.h"
+
 /* A user whose list changed, or a window whose top changed. */
 typedef struct RecoKey
 {
 	int64		id;				/* user_id, or window_start as TimestampTz */
+	ItemPointerData place;		/* where the user's row is likely to stand */
 	bool		window;
 } RecoKey;
 
@@ -28,7 +32,8 @@ typedef struct RecoStamp
 } RecoStamp;
 
 /* Remember a key of the present transaction; it goes into the ring at commit. */
-extern void reco_ring_add(int64 id, bool window);
+extern void reco_ring_add_user(int64 user_id, ItemPointer place);
+extern void reco_ring_add_window(TimestampTz window_start);
 
 /* At commit everything is to be published instead. */
 extern void reco_ring_add_everything(void);

@@ -199,7 +199,7 @@ send_users(RecoRedis *redis, Round *round)
 
 /* Read the users' rows into a round; returns how many of them it took. */
 static int
-read_users(Round *round, const int64 *users, int count)
+read_users(Round *round, const RecoKey *users, int count)
 {
 	Snapshot	snapshot = GetActiveSnapshot();
 	RecoTable  *table = reco_user_open_read(snapshot);
@@ -208,12 +208,13 @@ read_users(Round *round, const int64 *users, int count)
 	reco_quote_begin(snapshot);
 	for (taken = 0; taken < count && !is_full(round); taken++)
 	{
+		RecoKey		user = users[taken];
 		Datum		list;
 
-		if (reco_user_fetch_list(table, users[taken], &list))
-			add_user(round, users[taken], list);
+		if (reco_user_fetch_list(table, user.id, &user.place, &list))
+			add_user(round, user.id, list);
 		else
-			add_entry(round, users[taken]);
+			add_entry(round, user.id);
 	}
 	reco_quote_end();
 	reco_table_close(table);
@@ -221,7 +222,7 @@ read_users(Round *round, const int64 *users, int count)
 }
 
 void
-reco_send_users(RecoRedis *redis, const int64 *users, int count)
+reco_send_users(RecoRedis *redis, const RecoKey *users, int count)
 {
 	if (count == 0)
 		return;

@@ -9,12 +9,13 @@
 #define RECO_SEND_H
 
 #include "redis.h"
+#include "ring.h"
 
 /*
  * All run outside transactions, read in short ones of their own, and return
  * when Redis has answered.  Numbers are sorted and without duplicates.
  */
-extern void reco_send_users(RecoRedis *redis, const int64 *users, int count);
+extern void reco_send_users(RecoRedis *redis, const RecoKey *users, int count);
 extern void reco_send_windows(RecoRedis *redis, const int64 *windows, int count);
 
 /* The users with a list from *next on, some of them; false: that was the last. */

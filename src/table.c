@@ -19,9 +19,11 @@
 #include "compat.h"
 
 #include "access/genam.h"
+#include "access/heapam.h"
 #include "access/table.h"
 #include "executor/executor.h"
 #include "sql.h"
+#include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "table.h"
 #include "utils/rel.h"
@@ -36,6 +38,7 @@ struct RecoTable
 	Relation	index;
 	IndexScanDesc scan;
 	Snapshot	snapshot;
+	BlockNumber blocks;			/* when it was opened */
 	int			nkeys;
 	ScanKeyData keys[RECO_TABLE_MAX_KEYS];
 	TupleTableSlot *found;
@@ -68,6 +71,7 @@ open_table(const RecoTableName *name, LOCKMODE mode, Snapshot snapshot)
 	check_columns(table->heap, name->ncolumns);
 	table->index = index_open(reco_sql_table(name->index), mode);
 	table->snapshot = RegisterSnapshot(snapshot);
+	table->blocks = RelationGetNumberOfBlocks(table->heap);
 	table->nkeys = name->nkeys;
 	for (int i = 0; i < name->nkeys; i++)
 		ScanKeyInit(&table->keys[i], i + 1, BTEqualStrategyNumber, name->equal[i], (Datum) 0);
@@ -140,6 +144,37 @@ reco_table_fetch(RecoTable *table, const Datum *keys)
 	if (index_getnext_slot(table->scan, ForwardScanDirection, table->found))
 		return table->found;
 	return NULL;
+}
+
+/*
+ * The row that stands at a place, if one is visible there; whose it is, the
+ * caller must look.  A writer prunes the page, as index scans do.
+ */
+TupleTableSlot *
+reco_table_fetch_at(RecoTable *table, ItemPointer tid)
+{
+	BlockNumber block = ItemPointerGetBlockNumber(tid);
+
+	ExecClearTuple(table->found);
+	if (block >= table->blocks)
+		return NULL;
+	if (table->result != NULL)
+	{
+		Buffer		buffer = ReadBuffer(table->heap, block);
+
+		heap_page_prune_opt(table->heap, buffer);
+		ReleaseBuffer(buffer);
+	}
+	if (!table_tuple_fetch_row_version(table->heap, tid, table->snapshot, table->found))
+		return NULL;
+	return table->found;
+}
+
+/* Where the last row written stands. */
+ItemPointer
+reco_table_written_at(RecoTable *table)
+{
+	return &table->written->tts_tid;
 }
 
 static TupleTableSlot *

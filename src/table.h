@@ -32,6 +32,8 @@ extern Relation reco_table_relation(RecoTable *table);
 extern Snapshot reco_table_snapshot(RecoTable *table);
 
 extern TupleTableSlot *reco_table_fetch(RecoTable *table, const Datum *keys);
+extern TupleTableSlot *reco_table_fetch_at(RecoTable *table, ItemPointer tid);
+extern ItemPointer reco_table_written_at(RecoTable *table);
 extern void reco_table_insert(RecoTable *table, const Datum *values, const bool *nulls);
 extern void reco_table_update(RecoTable *table, TupleTableSlot *old,
 							  const Datum *values, const bool *nulls);

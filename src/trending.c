@@ -243,7 +243,7 @@ refresh_top(const RecoState *state, const RecoCount *counts, int n, bool shrunk)
 	}
 	qsort(fresh, fresh_count, sizeof(Rank), by_number);
 	if (write_top(window, old, old_count, fresh, fresh_count))
-		reco_ring_add(window, true);
+		reco_ring_add_window(window);
 }
 
 /*
@@ -285,7 +285,7 @@ reco_trending_drop(const RecoState *state)
 	{
 		bool		null;
 
-		reco_ring_add(DatumGetTimestampTz(reco_sql_value(i, 1, &null)), true);
+		reco_ring_add_window(DatumGetTimestampTz(reco_sql_value(i, 1, &null)));
 	}
 	SPI_freetuptable(SPI_tuptable);
 }

@@ -21,6 +21,7 @@
 #include "counters.h"
 #include "miscadmin.h"
 #include "number.h"
+#include "place.h"
 #include "recommend.h"
 #include "ring.h"
 #include "shared.h"
@@ -113,7 +114,7 @@ remove_row(RecoUsers *users, int64 user_id, TupleTableSlot *row)
 	if (row == NULL)
 		return;
 	if (!row->tts_isnull[LIST])
-		reco_ring_add(user_id, false);
+		reco_ring_add_user(user_id, &row->tts_tid);
 	reco_table_delete(users->table, row);
 	users->written++;
 }
@@ -175,16 +176,28 @@ write_row(RecoUsers *users, int64 user_id, TupleTableSlot *row, bool views_chang
 	else
 		reco_table_insert(users->table, values, nulls);
 	users->written++;
+	reco_place_set(user_id, reco_table_written_at(users->table));
 	if (send)
-		reco_ring_add(user_id, false);
+		reco_ring_add_user(user_id, reco_table_written_at(users->table));
+}
+
+/* The user's row, by the place where it is likely to be; NULL if there is none. */
+static TupleTableSlot *
+find_row(RecoTable *table, int64 user_id, ItemPointer place)
+{
+	Datum		key = Int64GetDatum(user_id);
+	TupleTableSlot *row = place != NULL ? reco_table_fetch_at(table, place) : NULL;
+
+	if (row != NULL && reco_user_id(row) == user_id)
+		return row;
+	return reco_table_fetch(table, &key);
 }
 
 /* The user's row with its views unpacked; NULL and no views for a new one. */
 static TupleTableSlot *
 fetch(RecoUsers *users, int64 user_id)
 {
-	Datum		key = Int64GetDatum(user_id);
-	TupleTableSlot *row = reco_table_fetch(users->table, &key);
+	TupleTableSlot *row = find_row(users->table, user_id, reco_place_find(user_id));
 
 	if (row != NULL)
 		reco_user_views(users, row);
@@ -294,12 +307,14 @@ reco_user_open_read(Snapshot snapshot)
 	return reco_table_open_read(&by_user, snapshot);
 }
 
-/* A user's list as its row holds it, good until the next; false if there is none. */
+/*
+ * A user's list as its row holds it, good until the next; false if there is
+ * none.  place: where the row may stand.
+ */
 bool
-reco_user_fetch_list(RecoTable *table, int64 user_id, Datum *list)
+reco_user_fetch_list(RecoTable *table, int64 user_id, ItemPointer place, Datum *list)
 {
-	Datum		key = Int64GetDatum(user_id);
-	TupleTableSlot *row = reco_table_fetch(table, &key);
+	TupleTableSlot *row = find_row(table, user_id, place);
 	bool		null;
 
 	if (row == NULL)

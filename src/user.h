@@ -37,6 +37,7 @@ extern const RecoList *reco_user_list(RecoUsers *users, TupleTableSlot *row);
 extern void reco_user_refresh_row(RecoUsers *users, TupleTableSlot *row);
 
 extern RecoTable *reco_user_open_read(Snapshot snapshot);
-extern bool reco_user_fetch_list(RecoTable *table, int64 user_id, Datum *list);
+extern bool reco_user_fetch_list(RecoTable *table, int64 user_id, ItemPointer place,
+								 Datum *list);
 
 #endif							/* RECO_USER_H */

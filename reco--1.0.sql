@@ -273,15 +273,8 @@ COMMENT ON FUNCTION reco.reclaim() IS 'give product numbers free that nothing re
 --
 CREATE FUNCTION reco_for_user(user_id bigint, n integer DEFAULT NULL)
 	RETURNS TABLE (rank integer, product_id text, reason text, because text)
-	LANGUAGE sql STABLE PARALLEL SAFE ROWS 20
-	BEGIN ATOMIC
-		SELECT l.rank::integer, l.product_id, 'category'::text, p.category
-		FROM reco.user_recommendations r
-		CROSS JOIN LATERAL pg_catalog.unnest(r.recommended_products) WITH ORDINALITY AS l(product_id, rank)
-		LEFT JOIN reco.product p ON p.product_id = l.product_id
-		WHERE r.user_id = $1 AND ($2 IS NULL OR l.rank <= $2)
-		ORDER BY l.rank;
-	END;
+	AS 'MODULE_PATHNAME', 'reco_for_user'
+	LANGUAGE C STABLE PARALLEL SAFE ROWS 20;
 COMMENT ON FUNCTION reco_for_user(bigint, integer) IS 'a user''s recommendations, best first, with the reason of each';
 
 CREATE FUNCTION reco_trending(n integer DEFAULT 10, at timestamptz DEFAULT NULL)

@@ -32,9 +32,12 @@ RESET ROLE;
 -- an application reads lists and trending, and nothing of what users viewed
 CREATE ROLE regress_reco_application;
 GRANT SELECT ON reco.user_recommendations, reco.trending_products TO regress_reco_application;
+GRANT EXECUTE ON FUNCTION reco_for_user(bigint, integer) TO regress_reco_application;
 SET ROLE regress_reco_application;
 SET search_path = public, reco;
 SELECT recommended_products FROM user_recommendations WHERE user_id = 1;
+SELECT * FROM reco_for_user(1);
+SELECT * FROM reco_for_user(NULL);
 SELECT * FROM trending_products;
 SELECT * FROM user_views;
 SELECT * FROM user_state;
@@ -62,6 +65,7 @@ SELECT reco_sweep();
 RESET ROLE;
 
 REVOKE ALL ON reco.user_recommendations, reco.trending_products FROM regress_reco_application;
+REVOKE ALL ON FUNCTION reco_for_user(bigint, integer) FROM regress_reco_application;
 REVOKE ALL ON reco.activity FROM regress_reco_writer;
 REVOKE ALL ON FUNCTION reco_status(), reco_verify(double precision),
   reco_verify_state(double precision), reco_verify_catalog() FROM regress_reco_monitor;

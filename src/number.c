@@ -17,13 +17,11 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "lookup.h"
 #include "number.h"
 #include "sql.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 
 /* Made-up ids must not fill a process's memory: start again beyond this. */
 #define MAX_CACHED 2000000
@@ -51,6 +49,10 @@ static RecoPlan fresh_plan = {
 static RecoPlan insert_plan = {
 	"INSERT INTO reco.product_number (product_id, number) SELECT * FROM unnest($1, $2)",
 	2, {TEXTARRAYOID, INT4ARRAYOID}
+};
+
+static RecoPlan name_plan = {
+	"SELECT product_id FROM reco.product_number WHERE number = $1", 1, {INT4OID}
 };
 
 /* Forget everything cached. */
@@ -282,10 +284,16 @@ reco_number_name(int32 number)
 {
 	if (number >= names_size || names[number] == NULL)
 	{
-		RecoTable  *dictionary = reco_lookup_open(GetLatestSnapshot());
+		Datum		values[1] = {Int32GetDatum(number)};
+		bool		null;
 
-		reco_number_learn(reco_lookup_product(dictionary, number), number);
-		reco_lookup_close(dictionary);
+		if (reco_sql_query(&name_plan, values, NULL, 1) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("product number %d is not in reco.product_number", number),
+					 errhint("Run reco_rebuild().")));
+		reco_number_learn(DatumGetTextPP(reco_sql_value(0, 1, &null)), number);
+		SPI_freetuptable(SPI_tuptable);
 	}
 	return names[number];
 }

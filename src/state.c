@@ -16,6 +16,8 @@
  */
 #include "compat.h"
 
+#include "access/table.h"
+#include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
@@ -25,6 +27,8 @@
 #include "state.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/timestamp.h"
 
 /* Seconds from 1970, where windows begin to count, to 2000, where timestamps do. */
@@ -139,6 +143,29 @@ reco_state_peek(RecoState *state)
 	state->max_recommendations = DatumGetInt32(reco_sql_value(0, ++n, &null));
 	SPI_freetuptable(SPI_tuptable);
 	return true;
+}
+
+/* The versions that a snapshot shows; 0 where there is no row. */
+RecoVersions
+reco_state_versions(Snapshot snapshot)
+{
+	Relation	table = table_open(reco_sql_table("state"), AccessShareLock);
+	TableScanDesc scan = table_beginscan(table, snapshot, 0, NULL);
+	TupleTableSlot *row = table_slot_create(table, NULL);
+	RecoVersions versions = {0, 0};
+	bool		null;
+
+	if (table_scan_getnextslot(scan, ForwardScanDirection, row))
+	{
+		versions.mirror = DatumGetInt64(slot_getattr(row, get_attnum(RelationGetRelid(table),
+																	 "mirror_version"), &null));
+		versions.numbers = DatumGetInt64(slot_getattr(row, get_attnum(RelationGetRelid(table),
+																	  "numbers_version"), &null));
+	}
+	ExecDropSingleTupleTableSlot(row);
+	table_endscan(scan);
+	table_close(table, AccessShareLock);
+	return versions;
 }
 
 /* Read the row; the caller holds the lock.  Makes it where there is none. */

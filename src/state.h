@@ -9,6 +9,7 @@
 #define RECO_STATE_H
 
 #include "datatype/timestamp.h"
+#include "utils/snapshot.h"
 
 /* reco.state; windows in seconds. */
 typedef struct RecoState
@@ -28,9 +29,17 @@ typedef struct RecoState
 	int			max_recommendations;	/* 0: no limit */
 } RecoState;
 
+/* What a process caches of product.h and number.h is good for these. */
+typedef struct RecoVersions
+{
+	int64		mirror;
+	int64		numbers;
+} RecoVersions;
+
 extern void reco_state_init(void);
 extern void reco_state_lock(void);
 extern bool reco_state_peek(RecoState *state);
+extern RecoVersions reco_state_versions(Snapshot snapshot);
 extern void reco_state_read(RecoState *state);
 extern void reco_state_write(const RecoState *state);
 extern bool reco_state_settings_differ(const RecoState *state);

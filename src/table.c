@@ -21,6 +21,7 @@
 #include "access/genam.h"
 #include "access/heapam.h"
 #include "access/table.h"
+#include "access/xlog.h"
 #include "executor/executor.h"
 #include "sql.h"
 #include "storage/bufmgr.h"
@@ -84,6 +85,11 @@ open_table(const RecoTableName *name, LOCKMODE mode, Snapshot snapshot)
 RecoTable *
 reco_table_open_read(const RecoTableName *name, Snapshot snapshot)
 {
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot read reco's unlogged tables during recovery"),
+				 errhint("Ask the primary, or read the lists from Redis.")));
 	return open_table(name, AccessShareLock, snapshot);
 }
 

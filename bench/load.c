@@ -4,7 +4,7 @@
  *	  A shop's activity, produced into Kafka: a backlog, or a steady load.
  *
  * load --brokers HOST:PORT --topic NAME [--partitions 12] [--random]
- *		[--users N] [--products N] [--user-skew S] [--product-skew S] [--seed N]
+ *		[--users N] [--products N] [--user-skew S] [--product-skew S] [--seed N] [--linger MS]
  *		--events N --from MS --to MS		a backlog, its times spread evenly
  *		--rate N --seconds N				events of now, whatever becomes of them
  *
@@ -56,11 +56,12 @@ typedef struct Options
 	int64_t		to;
 	double		rate;
 	double		seconds;
+	const char *linger;			/* ms that a batch waits to fill */
 } Options;
 
 static Options options = {
 	.topic = "user_activity", .partitions = 12, .users = 1000000, .products = 100000,
-	.user_skew = 0.6, .product_skew = 1.0, .seed = 1
+	.user_skew = 0.6, .product_skew = 1.0, .seed = 1, .linger = "50"
 };
 static Zipf users;
 static Zipf products;
@@ -401,7 +402,7 @@ connect_producer(void)
 
 	set(conf, "bootstrap.servers", options.brokers);
 	set(conf, "compression.codec", "lz4");
-	set(conf, "linger.ms", options.rate > 0 ? "20" : "50");
+	set(conf, "linger.ms", options.linger);
 	set(conf, "queue.buffering.max.messages", "500000");
 	set(conf, "queue.buffering.max.kbytes", "262144");
 	set(conf, "delivery.report.only.error", "true");
@@ -423,6 +424,7 @@ read_options(int argc, char **argv)
 		{"seed", required_argument, NULL, 's'}, {"events", required_argument, NULL, 'n'},
 		{"from", required_argument, NULL, 'f'}, {"to", required_argument, NULL, 'e'},
 		{"rate", required_argument, NULL, 'r'}, {"seconds", required_argument, NULL, 'd'},
+		{"linger", required_argument, NULL, 'l'},
 		{NULL, 0, NULL, 0}
 	};
 	int			c;
@@ -445,6 +447,7 @@ read_options(int argc, char **argv)
 			case 'e': options.to = atoll(optarg); break;
 			case 'r': options.rate = atof(optarg); break;
 			case 'd': options.seconds = atof(optarg); break;
+			case 'l': options.linger = optarg; break;
 			default: exit(2);
 		}
 	}

@@ -45,7 +45,7 @@ def rows_of(entry, reco):
 def reach_of(entry):
     if entry['name'] == 'limit':
         return ('>=', 0.2)
-    return ('>=', 10) if entry['name'].startswith('flink') else None
+    return ('>=', 10) if entry['name'] == 'flink' and 'checkpoint' in entry['variant'] else None
 
 
 def draw(data, figure):

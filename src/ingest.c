@@ -33,6 +33,7 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "topic.h"
+#include "user.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -199,6 +200,9 @@ static void
 ingest_start(void)
 {
 	tell_replay();
+	reco_sql_begin();
+	reco_user_learn_places();
+	reco_sql_commit();
 	before_shmem_exit(at_exit, (Datum) 0);
 	reco_topic_forget();
 	patience_ends = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), MIRROR_PATIENCE);

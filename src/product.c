@@ -153,19 +153,23 @@ set_category(int32 number, int32 category)
 	category_of[number] = category;
 }
 
+static void *
+grow(void *array, Size size)
+{
+	return array == NULL ? MemoryContextAlloc(cache, size) : repalloc_huge(array, size);
+}
+
 static void
-append_product(RecoCategory *category, const RecoProduct *product)
+append_product(RecoCategory *category, RecoProduct product, int64 popularity)
 {
 	if (category->count == category->size)
 	{
 		category->size = Max(16, category->size * 2);
-		if (category->products == NULL)
-			category->products = MemoryContextAlloc(cache, category->size * sizeof(RecoProduct));
-		else
-			category->products = repalloc_huge(category->products,
-											   category->size * sizeof(RecoProduct));
+		category->products = grow(category->products, category->size * sizeof(RecoProduct));
+		category->popularity = grow(category->popularity, category->size * sizeof(int64));
 	}
-	category->products[category->count++] = *product;
+	category->popularity[category->count] = popularity;
+	category->products[category->count++] = product;
 }
 
 /*
@@ -184,12 +188,10 @@ take_row(uint64 row, bool into_list, int32 order)
 
 	product.order = order;
 	product.number = DatumGetInt32(reco_sql_value(row, 1, &null));
-	product.popularity = DatumGetInt64(reco_sql_value(row, 3, &null));
 	reco_number_learn(DatumGetTextPP(reco_sql_value(row, 4, &null)), product.number);
-	product.id = reco_number_name(product.number);
 	set_category(product.number, index);
 	if (into_list && !categories[index].loaded)
-		append_product(&categories[index], &product);
+		append_product(&categories[index], product, DatumGetInt64(reco_sql_value(row, 3, &null)));
 	return index;
 }
 
@@ -268,20 +270,16 @@ reco_product_categories(void)
 	return category_count;
 }
 
-/* The order of products that are equally good otherwise. */
+/* Which of two products comes first in a list, all else being equal? */
 int
-reco_product_compare(const RecoProduct *a, const RecoProduct *b)
+reco_product_compare(const RecoCategory *a, int i, const RecoCategory *b, int j)
 {
-	int			alen;
-	int			blen;
-	int			result;
+	const RecoProduct *x = &a->products[i];
+	const RecoProduct *y = &b->products[j];
 
-	if (a->order != 0 && b->order != 0)
-		return a->order - b->order;
-	if (a->popularity != b->popularity)
-		return a->popularity > b->popularity ? -1 : 1;
-	alen = VARSIZE(a->id) - VARHDRSZ;
-	blen = VARSIZE(b->id) - VARHDRSZ;
-	result = memcmp(VARDATA(a->id), VARDATA(b->id), Min(alen, blen));
-	return result != 0 ? result : alen - blen;
+	if (x->order != 0 && y->order != 0)
+		return x->order - y->order;
+	if (a->popularity[i] != b->popularity[j])
+		return a->popularity[i] > b->popularity[j] ? -1 : 1;
+	return reco_number_compare(x->number, y->number);
 }

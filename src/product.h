@@ -14,12 +14,11 @@
 /* No category: the catalog does not hold the product, or gives it none. */
 #define RECO_NO_CATEGORY (-1)
 
+/* Small, because lists are made from thousands of them in random categories. */
 typedef struct RecoProduct
 {
 	int32		number;
 	int32		order;			/* in the whole mirror, best first; 0: not known */
-	int64		popularity;
-	text	   *id;				/* with a four-byte header */
 } RecoProduct;
 
 /* The products of a category, the most popular first. */
@@ -30,6 +29,7 @@ typedef struct RecoCategory
 	int			size;
 	bool		loaded;
 	RecoProduct *products;
+	int64	   *popularity;		/* of each */
 } RecoCategory;
 
 extern void reco_product_sync(const RecoState *state);
@@ -40,6 +40,6 @@ extern int32 reco_product_category(int32 number);
 extern RecoCategory *reco_product_list(int32 category);
 extern int32 reco_product_find_category(RecoText name);
 extern int32 reco_product_categories(void);
-extern int	reco_product_compare(const RecoProduct *a, const RecoProduct *b);
+extern int	reco_product_compare(const RecoCategory *a, int i, const RecoCategory *b, int j);
 
 #endif							/* RECO_PRODUCT_H */

@@ -139,7 +139,7 @@ by_product(Datum a, Datum b, void *arg)
 	Interest   *x = (Interest *) DatumGetPointer(a);
 	Interest   *y = (Interest *) DatumGetPointer(b);
 
-	return reco_product_compare(&y->list->products[y->next], &x->list->products[x->next]);
+	return reco_product_compare(y->list, y->next, x->list, x->next);
 }
 
 /* Append the products of categories of one rank; false when the list is full. */

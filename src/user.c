@@ -17,6 +17,7 @@
 #include "compat.h"
 
 #include "access/heapam.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "counters.h"
 #include "miscadmin.h"
@@ -25,12 +26,14 @@
 #include "recommend.h"
 #include "ring.h"
 #include "shared.h"
+#include "sql.h"
 #include "storage/bufmgr.h"
 #include "table.h"
 #include "user.h"
 #include "utils/fmgroids.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 /* Columns of reco.user_state, from 0. */
@@ -321,6 +324,31 @@ reco_user_fetch_list(RecoTable *table, int64 user_id, ItemPointer place, Datum *
 		return false;
 	*list = slot_getattr(row, LIST + 1, &null);
 	return !null;
+}
+
+/*
+ * Learn where all rows stand, if the table is small enough to stay in shared
+ * buffers: a worker that starts has a backlog, and reads them all anyway.
+ */
+void
+reco_user_learn_places(void)
+{
+	Relation	heap = table_open(reco_sql_table("user_state"), AccessShareLock);
+	TupleTableSlot *row = table_slot_create(heap, NULL);
+	TableScanDesc scan;
+
+	if (RelationGetNumberOfBlocks(heap) < NBuffers)
+	{
+		scan = table_beginscan(heap, GetActiveSnapshot(), 0, NULL);
+		while (table_scan_getnextslot(scan, ForwardScanDirection, row))
+		{
+			CHECK_FOR_INTERRUPTS();
+			reco_place_set(reco_user_id(row), &row->tts_tid);
+		}
+		table_endscan(scan);
+	}
+	ExecDropSingleTupleTableSlot(row);
+	table_close(heap, AccessShareLock);
 }
 
 /* The size of the table of users. */

@@ -36,6 +36,7 @@ extern const RecoRecent *reco_user_views(RecoUsers *users, TupleTableSlot *row);
 extern const RecoList *reco_user_list(RecoUsers *users, TupleTableSlot *row);
 extern void reco_user_refresh_row(RecoUsers *users, TupleTableSlot *row);
 
+extern void reco_user_learn_places(void);
 extern RecoTable *reco_user_open_read(Snapshot snapshot);
 extern bool reco_user_fetch_list(RecoTable *table, int64 user_id, ItemPointer place,
 								 Datum *list);

@@ -1,6 +1,7 @@
 package peer;
 
 import java.util.Set;
+import org.apache.flink.api.connector.sink2.Sink;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ConfigOptions;
 import org.apache.flink.table.connector.ChangelogMode;
@@ -9,9 +10,8 @@ import org.apache.flink.table.connector.sink.SinkV2Provider;
 import org.apache.flink.table.data.RowData;
 import org.apache.flink.table.factories.DynamicTableSinkFactory;
 import org.apache.flink.table.factories.FactoryUtil;
-import org.apache.flink.api.connector.sink2.Sink;
 
-/** The connector 'redis': a table of a key and an array, either of strings (a user's list) or of rows (a window's products). */
+/** The connector 'redis': redis_trending writes a hash for each window, any other table a JSON value for each user. */
 public class RedisTable implements DynamicTableSinkFactory {
     private static final ConfigOption<Integer> PORT = ConfigOptions.key("port").intType().noDefaultValue();
 

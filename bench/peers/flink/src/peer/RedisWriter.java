@@ -132,10 +132,10 @@ class RedisWriter implements SinkWriter<RowData> {
         ByteArrayOutputStream out = new ByteArrayOutputStream(512);
         out.writeBytes(bytes("{\"user_id\":" + user + ",\"recommended_products\":["));
         for (int i = 0; i < products.size(); i++) {
-            out.write(i == 0 ? '"' : ',');
             if (i > 0) {
-                out.write('"');
+                out.write(',');
             }
+            out.write('"');
             for (byte b : products.getString(i).toBytes()) {
                 if (b == '"' || b == '\\') {
                     out.write('\\');

@@ -49,6 +49,13 @@ def cpu_seconds(pid, children=False):
     return sum(int(f) for f in fields[11:15 if children else 13]) / TICKS
 
 
+def busy_seconds():
+    """What all processors have worked so far, and what the host has kept from them."""
+    with open('/proc/stat') as stat:
+        user, nice, system, _, _, irq, softirq, steal = [int(word) / TICKS for word in stat.readline().split()[1:9]]
+    return user + nice + system + irq + softirq, steal
+
+
 def private_mb(pid):
     try:
         return int((field('/proc/%d/status' % pid, 'RssAnon') or '0').split()[0]) / 1024

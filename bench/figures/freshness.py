@@ -6,7 +6,7 @@ import time
 from confluent_kafka import Producer
 
 from figures.drain import mark
-from machine import Sampler, cpu_between
+from machine import Sampler, busy_seconds, cpu_between
 from results import quantile, row
 
 PROBES_PER_SECOND = 20
@@ -81,9 +81,9 @@ def measure(bench):
     shop.settle()
     bench.tell('freshness at %.0f events/s, %d s' % (rate, seconds))
     load = shop.steady(rate, seconds + PATIENCE + 5)
-    begin, lag, own = mark(shop), lag_sampler(shop), time.process_time()
+    begin, lag, own, busy = mark(shop), lag_sampler(shop), time.process_time(), busy_seconds()
     seen = probe(shop, seconds)
-    after, own = mark(shop), time.process_time() - own
+    after, own, busy = mark(shop), time.process_time() - own, [now - then for now, then in zip(busy_seconds(), busy)]
     lags = lag.stop()
     said = shop.end(load)
     shop.settle()
@@ -99,7 +99,9 @@ def measure(bench):
             row('most messages behind', worst, 'messages'), row('load generator behind its own schedule, worst', said['behind_ms'], 'ms'),
             row('WAL', (after['wal'] - begin['wal']) / events, 'B/event')]
     rows += cpu_rows(cpu, events, said)
-    rows.append(row('processors that the probes keep busy', own / (after['at'] - begin['at']), 'processors'))
+    length = after['at'] - begin['at']
+    rows += [row('processors that the probes keep busy', own / length, 'processors'),
+             row('processors busy with anything', busy[0] / length, 'processors', None, '%.2f more kept by the host' % (busy[1] / length))]
     return {'rows': rows, 'data': {'rate': rate, 'seen': seen, 'lag': lags, 'cpu': cpu, 'wal': (after['wal'] - begin['wal']) / events}}
 
 

@@ -332,7 +332,7 @@ CREATE FUNCTION reco_status()
 	RETURNS TABLE (component text, state text, pid integer, lag_messages bigint,
 		lag_seconds double precision, rate double precision, last_error text,
 		last_error_at timestamptz, blocked_by integer[], detail jsonb)
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 5
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 6
 	AS $$
 		WITH counter AS MATERIALIZED (SELECT * FROM reco.counters())
 		SELECT w.component,
@@ -362,8 +362,22 @@ CREATE FUNCTION reco_status()
 				AND e.extname = 'reco' AND l.mode = 'ExclusiveLock' AND l.granted),
 			to_jsonb(s)
 		FROM (VALUES (1)) one LEFT JOIN reco.state s ON true
+		UNION ALL
+		SELECT 'snapshot', coalesce(o.holder || ' keeps dead rows from being removed', 'none older than a minute'),
+			NULL, NULL, extract(epoch FROM clock_timestamp() - o.since)::double precision, NULL,
+			NULL, NULL, CASE WHEN o.pid IS NOT NULL THEN ARRAY[o.pid] END, NULL
+		FROM (VALUES (1)) one LEFT JOIN (
+			SELECT format('%s (pid %s, %s since %s)', coalesce(a.usename, a.backend_type), a.pid,
+					coalesce(a.state, 'running'), date_trunc('second', a.state_change)) AS holder,
+				a.pid, coalesce(a.xact_start, a.backend_start) AS since
+			FROM pg_stat_activity a
+			WHERE coalesce(a.backend_xmin, a.backend_xid) IS NOT NULL
+			UNION ALL
+			SELECT format('prepared transaction %L of %s', p.gid, p.owner), NULL, p.prepared
+			FROM pg_prepared_xacts p
+			ORDER BY since LIMIT 1) o ON o.since < clock_timestamp() - interval '1 minute'
 	$$;
-COMMENT ON FUNCTION reco_status() IS 'what each part of reco does, how far it is behind and who blocks it; of the state: who holds reco''s lock';
+COMMENT ON FUNCTION reco_status() IS 'what each part of reco does, how far it is behind and who blocks it; of the state: who holds reco''s lock; the oldest snapshot';
 
 --
 -- Verification: the contract's SQL beside the incremental state.

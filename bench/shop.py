@@ -13,7 +13,7 @@ from machine import Processes, Sampler
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SERVICES = os.path.join(HERE, '..', 'test', 'services')
-ENVIRONMENT = dict(os.environ)
+ENVIRONMENT = dict(os.environ, RECO_KAFKA_COMPILER='4')
 DAY = 86400
 PARTITIONS = 12
 

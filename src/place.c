@@ -9,8 +9,7 @@
  * follows it looks, and asks the index where the hint is wrong.  Nothing
  * has to be forgotten on abort, VACUUM FULL or TRUNCATE.
  *
- * Touches memory only: one entry a slot, the last one counts; 16 bytes for
- * each, at most 64 MB.
+ * Touches memory only, at most 64 MB.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,70 +19,47 @@
 #include "place.h"
 #include "utils/memutils.h"
 
-#define MIN_SIZE 1024
-#define MAX_SIZE (4 * 1024 * 1024)
+/* Users remembered before all are forgotten; 16 bytes each, twice that with free slots. */
+#define MAX_PLACES 3500000
 
 typedef struct Place
 {
 	int64		user_id;
-	ItemPointerData tid;		/* all 0: empty */
+	ItemPointerData tid;
+	char		status;
 } Place;
 
-static Place *places = NULL;
-static uint32 size = 0;			/* a power of 2 */
-static uint32 used = 0;
+#define SH_PREFIX places
+#define SH_ELEMENT_TYPE Place
+#define SH_KEY_TYPE int64
+#define SH_KEY user_id
+#define SH_HASH_KEY(table, key) murmurhash32((uint32) (key) ^ (uint32) ((key) >> 32))
+#define SH_EQUAL(table, a, b) ((a) == (b))
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
 
-static bool
-is_empty(const Place *place)
-{
-	return place->tid.ip_posid == InvalidOffsetNumber;
-}
-
-static Place *
-slot_of(int64 user_id)
-{
-	return &places[murmurhash32((uint32) user_id ^ (uint32) (user_id >> 32)) & (size - 1)];
-}
-
-static void
-grow(void)
-{
-	Place	   *old = places;
-	uint32		old_size = size;
-
-	size = Max(MIN_SIZE, old_size * 2);
-	used = 0;
-	places = MemoryContextAllocExtended(TopMemoryContext, size * sizeof(Place),
-										MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	for (uint32 i = 0; i < old_size; i++)
-		if (!is_empty(&old[i]))
-			reco_place_set(old[i].user_id, &old[i].tid);
-	if (old != NULL)
-		pfree(old);
-}
+static places_hash *places = NULL;
 
 /* Where a user's row may stand; NULL if that is not known. */
 ItemPointer
 reco_place_find(int64 user_id)
 {
-	Place	   *place;
+	Place	   *place = places ? places_lookup(places, user_id) : NULL;
 
-	if (size == 0)
-		return NULL;
-	place = slot_of(user_id);
-	return is_empty(place) || place->user_id != user_id ? NULL : &place->tid;
+	return place ? &place->tid : NULL;
 }
 
 /* The user's row stands here now. */
 void
 reco_place_set(int64 user_id, ItemPointer tid)
 {
-	Place	   *place;
+	bool		found;
 
-	if (used >= size / 2 && size < MAX_SIZE)
-		grow();
-	place = slot_of(user_id);
-	used += is_empty(place);
-	place->user_id = user_id;
-	place->tid = *tid;
+	if (places == NULL)
+		places = places_create(TopMemoryContext, 256, NULL);
+	if (places->members >= MAX_PLACES)
+		places_reset(places);
+	places_insert(places, user_id, &found)->tid = *tid;
 }

@@ -201,6 +201,11 @@ load_all(void)
 {
 	uint64		count = reco_sql_query(&all_plan, NULL, NULL, 0);
 
+	for (int i = 0; i < category_count; i++)
+	{
+		categories[i].count = 0;
+		categories[i].loaded = false;
+	}
 	for (uint64 i = 0; i < count; i++)
 		take_row(i, true, i + 1);
 	SPI_freetuptable(SPI_tuptable);

@@ -156,21 +156,25 @@ reco_table_fetch(RecoTable *table, const Datum *keys)
 }
 
 /*
- * Make room for a new version of the row, if there is little.  Index scans
- * prune as soon as less is free than fillfactor leaves, that is after each
- * update; pruning only full pages took the maintenance's tenth off.
+ * Is there little room for a new version of the row?  Index scans prune as
+ * soon as less is free than fillfactor leaves, that is after each update;
+ * pruning only full pages took a tenth off the maintenance.
  */
-static void
-prune(RecoTable *table, ItemPointer tid)
+static bool
+is_crowded(TupleTableSlot *row)
 {
-	Buffer		buffer = ReadBuffer(table->heap, ItemPointerGetBlockNumber(tid));
-	Page		page = BufferGetPage(buffer);
-	OffsetNumber offset = ItemPointerGetOffsetNumber(tid);
-	Size		length = offset > PageGetMaxOffsetNumber(page) ? 0 :
-		ItemIdGetLength(PageGetItemId(page, offset));
+	BufferHeapTupleTableSlot *slot = (BufferHeapTupleTableSlot *) row;
+	Size		length = slot->base.tuple->t_len;
 
-	if (PageGetHeapFreeSpace(page) < Max(MIN_FREE, length + length / 2))
-		heap_page_prune_opt(table->heap, buffer);
+	return PageGetHeapFreeSpace(BufferGetPage(slot->buffer)) < Max(MIN_FREE, length + length / 2);
+}
+
+static void
+prune(RecoTable *table, BlockNumber block)
+{
+	Buffer		buffer = ReadBuffer(table->heap, block);
+
+	heap_page_prune_opt(table->heap, buffer);
 	ReleaseBuffer(buffer);
 }
 
@@ -182,15 +186,17 @@ TupleTableSlot *
 reco_table_fetch_at(RecoTable *table, ItemPointer tid)
 {
 	BlockNumber block = ItemPointerGetBlockNumber(tid);
+	bool		found = block < table->blocks &&
+		table_tuple_fetch_row_version(table->heap, tid, table->snapshot, table->found);
 
-	ExecClearTuple(table->found);
-	if (block >= table->blocks)
-		return NULL;
-	if (table->result != NULL)
-		prune(table, tid);
-	if (!table_tuple_fetch_row_version(table->heap, tid, table->snapshot, table->found))
-		return NULL;
-	return table->found;
+	if (found && table->result != NULL && is_crowded(table->found))
+	{
+		/* pruning moves rows, and wants nobody to look at them */
+		ExecClearTuple(table->found);
+		prune(table, block);
+		found = table_tuple_fetch_row_version(table->heap, tid, table->snapshot, table->found);
+	}
+	return found ? table->found : NULL;
 }
 
 /* Where the last row written stands. */

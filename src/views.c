@@ -5,9 +5,9 @@
  *
  * Page views come in any number and order.  Their products get numbers chunk
  * by chunk; counts by window and product gather in a hash table that is
- * written out when it is large; the views themselves are sorted by user, on
- * disk beyond work_mem, so that each user's row is written once.  Memory is
- * bounded whatever the number of views.
+ * written out when it is large; the views themselves are sorted by user, so
+ * that each user's row is written once.  Memory is bounded whatever the number
+ * of views.
  *
  * The caller holds reco's lock and has called reco_product_sync.
  *
@@ -15,11 +15,9 @@
  */
 #include "compat.h"
 
-#include "catalog/pg_operator.h"
-#include "catalog/pg_type.h"
+#include "by_user.h"
 #include "common/hashfn.h"
 #include "counters.h"
-#include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "number.h"
 #include "recent.h"
@@ -27,7 +25,6 @@
 #include "trending.h"
 #include "user.h"
 #include "utils/memutils.h"
-#include "utils/tuplesort.h"
 #include "views.h"
 
 /* Views whose products get their numbers at once. */
@@ -68,8 +65,7 @@ struct RecoViews
 	RecoViewsMode mode;
 	TimestampTz recent;			/* views later than this count for users */
 	counters_hash *counters;
-	Tuplesortstate *sort;		/* (user_id, second, number) */
-	TupleTableSlot *slot;
+	RecoByUser *sort;
 	bool		any_view;		/* in sort */
 	MemoryContext chunk_context;
 	int			chunk_count;
@@ -84,23 +80,12 @@ RecoViews *
 reco_views_begin(const RecoState *state, RecoViewsMode mode)
 {
 	RecoViews  *views = palloc0(sizeof(RecoViews));
-	AttrNumber	columns[] = {1, 2};
-	Oid			operators[] = {Int8LessOperator, Int4LessOperator};
-	Oid			collations[] = {InvalidOid, InvalidOid};
-	bool		nulls_first[] = {false, false};
-	TupleDesc	desc = CreateTemplateTupleDesc(3);
-
-	TupleDescInitEntry(desc, 1, "user_id", INT8OID, -1, 0);
-	TupleDescInitEntry(desc, 2, "second", INT4OID, -1, 0);
-	TupleDescInitEntry(desc, 3, "number", INT4OID, -1, 0);
 
 	views->state = *state;
 	views->mode = mode;
 	views->recent = state->clock - state->recent_window * USECS_PER_SEC;
 	views->counters = counters_create(CurrentMemoryContext, 1024, NULL);
-	views->sort = tuplesort_begin_heap(desc, 2, columns, operators, collations, nulls_first,
-									   work_mem, NULL, TUPLESORT_NONE);
-	views->slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
+	views->sort = reco_by_user_begin();
 	views->chunk_context = AllocSetContextCreate(CurrentMemoryContext, "reco views",
 												 ALLOCSET_DEFAULT_SIZES);
 	return views;
@@ -146,15 +131,12 @@ count_view(RecoViews *views, int i)
 }
 
 static void
-sort_view(RecoViews *views, TupleTableSlot *slot, int i)
+sort_view(RecoViews *views, int i)
 {
-	ExecClearTuple(slot);
-	slot->tts_values[0] = Int64GetDatum(views->user_ids[i]);
-	slot->tts_values[1] = Int32GetDatum(reco_state_second(views->times[i]));
-	slot->tts_values[2] = Int32GetDatum(views->numbers[i]);
-	memset(slot->tts_isnull, 0, 3 * sizeof(bool));
-	ExecStoreVirtualTuple(slot);
-	tuplesort_puttupleslot(views->sort, slot);
+	RecoUserView view = {views->user_ids[i],
+	{.number = views->numbers[i],.second = reco_state_second(views->times[i])}};
+
+	reco_by_user_put(views->sort, &view);
 	views->any_view = true;
 }
 
@@ -162,8 +144,6 @@ sort_view(RecoViews *views, TupleTableSlot *slot, int i)
 static void
 end_chunk(RecoViews *views)
 {
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(views->slot->tts_tupleDescriptor,
-													&TTSOpsVirtual);
 	instr_time	start;
 
 	INSTR_TIME_SET_CURRENT(start);
@@ -173,9 +153,8 @@ end_chunk(RecoViews *views)
 		if (views->mode != RECO_VIEWS_REPLACE && views->times[i] >= views->state.horizon)
 			count_view(views, i);
 		if (views->mode != RECO_VIEWS_TAKE && views->times[i] > views->recent)
-			sort_view(views, slot, i);
+			sort_view(views, i);
 	}
-	ExecDropSingleTupleTableSlot(slot);
 	views->chunk_count = 0;
 	MemoryContextReset(views->chunk_context);
 	reco_phase_end(RECO_PHASE_SORT, &start);
@@ -214,30 +193,25 @@ write_users(RecoViews *views)
 {
 	RecoUsers  *users = reco_user_open(&views->state);
 	RecoRecent	group;
+	RecoUserView next;
 	int64		user_id = 0;
 	int			limit = Max(1024, 2 * views->state.max_user_views);
-	bool		null;
 	instr_time	start;
 	int64		written;
 
 	INSTR_TIME_SET_CURRENT(start);
 	reco_recent_init(&group);
-	tuplesort_performsort(views->sort);
-	while (tuplesort_gettupleslot(views->sort, true, false, views->slot, NULL))
+	reco_by_user_perform(views->sort);
+	while (reco_by_user_next(views->sort, &next))
 	{
-		int64		next = DatumGetInt64(slot_getattr(views->slot, 1, &null));
-		RecoView	view;
-
 		CHECK_FOR_INTERRUPTS();
-		if (group.count > 0 && next != user_id)
+		if (group.count > 0 && next.user_id != user_id)
 		{
 			write_user(views, users, user_id, &group);
 			group.count = 0;
 		}
-		user_id = next;
-		view.second = DatumGetInt32(slot_getattr(views->slot, 2, &null));
-		view.number = DatumGetInt32(slot_getattr(views->slot, 3, &null));
-		reco_recent_add(&group, &view, 1);
+		user_id = next.user_id;
+		reco_recent_add(&group, &next.view, 1);
 		if (group.count >= limit)
 			reco_recent_cap(&group, views->state.max_user_views, reco_number_compare);
 	}
@@ -259,8 +233,7 @@ reco_views_end(RecoViews *views)
 	write_counts(views);
 	if (views->any_view)
 		written = write_users(views);
-	tuplesort_end(views->sort);
-	ExecDropSingleTupleTableSlot(views->slot);
+	reco_by_user_end(views->sort);
 	counters_destroy(views->counters);
 	MemoryContextDelete(views->chunk_context);
 	pfree(views);

@@ -1,11 +1,12 @@
 # Sourced: one Apache Kafka broker (KRaft, broker and controller in one process).
 
-# A class archive halves the start of a JVM. It is used where `install` has made one.
+# A class archive halves the start of a JVM. It is used where `install` has made one. RECO_KAFKA_COMPILER=4 lets the broker
+# compile what is hot as well as it can, which a test is too short for.
 kafka_java() {
     local archive=()
 
     [ -e "$kafka_home/classes.jsa" ] && archive=("-XX:SharedArchiveFile=$kafka_home/classes.jsa")
-    exec java "${archive[@]}" -Xshare:auto -XX:+UseSerialGC -XX:TieredStopAtLevel=1 \
+    exec java "${archive[@]}" -Xshare:auto -XX:+UseSerialGC -XX:TieredStopAtLevel="${RECO_KAFKA_COMPILER:-1}" \
         -cp "$kafka_home/lib/*" "$@"
 }
 

@@ -106,7 +106,7 @@ CREATE UNLOGGED TABLE reco.window_counter (
 	bucket integer NOT NULL,
 	counts bytea NOT NULL,
 	PRIMARY KEY (window_start, bucket)
-) WITH (fillfactor = 50);
+) USING heap WITH (fillfactor = 50);
 ALTER TABLE reco.window_counter ALTER COLUMN counts SET STORAGE PLAIN;
 COMMENT ON TABLE reco.window_counter IS 'packed counters of page views by window and product number';
 
@@ -137,7 +137,7 @@ CREATE UNLOGGED TABLE reco.user_state (
 	sent_at timestamptz,
 	list integer[],
 	recent bytea NOT NULL
-) WITH (fillfactor = 50, toast_tuple_target = 8160);
+) USING heap WITH (fillfactor = 50, toast_tuple_target = 8160);
 ALTER TABLE reco.user_state ALTER COLUMN recent SET STORAGE EXTERNAL;
 COMMENT ON TABLE reco.user_state IS 'a user''s list and the packed recent views it was computed from';
 COMMENT ON COLUMN reco.user_state.sent_at IS 'when the list was last handed to the publisher';
@@ -145,10 +145,10 @@ COMMENT ON COLUMN reco.user_state.list IS 'numbers of the recommended products, 
 COMMENT ON COLUMN reco.user_state.recent IS 'pairs of product number and second, oldest first; reco.user_views shows them';
 
 -- A view does not lend its owner's right to run a function: PUBLIC may run this
--- one, which tells nothing about users.
+-- one, which itself looks whether the caller may read the view.
 CREATE FUNCTION reco.list_products(list integer[]) RETURNS text[]
 	AS 'MODULE_PATHNAME', 'reco_list_products'
-	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 100;
+	LANGUAGE C STABLE STRICT COST 100;
 COMMENT ON FUNCTION reco.list_products(integer[]) IS 'the products that a list''s numbers stand for';
 
 CREATE VIEW reco.user_recommendations AS
@@ -274,7 +274,7 @@ COMMENT ON FUNCTION reco.reclaim() IS 'give product numbers free that nothing re
 CREATE FUNCTION reco_for_user(user_id bigint, n integer DEFAULT NULL)
 	RETURNS TABLE (rank integer, product_id text, reason text, because text)
 	AS 'MODULE_PATHNAME', 'reco_for_user'
-	LANGUAGE C STABLE PARALLEL SAFE ROWS 20;
+	LANGUAGE C STABLE ROWS 20;
 COMMENT ON FUNCTION reco_for_user(bigint, integer) IS 'a user''s recommendations, best first, with the reason of each';
 
 CREATE FUNCTION reco_trending(n integer DEFAULT 10, at timestamptz DEFAULT NULL)
@@ -369,13 +369,17 @@ CREATE FUNCTION reco_status()
 		FROM (VALUES (1)) one LEFT JOIN (
 			SELECT format('%s (pid %s, %s since %s)', coalesce(a.usename, a.backend_type), a.pid,
 					coalesce(a.state, 'running'), date_trunc('second', a.state_change)) AS holder,
-				a.pid, coalesce(a.xact_start, a.backend_start) AS since
+				a.pid, coalesce(a.xact_start, a.backend_start) AS since,
+				greatest(age(a.backend_xmin), age(a.backend_xid)) AS age
 			FROM pg_stat_activity a
 			WHERE coalesce(a.backend_xmin, a.backend_xid) IS NOT NULL
+				AND (a.datname = current_database() OR a.datname IS NULL)
+				AND NOT EXISTS (SELECT FROM pg_stat_progress_vacuum v WHERE v.pid = a.pid)
 			UNION ALL
-			SELECT format('prepared transaction %L of %s', p.gid, p.owner), NULL, p.prepared
+			SELECT format('prepared transaction %L of %s', p.gid, p.owner), NULL, p.prepared, age(p.transaction)
 			FROM pg_prepared_xacts p
-			ORDER BY since LIMIT 1) o ON o.since < clock_timestamp() - interval '1 minute'
+			WHERE p.database = current_database()
+			ORDER BY age DESC, since LIMIT 1) o ON o.since < clock_timestamp() - interval '1 minute'
 	$$;
 COMMENT ON FUNCTION reco_status() IS 'what each part of reco does, how far it is behind and who blocks it; of the state: who holds reco''s lock; the oldest snapshot';
 
@@ -482,7 +486,15 @@ BEGIN
 		 LEFT JOIN (SELECT DISTINCT user_id, true AS is_recent FROM recent) r USING (user_id)
 	WHERE is_recent IS NULL OR held.generation > s.generation
 	UNION ALL
-	SELECT 'user_recommendations', user_id::text, reco.list_products(w.list)::text, reco.list_products(f.list)::text
+	SELECT 'user_recommendations', user_id::text,
+		   CASE WHEN w.list IS NOT NULL THEN ARRAY(
+			SELECT coalesce(product_id, 'number ' || number, 'no number')
+			FROM unnest(w.list) WITH ORDINALITY l(number, n) LEFT JOIN reco.product_number USING (number)
+			ORDER BY n)::text END,
+		   CASE WHEN f.list IS NOT NULL THEN ARRAY(
+			SELECT coalesce(product_id, 'number ' || number, 'no number')
+			FROM unnest(f.list) WITH ORDINALITY l(number, n) LEFT JOIN reco.product_number USING (number)
+			ORDER BY n)::text END
 	FROM list w FULL JOIN held f USING (user_id)
 	WHERE w.list IS DISTINCT FROM f.list AND f.is_older IS NOT TRUE
 	UNION ALL

@@ -182,10 +182,7 @@ is_paused(void)
 	return TimestampDifferenceMilliseconds(GetCurrentTimestamp(), paused_until) > 0;
 }
 
-/*
- * Compare mirror and catalog, and write what differs; false if that has to be
- * tried again.
- */
+/* Compare mirror and catalog, and write what differs; false: try again. */
 static bool
 compare(void)
 {

@@ -3,9 +3,9 @@
  * for_user.c
  *	  Users' lists as people and applications read them.
  *
- * Both functions read under the statement's snapshot, take no lock but on the
- * tables, and check no privilege on them: whoever may run them may see what
- * they show.
+ * Both functions read under the statement's snapshot, and take no lock but on
+ * the tables.  Who may run reco_for_user may see what it shows, whatever the
+ * privileges on the tables.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,10 +16,24 @@
 #include "funcapi.h"
 #include "list.h"
 #include "lookup.h"
+#include "miscadmin.h"
+#include "sql.h"
 #include "user.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
+
+/* Who may not see lists may not ask what numbers stand for either. */
+static void
+require_view(void)
+{
+	AclResult	result = pg_class_aclcheck(reco_sql_table("user_recommendations"), GetUserId(),
+										   ACL_SELECT);
+
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_VIEW, "user_recommendations");
+}
 
 PG_FUNCTION_INFO_V1(reco_list_products);
 
@@ -30,6 +44,7 @@ reco_list_products(PG_FUNCTION_ARGS)
 	RecoList	list;
 	Datum	   *ids;
 
+	require_view();
 	reco_list_init(&list);
 	reco_list_unpack(&list, PG_GETARG_DATUM(0));
 	ids = palloc(Max(1, list.count) * sizeof(Datum));

@@ -18,20 +18,18 @@
 #include <sys/stat.h>
 
 #include "activity.h"
-#include "clock.h"
 #include "batch.h"
 #include "clock.h"
 #include "counters.h"
+#include "gather.h"
 #include "guc.h"
 #include "ingest.h"
 #include "kafka.h"
 #include "miscadmin.h"
 #include "offsets.h"
-#include "pgstat.h"
 #include "rejected.h"
 #include "sql.h"
 #include "storage/ipc.h"
-#include "storage/latch.h"
 #include "topic.h"
 #include "user.h"
 #include "utils/memutils.h"
@@ -44,9 +42,6 @@
 
 /* How long ingestion waits for the mirror of the catalog, in milliseconds. */
 #define MIRROR_PATIENCE 30000
-
-/* Messages that are taken from the consumer at a time. */
-#define GULP 1000
 
 /* What the consumer was made with. */
 typedef struct Source
@@ -270,54 +265,6 @@ report(void)
 						  reco_topic_partitions(), source.topic);
 }
 
-/* Take what has arrived, up to a batch in all; returns the new count. */
-static int
-take_messages(int count, int64 *bytes)
-{
-	int			taken;
-
-	do
-	{
-		int			wanted = Min(GULP, reco_batch_events - count);
-
-		taken = reco_kafka_consume(kafka, messages + count, wanted);
-		if (taken < wanted)
-			wanted = 0;
-		for (int end = count + taken, i = count; i < end; i++)
-		{
-			if (!reco_topic_take(&messages[i]))
-				continue;
-			*bytes += messages[i].length;
-			messages[count++] = messages[i];
-		}
-		if (wanted == 0)
-			break;
-	} while (count < reco_batch_events && *bytes < reco_batch_bytes);
-	return count;
-}
-
-/*
- * Gather a batch: what there is, and if that is little, what comes within
- * reco.batch_delay after it.  Returns the number of messages.
- */
-static int
-gather(bool *full)
-{
-	int64		bytes = 0;
-	int			count = take_messages(0, &bytes);
-
-	*full = count >= reco_batch_events || bytes >= reco_batch_bytes;
-	if (count > 0 && !*full && reco_batch_delay > 0)
-	{
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 reco_batch_delay, PG_WAIT_EXTENSION);
-		CHECK_FOR_INTERRUPTS();
-		count = take_messages(count, &bytes);
-		*full = count >= reco_batch_events || bytes >= reco_batch_bytes;
-	}
-	return count;
-}
-
 /* One batch from Kafka; returns whether there may be more at once. */
 static bool
 ingest_batch(void)
@@ -337,7 +284,7 @@ ingest_batch(void)
 	}
 
 	INSTR_TIME_SET_CURRENT(start);
-	count = gather(&full);
+	count = reco_gather(kafka, messages, &full);
 	reco_phase_end(RECO_PHASE_CONSUME, &start);
 
 	if (count > 0)

@@ -1,15 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * lookup.c
- *	  Products by their number, as a snapshot shows them.
+ *	  Products by their number, for those who read lists.
  *
- * For readers of lists, without reco's lock: a row that holds a number and
- * the dictionary's row for it are always visible together.
+ * For readers of lists, without reco's lock.  They are looked up under the
+ * newest snapshot, since a REPEATABLE READ writer may see lists that are newer
+ * than its own.  A number that was given free meanwhile the reader's snapshot
+ * still shows, and it is not used again as long as that exists (number.c).
  *
  * A process keeps what it has looked up: twenty look-ups took three times as
  * long as fetching the list.  Ids are good while no number was given free,
- * categories while the mirror has not changed.  reco.state tells both, and is
- * read under the same snapshot.  Writes nothing.
+ * categories while the mirror has not changed, which reco.state tells.  Writes
+ * nothing.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,6 +26,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 /* Made-up ids must not fill a process's memory: start again beyond this. */
 #define MAX_CACHED 2000000
@@ -53,7 +56,8 @@ static uint64 cached_made = 0;	/* number.c's epoch: our own numbers were rolled 
 static uint64 epoch = 1;
 
 /* Between begin and end. */
-static Snapshot reading = NULL;
+static Snapshot reading = NULL; /* the reader's */
+static Snapshot newest = NULL;
 static RecoTable *numbers = NULL;	/* opened when they are asked for */
 static RecoTable *mirror = NULL;
 
@@ -85,9 +89,13 @@ forget_categories(void)
 void
 reco_lookup_begin(Snapshot snapshot)
 {
-	Oid			table = reco_sql_table("product_number");
-	RecoVersions versions = reco_state_versions(snapshot);
+	Oid			table;
+	RecoVersions versions;
 
+	reco_sql_refuse_recovery();
+	table = reco_sql_table("product_number");
+	newest = RegisterSnapshot(GetLatestSnapshot());
+	versions = reco_state_versions(newest);
 	if (cache == NULL || cached_table != table || cached > MAX_CACHED ||
 		cached_versions.numbers != versions.numbers || cached_made != reco_number_epoch())
 		forget_all();
@@ -108,12 +116,19 @@ reco_lookup_end(void)
 	if (mirror != NULL)
 		reco_table_close(mirror);
 	numbers = mirror = NULL;
+	UnregisterSnapshot(newest);
 }
 
 uint64
 reco_lookup_epoch(void)
 {
 	return epoch;
+}
+
+bool
+reco_lookup_is_lasting(int32 number)
+{
+	return number >= 0 && number < size && products[number].id != NULL;
 }
 
 static void
@@ -140,7 +155,7 @@ keep(MemoryContext context, Datum value)
 	return kept;
 }
 
-/* The product's entry, with its id. */
+/* The product's entry, with its id; NULL if the number was given free. */
 static Product *
 find(int32 number)
 {
@@ -151,38 +166,60 @@ find(int32 number)
 	if (number >= 0 && number < size && products[number].id != NULL)
 		return &products[number];
 	if (numbers == NULL)
-		numbers = reco_table_open_read(&by_number, reading);
+		numbers = reco_table_open_read(&by_number, newest);
 	row = reco_table_fetch(numbers, &key);
 	if (row == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("product number %d is not in reco.product_number", number),
-				 errhint("Run reco_rebuild().")));
+		return NULL;
 	make_room(number);
 	products[number].id = keep(cache, slot_getattr(row, 1, &null));
 	cached++;
 	return &products[number];
 }
 
+/* The id of a number that the reader's snapshot shows and the newest does not. */
+static text *
+freed_product(int32 number)
+{
+	RecoTable  *table = reco_table_open_read(&by_number, reading);
+	Datum		key = Int32GetDatum(number);
+	TupleTableSlot *row = reco_table_fetch(table, &key);
+	bool		null;
+	text	   *id;
+
+	if (row == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("product number %d is not in reco.product_number", number),
+				 errhint("Run reco_rebuild().")));
+	id = DatumGetTextPCopy(slot_getattr(row, 1, &null));
+	reco_table_close(table);
+	return id;
+}
+
 text *
 reco_lookup_product(int32 number)
 {
-	return find(number)->id;
+	Product    *product = find(number);
+
+	return product != NULL ? product->id : freed_product(number);
 }
 
 text *
 reco_lookup_category(int32 number)
 {
 	Product    *product = find(number);
-	Datum		key = PointerGetDatum(product->id);
+	Datum		key;
 	TupleTableSlot *row;
 	Datum		category = (Datum) 0;
 	bool		null = true;
 
+	if (product == NULL)
+		return NULL;			/* no number of the mirror's is given free */
 	if (product->has_category)
 		return product->category;
 	if (mirror == NULL)
-		mirror = reco_table_open_read(&by_product, reading);
+		mirror = reco_table_open_read(&by_product, newest);
+	key = PointerGetDatum(product->id);
 	row = reco_table_fetch(mirror, &key);
 	if (row != NULL)
 		category = slot_getattr(row, 2, &null);

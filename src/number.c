@@ -19,6 +19,7 @@
 #include "catalog/pg_type.h"
 #include "number.h"
 #include "sql.h"
+#include "storage/procarray.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -39,8 +40,9 @@ static RecoPlan find_plan = {
 };
 static RecoPlan reuse_plan = {
 	"DELETE FROM reco.free_number WHERE number IN"
-	" (SELECT number FROM reco.free_number ORDER BY number LIMIT $1) RETURNING number",
-	1, {INT8OID}
+	" (SELECT number FROM reco.free_number WHERE age(xmin) > age($2) ORDER BY number LIMIT $1)"
+	" RETURNING number",
+	2, {INT8OID, XIDOID}
 };
 static RecoPlan fresh_plan = {
 	"UPDATE reco.state SET next_number = next_number + $1 RETURNING next_number - $1",
@@ -169,11 +171,15 @@ find(const RecoText *ids, const int *which, int n)
 	SPI_freetuptable(SPI_tuptable);
 }
 
-/* n numbers that nothing refers to: free ones first. */
+/*
+ * n numbers that nothing refers to: free ones first, but for those that rows
+ * in somebody's old snapshot may still hold.
+ */
 static void
 take_numbers(Datum *numbers, int n)
 {
-	Datum		values[1] = {Int64GetDatum(n)};
+	Datum		values[2] = {Int64GetDatum(n),
+	TransactionIdGetDatum(GetOldestNonRemovableTransactionId(NULL))};
 	int			reused = (int) reco_sql_execute(&reuse_plan, values, NULL);
 	bool		null;
 

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * place.h
- *	  Where users' rows were last seen.
+ *	  Where rows were last seen.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,7 +10,10 @@
 
 #include "storage/itemptr.h"
 
-extern ItemPointer reco_place_find(int64 user_id);
-extern void reco_place_set(int64 user_id, ItemPointer tid);
+/* Of one table, by key; NULL: none yet. */
+typedef struct places_hash RecoPlaces;
+
+extern ItemPointer reco_place_find(RecoPlaces *places, int64 key);
+extern void reco_place_set(RecoPlaces **places, int64 key, ItemPointer tid);
 
 #endif							/* RECO_PLACE_H */

@@ -100,9 +100,9 @@ reco_product_changed(RecoState *state)
 	reco_product_sync(state);
 }
 
-/* The transaction has given numbers free: the same for the dictionary. */
+/* Numbers may stand for other products than before: the same for the dictionary. */
 void
-reco_product_numbers_freed(RecoState *state)
+reco_product_numbers_changed(RecoState *state)
 {
 	state->numbers_version++;
 	reco_product_changed(state);

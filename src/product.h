@@ -34,7 +34,7 @@ typedef struct RecoCategory
 
 extern void reco_product_sync(const RecoState *state);
 extern void reco_product_changed(RecoState *state);
-extern void reco_product_numbers_freed(RecoState *state);
+extern void reco_product_numbers_changed(RecoState *state);
 
 extern int32 reco_product_category(int32 number);
 extern RecoCategory *reco_product_list(int32 category);

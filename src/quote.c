@@ -64,9 +64,11 @@ quote(int32 number)
 	if (number >= 0 && number < size && quoted[number].data != NULL)
 		return quoted[number];
 	id = reco_lookup_product(number);
-	make_room(number);
 	initStringInfo(&string);
 	reco_format_json_string(&string, VARDATA_ANY(id), VARSIZE_ANY_EXHDR(id));
+	if (!reco_lookup_is_lasting(number))
+		return (RecoText) {string.data, string.len};
+	make_room(number);
 	quoted[number].data = memcpy(MemoryContextAlloc(cache, string.len), string.data, string.len);
 	quoted[number].len = string.len;
 	pfree(string.data);

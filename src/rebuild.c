@@ -180,6 +180,8 @@ rebuild(RecoState *state)
 	total = Max(1, DatumGetInt64(reco_sql_value(0, 1, &null)));
 	reco_shared_set_progress(0, total);
 
+	/* a process may have cached what a damaged dictionary said */
+	reco_product_numbers_changed(state);
 	state->generation++;
 	reco_state_write(state);
 	number_products(&mirror_products_plan);

@@ -105,7 +105,7 @@ free_numbers(RecoState *state)
 		return;
 	values[0] = PointerGetDatum(construct_array(numbers, n, INT4OID, 4, true, TYPALIGN_INT));
 	reco_sql_execute(&free_plan, values, NULL);
-	reco_product_numbers_freed(state);
+	reco_product_numbers_changed(state);
 	reco_state_write(state);
 }
 

@@ -27,12 +27,19 @@ typedef struct Interest
 	const RecoCategory *list;
 } Interest;
 
-/* Scratch space of the process: counters by category, marks by product. */
-static int32 *slot_of = NULL;	/* index + 1 into interests; all 0 between calls */
+/* Where a category stands among the interests; good if mark is the present one. */
+typedef struct Slot
+{
+	uint32		mark;
+	int32		interest;
+} Slot;
+
+/* Scratch space of the process: slots by category, marks by product. */
+static Slot *slot_of = NULL;
 static int32 slots = 0;
 static uint32 *viewed = NULL;	/* = mark: viewed */
 static int32 viewed_size = 0;
-static uint32 mark = 0;
+static uint32 mark = 0;			/* of the present list; nothing is cleared in between */
 static uint64 maybe_viewed;		/* bit number % 64: spares most looks at viewed */
 
 static void *
@@ -50,13 +57,19 @@ grow(void *array, int32 *size, int32 needed, Size element)
 }
 
 static void
-mark_viewed(const RecoRecent *recent)
+next_mark(void)
 {
 	if (++mark == 0)
 	{
 		memset(viewed, 0, viewed_size * sizeof(uint32));
+		memset(slot_of, 0, slots * sizeof(Slot));
 		mark = 1;
 	}
+}
+
+static void
+mark_viewed(const RecoRecent *recent)
+{
 	maybe_viewed = 0;
 	for (int i = 0; i < recent->count; i++)
 	{
@@ -89,18 +102,14 @@ count_interests(const RecoRecent *recent, Interest *interests)
 		if (category == RECO_NO_CATEGORY)
 			continue;
 		if (category >= slots)
-			slot_of = grow(slot_of, &slots, category + 1, sizeof(int32));
-		if (slot_of[category] == 0)
+			slot_of = grow(slot_of, &slots, category + 1, sizeof(Slot));
+		if (slot_of[category].mark != mark)
 		{
-			interests[count].category = category;
-			interests[count].views = 0;
-			interests[count].next = 0;
-			slot_of[category] = ++count;
+			interests[count] = (Interest) {.category = category};
+			slot_of[category] = (Slot) {mark, count++};
 		}
-		interests[slot_of[category] - 1].views++;
+		interests[slot_of[category].interest].views++;
 	}
-	for (int i = 0; i < count; i++)
-		slot_of[interests[i].category] = 0;
 	return count;
 }
 
@@ -192,9 +201,11 @@ void
 reco_recommend(const RecoState *state, const RecoRecent *recent, RecoList *list)
 {
 	Interest   *interests = palloc(Max(1, recent->count) * sizeof(Interest));
-	int			count = count_interests(recent, interests);
+	int			count;
 	bool		more = true;
 
+	next_mark();
+	count = count_interests(recent, interests);
 	list->count = 0;
 	mark_viewed(recent);
 	sort_interests(interests, count);

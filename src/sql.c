@@ -13,6 +13,7 @@
 #include "compat.h"
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/namespace.h"
 #include "pgstat.h"
 #include "sql.h"
@@ -116,6 +117,17 @@ Datum
 reco_sql_value(uint64 row, int column, bool *isnull)
 {
 	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, isnull);
+}
+
+/* On a standby unlogged tables have no files to read. */
+void
+reco_sql_refuse_recovery(void)
+{
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot read reco's unlogged tables during recovery"),
+				 errhint("Ask the primary, or read the lists from Redis.")));
 }
 
 /* A table or index of the schema reco, by name. */

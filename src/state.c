@@ -145,6 +145,19 @@ reco_state_peek(RecoState *state)
 	return true;
 }
 
+static AttrNumber
+column(Relation table, const char *name)
+{
+	AttrNumber	number = get_attnum(RelationGetRelid(table), name);
+
+	if (number == InvalidAttrNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("reco.state lacks the column %s", name),
+				 errhint("Run DROP EXTENSION reco and CREATE EXTENSION reco: the state is computed anew.")));
+	return number;
+}
+
 /* The versions that a snapshot shows; 0 where there is no row. */
 RecoVersions
 reco_state_versions(Snapshot snapshot)
@@ -157,10 +170,8 @@ reco_state_versions(Snapshot snapshot)
 
 	if (table_scan_getnextslot(scan, ForwardScanDirection, row))
 	{
-		versions.mirror = DatumGetInt64(slot_getattr(row, get_attnum(RelationGetRelid(table),
-																	 "mirror_version"), &null));
-		versions.numbers = DatumGetInt64(slot_getattr(row, get_attnum(RelationGetRelid(table),
-																	  "numbers_version"), &null));
+		versions.mirror = DatumGetInt64(slot_getattr(row, column(table, "mirror_version"), &null));
+		versions.numbers = DatumGetInt64(slot_getattr(row, column(table, "numbers_version"), &null));
 	}
 	ExecDropSingleTupleTableSlot(row);
 	table_endscan(scan);
@@ -179,7 +190,9 @@ reco_state_read(RecoState *state)
 	memset(state, 0, sizeof(*state));
 	state->clock = whole_second(GetCurrentTimestamp());
 	state->popularity_at = state->clock - reco_popularity_interval * USECS_PER_SEC; /* due */
-	state->generation = state->mirror_version = state->numbers_version = 1;
+	state->generation = 1;
+	/* never those of an earlier row, which processes may have cached things for */
+	state->mirror_version = state->numbers_version = GetCurrentTimestamp();
 	reco_state_take_settings(state);
 	values_of(state, values);
 	reco_sql_execute(&insert_plan, values, NULL);

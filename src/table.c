@@ -21,8 +21,8 @@
 #include "access/genam.h"
 #include "access/heapam.h"
 #include "access/table.h"
-#include "access/xlog.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "sql.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
@@ -43,6 +43,7 @@ struct RecoTable
 	IndexScanDesc scan;
 	Snapshot	snapshot;
 	BlockNumber blocks;			/* when it was opened */
+	RecoPlaces **places;		/* NULL: not remembered */
 	int			nkeys;
 	ScanKeyData keys[RECO_TABLE_MAX_KEYS];
 	TupleTableSlot *found;
@@ -76,6 +77,7 @@ open_table(const RecoTableName *name, LOCKMODE mode, Snapshot snapshot)
 	table->index = index_open(reco_sql_table(name->index), mode);
 	table->snapshot = RegisterSnapshot(snapshot);
 	table->blocks = RelationGetNumberOfBlocks(table->heap);
+	table->places = name->places;
 	table->nkeys = name->nkeys;
 	for (int i = 0; i < name->nkeys; i++)
 		ScanKeyInit(&table->keys[i], i + 1, BTEqualStrategyNumber, name->equal[i], (Datum) 0);
@@ -88,11 +90,7 @@ open_table(const RecoTableName *name, LOCKMODE mode, Snapshot snapshot)
 RecoTable *
 reco_table_open_read(const RecoTableName *name, Snapshot snapshot)
 {
-	if (RecoveryInProgress())
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot read reco's unlogged tables during recovery"),
-				 errhint("Ask the primary, or read the lists from Redis.")));
+	reco_sql_refuse_recovery();
 	return open_table(name, AccessShareLock, snapshot);
 }
 
@@ -143,18 +141,6 @@ reco_table_snapshot(RecoTable *table)
 	return table->snapshot;
 }
 
-/* The row of a key, NULL if there is none; good until the next fetch. */
-TupleTableSlot *
-reco_table_fetch(RecoTable *table, const Datum *keys)
-{
-	for (int i = 0; i < table->nkeys; i++)
-		table->keys[i].sk_argument = keys[i];
-	index_rescan(table->scan, table->keys, table->nkeys, NULL, 0);
-	if (index_getnext_slot(table->scan, ForwardScanDirection, table->found))
-		return table->found;
-	return NULL;
-}
-
 /*
  * Is there little room for a new version of the row?  Index scans prune as
  * soon as less is free than fillfactor leaves, that is after each update;
@@ -178,12 +164,9 @@ prune(RecoTable *table, BlockNumber block)
 	ReleaseBuffer(buffer);
 }
 
-/*
- * The row that stands at a place, if one is visible there; whose it is, the
- * caller must look.
- */
-TupleTableSlot *
-reco_table_fetch_at(RecoTable *table, ItemPointer tid)
+/* The row that stands at a place, if one is visible there. */
+static TupleTableSlot *
+fetch_at(RecoTable *table, ItemPointer tid)
 {
 	BlockNumber block = ItemPointerGetBlockNumber(tid);
 	bool		found = block < table->blocks &&
@@ -197,6 +180,81 @@ reco_table_fetch_at(RecoTable *table, ItemPointer tid)
 		found = table_tuple_fetch_row_version(table->heap, tid, table->snapshot, table->found);
 	}
 	return found ? table->found : NULL;
+}
+
+static bool
+has_keys(TupleTableSlot *row, const Datum *keys, int nkeys)
+{
+	bool		null;
+
+	for (int i = 0; i < nkeys; i++)
+		if (slot_getattr(row, i + 1, &null) != keys[i])
+			return false;
+	return true;
+}
+
+/* The keys as one number; what they have in common is told apart by has_keys. */
+static int64
+place_key(const Datum *keys, int nkeys)
+{
+	uint64		key = keys[0];
+
+	for (int i = 1; i < nkeys; i++)
+		key = key * UINT64CONST(0x9E3779B97F4A7C15) + keys[i];
+	return (int64) key;
+}
+
+/* The row of the keys, which may stand at a place (NULL: not known); or NULL. */
+TupleTableSlot *
+reco_table_fetch_near(RecoTable *table, const Datum *keys, ItemPointer place)
+{
+	TupleTableSlot *row = place != NULL ? fetch_at(table, place) : NULL;
+
+	if (row != NULL && has_keys(row, keys, table->nkeys))
+		return row;
+	for (int i = 0; i < table->nkeys; i++)
+		table->keys[i].sk_argument = keys[i];
+	index_rescan(table->scan, table->keys, table->nkeys, NULL, 0);
+	if (index_getnext_slot(table->scan, ForwardScanDirection, table->found))
+		return table->found;
+	return NULL;
+}
+
+/* The row of the keys, NULL if there is none; good until the next fetch. */
+TupleTableSlot *
+reco_table_fetch(RecoTable *table, const Datum *keys)
+{
+	ItemPointer place = table->places == NULL ? NULL :
+		reco_place_find(*table->places, place_key(keys, table->nkeys));
+
+	return reco_table_fetch_near(table, keys, place);
+}
+
+/*
+ * Learn where all rows stand, if the table is small enough to stay in shared
+ * buffers: a worker that starts has a backlog, and reads them all anyway.
+ */
+void
+reco_table_learn_places(const RecoTableName *name)
+{
+	Relation	heap = table_open(reco_sql_table(name->table), AccessShareLock);
+	TupleTableSlot *row = table_slot_create(heap, NULL);
+
+	check_columns(heap, name->ncolumns);
+	if (RelationGetNumberOfBlocks(heap) < NBuffers)
+	{
+		TableScanDesc scan = table_beginscan(heap, GetActiveSnapshot(), 0, NULL);
+
+		while (table_scan_getnextslot(scan, ForwardScanDirection, row))
+		{
+			CHECK_FOR_INTERRUPTS();
+			slot_getsomeattrs(row, name->nkeys);
+			reco_place_set(name->places, place_key(row->tts_values, name->nkeys), &row->tts_tid);
+		}
+		table_endscan(scan);
+	}
+	ExecDropSingleTupleTableSlot(row);
+	table_close(heap, AccessShareLock);
 }
 
 /* Where the last row written stands. */
@@ -219,10 +277,20 @@ fill(RecoTable *table, const Datum *values, const bool *nulls)
 	return ExecStoreVirtualTuple(slot);
 }
 
+static void
+remember(RecoTable *table)
+{
+	TupleTableSlot *row = table->written;
+
+	if (table->places != NULL)
+		reco_place_set(table->places, place_key(row->tts_values, table->nkeys), &row->tts_tid);
+}
+
 void
 reco_table_insert(RecoTable *table, const Datum *values, const bool *nulls)
 {
 	ExecSimpleRelationInsert(table->result, table->estate, fill(table, values, nulls));
+	remember(table);
 }
 
 /* Write a new version of a row that a fetch or a scan has found. */
@@ -231,6 +299,7 @@ reco_table_update(RecoTable *table, TupleTableSlot *old, const Datum *values, co
 {
 	ExecSimpleRelationUpdate(table->result, table->estate, &table->epq, old,
 							 fill(table, values, nulls));
+	remember(table);
 }
 
 void

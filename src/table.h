@@ -10,10 +10,15 @@
 
 #include "access/tableam.h"
 #include "executor/tuptable.h"
+#include "place.h"
 
 #define RECO_TABLE_MAX_KEYS 2
 
-/* A table of the schema reco, and a unique index to find its rows by. */
+/*
+ * A table of the schema reco, and a unique index to find its rows by.  Where
+ * places is not NULL the places of rows are remembered there; then the keys
+ * are the table's first columns, of types passed by value.
+ */
 typedef struct RecoTableName
 {
 	const char *table;
@@ -21,6 +26,7 @@ typedef struct RecoTableName
 	const char *index;
 	int			nkeys;
 	RegProcedure equal[RECO_TABLE_MAX_KEYS];	/* compare the index's columns */
+	RecoPlaces **places;
 } RecoTableName;
 
 typedef struct RecoTable RecoTable;
@@ -32,7 +38,8 @@ extern Relation reco_table_relation(RecoTable *table);
 extern Snapshot reco_table_snapshot(RecoTable *table);
 
 extern TupleTableSlot *reco_table_fetch(RecoTable *table, const Datum *keys);
-extern TupleTableSlot *reco_table_fetch_at(RecoTable *table, ItemPointer tid);
+extern TupleTableSlot *reco_table_fetch_near(RecoTable *table, const Datum *keys, ItemPointer place);
+extern void reco_table_learn_places(const RecoTableName *name);
 extern ItemPointer reco_table_written_at(RecoTable *table);
 extern void reco_table_insert(RecoTable *table, const Datum *values, const bool *nulls);
 extern void reco_table_update(RecoTable *table, TupleTableSlot *old,

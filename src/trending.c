@@ -120,8 +120,9 @@ write_bucket(RecoTable *table, RecoCount *counts, int n)
 static void
 write_counters(RecoCount *counts, int n)
 {
+	static RecoPlaces *places = NULL;
 	static const RecoTableName name = {
-		"window_counter", 3, "window_counter_pkey", 2, {F_TIMESTAMPTZ_EQ, F_INT4EQ}
+		"window_counter", 3, "window_counter_pkey", 2, {F_TIMESTAMPTZ_EQ, F_INT4EQ}, &places
 	};
 	RecoTable  *table = reco_table_open(&name);
 

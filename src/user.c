@@ -17,23 +17,19 @@
 #include "compat.h"
 
 #include "access/heapam.h"
-#include "access/table.h"
 #include "access/xact.h"
 #include "counters.h"
 #include "miscadmin.h"
 #include "number.h"
-#include "place.h"
 #include "recommend.h"
 #include "ring.h"
 #include "shared.h"
-#include "sql.h"
 #include "storage/bufmgr.h"
 #include "table.h"
 #include "user.h"
 #include "utils/fmgroids.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 /* Columns of reco.user_state, from 0. */
@@ -42,7 +38,10 @@ enum
 	USER_ID, UPDATED_AT, GENERATION, SENT_AT, LIST, RECENT, COLUMNS
 };
 
-static const RecoTableName by_user = {"user_state", COLUMNS, "user_state_pkey", 1, {F_INT8EQ}};
+static RecoPlaces *places = NULL;
+static const RecoTableName by_user = {
+	"user_state", COLUMNS, "user_state_pkey", 1, {F_INT8EQ}, &places
+};
 
 /*
  * A key is sent again when its user is touched and it was last sent so long
@@ -179,28 +178,16 @@ write_row(RecoUsers *users, int64 user_id, TupleTableSlot *row, bool views_chang
 	else
 		reco_table_insert(users->table, values, nulls);
 	users->written++;
-	reco_place_set(user_id, reco_table_written_at(users->table));
 	if (send)
 		reco_ring_add_user(user_id, reco_table_written_at(users->table));
-}
-
-/* The user's row, by the place where it is likely to be; NULL if there is none. */
-static TupleTableSlot *
-find_row(RecoTable *table, int64 user_id, ItemPointer place)
-{
-	Datum		key = Int64GetDatum(user_id);
-	TupleTableSlot *row = place != NULL ? reco_table_fetch_at(table, place) : NULL;
-
-	if (row != NULL && reco_user_id(row) == user_id)
-		return row;
-	return reco_table_fetch(table, &key);
 }
 
 /* The user's row with its views unpacked; NULL and no views for a new one. */
 static TupleTableSlot *
 fetch(RecoUsers *users, int64 user_id)
 {
-	TupleTableSlot *row = find_row(users->table, user_id, reco_place_find(user_id));
+	Datum		key = Int64GetDatum(user_id);
+	TupleTableSlot *row = reco_table_fetch(users->table, &key);
 
 	if (row != NULL)
 		reco_user_views(users, row);
@@ -317,7 +304,8 @@ reco_user_open_read(Snapshot snapshot)
 bool
 reco_user_fetch_list(RecoTable *table, int64 user_id, ItemPointer place, Datum *list)
 {
-	TupleTableSlot *row = find_row(table, user_id, place);
+	Datum		key = Int64GetDatum(user_id);
+	TupleTableSlot *row = reco_table_fetch_near(table, &key, place);
 	bool		null;
 
 	if (row == NULL)
@@ -326,29 +314,11 @@ reco_user_fetch_list(RecoTable *table, int64 user_id, ItemPointer place, Datum *
 	return !null;
 }
 
-/*
- * Learn where all rows stand, if the table is small enough to stay in shared
- * buffers: a worker that starts has a backlog, and reads them all anyway.
- */
+/* See table.h; needs a transaction with a snapshot. */
 void
 reco_user_learn_places(void)
 {
-	Relation	heap = table_open(reco_sql_table("user_state"), AccessShareLock);
-	TupleTableSlot *row = table_slot_create(heap, NULL);
-	TableScanDesc scan;
-
-	if (RelationGetNumberOfBlocks(heap) < NBuffers)
-	{
-		scan = table_beginscan(heap, GetActiveSnapshot(), 0, NULL);
-		while (table_scan_getnextslot(scan, ForwardScanDirection, row))
-		{
-			CHECK_FOR_INTERRUPTS();
-			reco_place_set(reco_user_id(row), &row->tts_tid);
-		}
-		table_endscan(scan);
-	}
-	ExecDropSingleTupleTableSlot(row);
-	table_close(heap, AccessShareLock);
+	reco_table_learn_places(&by_user);
 }
 
 /* The size of the table of users. */

@@ -43,6 +43,8 @@ def probe(shop, seconds, first=FIRST_USER):
     producer = Producer({'bootstrap.servers': shop.env['KAFKA'], 'linger.ms': 0})
     keys = Keys(int(shop.env['REDIS_PORT']))
     pick = random.Random(1)
+    producer.produce('user_activity', message(first - 1, 0))     # connects: its own time does not count
+    producer.flush(PATIENCE)
     begin = time.monotonic()
     due, waiting, seen = begin, {}, []
     user = first

@@ -118,11 +118,20 @@ def main():
     left = query(connection, 'SELECT count(*) FROM reco.rejected')[0][0]
     tap.ok(left == 0, 'nothing was refused', [f'{left} messages'])
 
-    # Nobody comes any more
+    # Nobody comes any more, but for one with an old snapshot
     ended = time.monotonic()
+    reader = services.connect()
+    reader.autocommit = False
+    pid = query(reader, 'SELECT pg_backend_pid() FROM reco.state')[0][0]
     try:
         wait_for(lambda: query(connection, 'SELECT count(*) FROM reco.user_state')[0][0] == 0, H + FUTURE + 10, 'the users to vanish')
         tap.ok(True, f'every user has vanished, {time.monotonic() - ended:.0f} s later')
+        wait_for(lambda: query(connection, "SELECT count(*) FROM reco_status() WHERE component = 'snapshot' AND %s = ANY (blocked_by)",
+                               (pid,))[0][0] == 1, 70, 'the old snapshot to be named')
+        tap.ok(True, 'reco_status() names the old snapshot')
+        reader.rollback()
+        tap.ok(query(connection, "SELECT state FROM reco_status() WHERE component = 'snapshot'")[0][0] == 'none older than a minute',
+               'and no longer when it is gone')
         wait_for(lambda: query(connection, 'SELECT count(*) FROM reco.window_count')[0][0] == 0,
                  RETENTION + W + 10, 'the windows to drop')
         tap.ok(True, f'every window is dropped, {time.monotonic() - ended:.0f} s later')

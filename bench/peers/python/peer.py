@@ -59,7 +59,7 @@ class Database:
         self._administer(f'DROP DATABASE IF EXISTS {self.name} WITH (FORCE)')
 
     def cpu_seconds(self):
-        """Of the backend, where it runs on this machine; its parallel workers are added when they end."""
+        """Of the backend, where it runs on this machine; parallel workers are not counted."""
         with open(f'/proc/{self.backend}/stat') as stat:
             fields = stat.read().rpartition(')')[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')

@@ -1,0 +1,81 @@
+# What a session has cached, and what its snapshot shows, never gives wrong lists: several sessions, the clock stands still.
+use strict;
+use warnings;
+use RecoTest;
+use Test::More;
+
+my $reco = RecoTest->start(services => [qw(postgres)], settings => { 'reco.enabled' => 'off' });
+
+sub anew
+{
+	$reco->sql("DROP EXTENSION IF EXISTS reco; CREATE EXTENSION reco; SELECT reco_tick('2100-01-01 12:00Z')");
+	$reco->sql("INSERT INTO reco.product VALUES ('a', 'x'), ('b', 'x')");
+}
+
+sub view { return join(', ', map { "('page_view', $_[0], '$_', NULL, '2100-01-01 12:00Z')" } @_[1 .. $#_]); }
+sub list { return "SELECT string_agg(product_id, ' ' ORDER BY rank) FROM reco_for_user($_[0]);"; }
+sub says { my ($session, $user) = @_; return $session->say(list($user)) =~ s/\n\z//r; }
+sub right { is($reco->sql('SELECT * FROM reco_verify_state(1)'), '', "$_[0]: reco_verify() finds nothing"); return; }
+
+# A REPEATABLE READ writer sees its own list, which is newer than its snapshot.
+anew();
+my $writer = $reco->session;
+$writer->say('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM reco.product;');
+$reco->sql("INSERT INTO reco.product VALUES ('new', 'x')");
+$writer->say('INSERT INTO reco.activity VALUES ' . view(9, 'a') . ';');
+is(says($writer, 9), 'b new', 'a REPEATABLE READ writer reads the list that it made');
+$writer->say('COMMIT;');
+is(says($writer, 9), 'b new', 'and reads it after its commit');
+
+# A number that is given free is not used again while an old snapshot may show it.
+anew();
+$reco->sql('INSERT INTO reco.activity VALUES ' . view(1, 'a'));
+is(says($writer, 1), 'b', 'a list is cached');
+$writer->say('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM reco.product;');
+$reco->sql("DELETE FROM reco.product WHERE product_id = 'b'");
+$reco->sql('SELECT reco.reclaim()');
+is($reco->sql('SELECT count(*) FROM reco.free_number'), 1, 'a number is given free');
+$reco->sql("INSERT INTO reco.product VALUES ('w', 'x')");
+is(says($writer, 1), 'b', 'the old snapshot shows the old list');
+is($reco->sql(list(1)), 'w', 'others the new one');
+is($reco->sql('SELECT count(*) FROM reco.free_number'), 1, 'the number waits for the snapshot');
+$writer->say('INSERT INTO reco.activity VALUES ' . view(9, 'a', 'unknown') . ';');
+is(says($writer, 9), 'w', 'a list of its own is of today');
+$writer->say('COMMIT;');
+is(says($writer, 1), 'w', 'afterwards it sees the new list');
+$reco->sql("INSERT INTO reco.product VALUES ('z', 'x')");
+is($reco->sql('SELECT count(*) FROM reco.free_number'), 0, 'then the number is used again');
+is(says($writer, 1), 'w z', 'and stands for the new product');
+right('numbers given free');
+
+# A damaged dictionary is healed for all sessions.
+$reco->sql('INSERT INTO reco.activity VALUES ' . view(2, 'a'));
+$writer->say('INSERT INTO reco.activity VALUES ' . view(3, 'a') . ';');
+$reco->sql('DELETE FROM reco.product_number; SELECT reco_rebuild()');
+$writer->say('INSERT INTO reco.activity VALUES ' . view(4, 'a') . ';');
+is($reco->sql(list(4)), 'w z', 'a session from before the rebuild writes what is right');
+right('a damaged dictionary');
+$reco->sql("TRUNCATE reco.state, reco.product_number; SELECT reco_tick('2100-01-01 12:00Z'); SELECT reco_rebuild()");
+is($writer->say('INSERT INTO reco.activity VALUES ' . view(5, 'a') . ';'), '', 'a session from before writes');
+is($reco->sql(list(5)), 'w z', 'so it does when the state was lost with it');
+is(says($writer, 5), 'w z', 'and reads it');
+
+# An ERROR while a list is computed leaves nothing behind.
+anew();
+$reco->sql("INSERT INTO reco.product SELECT 'p' || i, 'c' || i % 500 FROM generate_series(1, 4000) i");
+my $limited = $reco->session;
+$limited->say("SET work_mem = '64kB'; SET temp_file_limit = 0;");
+like($limited->say("INSERT INTO reco.activity SELECT 'page_view', 1, 'p' || i, NULL, '2100-01-01 12:00Z' FROM generate_series(1, 150) i;"),
+	qr/temp_file_limit/, 'loading the mirror fails');
+$limited->say('RESET work_mem; RESET temp_file_limit;');
+$limited->say('INSERT INTO reco.activity VALUES ' . view(2, map { "p$_" } 1 .. 5) . ';');
+right('after an error');
+
+# Numbers tell nothing to those who may not see lists.
+$reco->sql('CREATE ROLE stranger');
+like($reco->sql_error("SET ROLE stranger; SELECT reco.list_products('{1}')"), qr/42501/, 'a stranger may not ask for products by number');
+$reco->sql('GRANT SELECT ON reco.user_recommendations TO stranger');
+is($reco->sql("SET ROLE stranger; SELECT reco.list_products('{1}')"), '{a}', 'who reads lists may');
+
+$_->close for $writer, $limited;
+done_testing;

@@ -23,6 +23,7 @@
 
 struct RecoByUser
 {
+	MemoryContext context;		/* where it was begun */
 	RecoUserView *array;
 	int			count;
 	int			size;
@@ -44,12 +45,16 @@ struct RecoByUser
 RecoByUser *
 reco_by_user_begin(void)
 {
-	return palloc0(sizeof(RecoByUser));
+	RecoByUser *sort = palloc0(sizeof(RecoByUser));
+
+	sort->context = CurrentMemoryContext;
+	return sort;
 }
 
 static void
 begin_tuples(RecoByUser *sort)
 {
+	MemoryContext caller = MemoryContextSwitchTo(sort->context);
 	AttrNumber	columns[] = {1, 2};
 	Oid			operators[] = {Int8LessOperator, Int4LessOperator};
 	Oid			collations[] = {InvalidOid, InvalidOid};
@@ -63,6 +68,7 @@ begin_tuples(RecoByUser *sort)
 										work_mem, NULL, TUPLESORT_NONE);
 	sort->in = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
 	sort->out = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
+	MemoryContextSwitchTo(caller);
 }
 
 static void
@@ -97,7 +103,8 @@ reco_by_user_put(RecoByUser *sort, const RecoUserView *view)
 	if (sort->count == sort->size)
 	{
 		sort->size = Max(64, sort->size * 2);
-		sort->array = sort->array == NULL ? palloc(sort->size * sizeof(RecoUserView)) :
+		sort->array = sort->array == NULL ?
+			MemoryContextAlloc(sort->context, sort->size * sizeof(RecoUserView)) :
 			repalloc(sort->array, sort->size * sizeof(RecoUserView));
 	}
 	sort->array[sort->count++] = *view;

@@ -76,9 +76,12 @@ reco_sql_prepare(RecoPlan *plan)
 static uint64
 execute(RecoPlan *plan, Datum *values, const char *nulls, Snapshot snapshot, uint64 limit)
 {
+	MemoryContext caller = CurrentMemoryContext;
 	int			result = SPI_execute_snapshot(reco_sql_prepare(plan), values, nulls, snapshot,
 											  InvalidSnapshot, false, true, limit);
 
+	/* SPI leaves its procedure's context behind, which lives until SPI_finish */
+	MemoryContextSwitchTo(caller);
 	if (result < 0)
 		elog(ERROR, "could not run \"%s\": %s", plan->query, SPI_result_code_string(result));
 	return SPI_processed;

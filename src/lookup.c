@@ -18,6 +18,7 @@
 #include "compat.h"
 
 #include "fmgr.h"
+#include "format.h"
 #include "lookup.h"
 #include "number.h"
 #include "sql.h"
@@ -41,6 +42,7 @@ static const RecoTableName by_product = {
 typedef struct Product
 {
 	text	   *id;				/* NULL: not looked up */
+	RecoText	quoted;			/* as a JSON string; data NULL: not asked for yet */
 	text	   *category;
 	bool		has_category;	/* category is looked up */
 } Product;
@@ -53,7 +55,6 @@ static int32 cached = 0;
 static Oid	cached_table = InvalidOid;	/* differs after DROP and CREATE EXTENSION */
 static RecoVersions cached_versions;
 static uint64 cached_made = 0;	/* number.c's epoch: our own numbers were rolled back */
-static uint64 epoch = 1;
 
 /* Between begin and end. */
 static Snapshot reading = NULL; /* the reader's */
@@ -75,7 +76,6 @@ forget_all(void)
 	MemoryContextReset(category_cache);
 	products = NULL;
 	size = cached = 0;
-	epoch++;
 }
 
 static void
@@ -117,18 +117,6 @@ reco_lookup_end(void)
 		reco_table_close(mirror);
 	numbers = mirror = NULL;
 	UnregisterSnapshot(newest);
-}
-
-uint64
-reco_lookup_epoch(void)
-{
-	return epoch;
-}
-
-bool
-reco_lookup_is_lasting(int32 number)
-{
-	return number >= 0 && number < size && products[number].id != NULL;
 }
 
 static void
@@ -202,6 +190,26 @@ reco_lookup_product(int32 number)
 	Product    *product = find(number);
 
 	return product != NULL ? product->id : freed_product(number);
+}
+
+RecoText
+reco_lookup_quoted(int32 number)
+{
+	Product    *product = find(number);
+	text	   *id = product != NULL ? product->id : freed_product(number);
+	StringInfoData string;
+	RecoText	quoted;
+
+	if (product != NULL && product->quoted.data != NULL)
+		return product->quoted;
+	initStringInfo(&string);
+	reco_format_json_string(&string, VARDATA_ANY(id), VARSIZE_ANY_EXHDR(id));
+	quoted = (RecoText) {string.data, string.len};
+	if (product == NULL)
+		return quoted;			/* the number may stand for another product soon */
+	quoted.data = memcpy(MemoryContextAlloc(cache, string.len), string.data, string.len);
+	pfree(string.data);
+	return product->quoted = quoted;
 }
 
 text *

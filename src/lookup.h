@@ -8,6 +8,7 @@
 #ifndef RECO_LOOKUP_H
 #define RECO_LOOKUP_H
 
+#include "names.h"
 #include "utils/snapshot.h"
 
 /*
@@ -17,14 +18,9 @@
 extern void reco_lookup_begin(Snapshot snapshot);
 extern void reco_lookup_end(void);
 
-/* Good until the end; category: NULL for none. */
+/* Good until the end; category: NULL for none; quoted: as a JSON string in UTF-8. */
 extern text *reco_lookup_product(int32 number);
 extern text *reco_lookup_category(int32 number);
-
-/* Does the number stand for what it did as long as the epoch is the same? */
-extern bool reco_lookup_is_lasting(int32 number);
-
-/* Changes whenever a number may stand for another product than before. */
-extern uint64 reco_lookup_epoch(void);
+extern RecoText reco_lookup_quoted(int32 number);
 
 #endif							/* RECO_LOOKUP_H */

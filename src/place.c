@@ -62,7 +62,7 @@ reco_place_set(RecoPlaces **places, int64 key, ItemPointer tid)
 	uint64		most = MyBackendType == B_BG_WORKER ? MAX_WORKER_SLOTS : MAX_CLIENT_SLOTS;
 	bool		found;
 
-	if (*places != NULL && (*places)->members > most / 5 * 3)
+	if (*places != NULL && ((*places)->members > most / 5 * 3 || (*places)->size > most))
 	{
 		places_destroy(*places);
 		*places = NULL;

@@ -97,6 +97,13 @@ COMMENT ON TABLE reco.product_number IS 'numbers that stand for products in pack
 CREATE UNLOGGED TABLE reco.free_number (number integer NOT NULL);
 COMMENT ON TABLE reco.free_number IS 'numbers that nothing refers to any more, to be used again';
 
+CREATE UNLOGGED TABLE reco.mirror_change (
+	version bigint NOT NULL,
+	number integer NOT NULL
+);
+CREATE INDEX mirror_change_version ON reco.mirror_change (version);
+COMMENT ON TABLE reco.mirror_change IS 'products that the last versions of the mirror changed, by number';
+
 --
 -- Derived state.
 --

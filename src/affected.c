@@ -263,7 +263,7 @@ reco_affected_apply(void)
 	numbers = palloc(Max(1, count) * sizeof(int32));
 	reco_number_resolve(products, numbers, count);
 	take_popularity(&state, numbers);
-	reco_product_changed(&state);
+	reco_product_changed(&state, everything ? NULL : numbers, count);
 	if (everything || !refresh_lists(&state, numbers))
 		state.generation++;
 	reco_state_write(&state);

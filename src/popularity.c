@@ -63,7 +63,7 @@ take(RecoState *state)
 	if (changed > 0)
 	{
 		state->generation++;
-		reco_product_changed(state);
+		reco_product_changed(state, NULL, 0);
 	}
 	reco_state_write(state);
 	return changed > 0;

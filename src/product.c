@@ -10,7 +10,9 @@
  *
  * A backend that inserts an event once in a while loads what it asks for; a
  * process that asks for much, as the ingest worker does, loads everything in
- * one go.
+ * one go.  A later version is caught up with where reco.mirror_change says
+ * which products it changed: loading 100,000 anew takes 0.2 s, and a shop
+ * changes its catalog all day.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,6 +22,7 @@
 #include "number.h"
 #include "product.h"
 #include "sql.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -28,11 +31,17 @@
 /* After so many single look-ups all is loaded: 100 cost what 100k rows do. */
 #define MAX_LOOKUPS 100
 
+/* Versions that can be caught up with, and products that one may change. */
+#define KEPT_VERSIONS 1000
+#define MAX_CHANGES 1000
+
 static MemoryContext cache = NULL;
 static Oid	cached_table = InvalidOid;	/* differs after DROP and CREATE EXTENSION */
 static int64 cached_version = 0;	/* of the mirror */
 static int64 cached_numbers = 0;	/* of the dictionary */
 static uint64 cached_epoch = 0;
+
+static bool catch_up(int64 version);
 
 static RecoNames *category_names = NULL;
 static RecoCategory *categories = NULL;
@@ -57,6 +66,20 @@ static RecoPlan number_plan = {
 	PRODUCT_COLUMNS " WHERE n.number = $1 AND p.category IS NOT NULL", 1, {INT4OID}
 };
 
+static RecoPlan log_plan = {
+	"INSERT INTO reco.mirror_change SELECT $1, unnest($2)", 2, {INT8OID, INT4ARRAYOID}
+};
+static RecoPlan trim_plan = {
+	"DELETE FROM reco.mirror_change WHERE version <= $1", 1, {INT8OID}
+};
+static RecoPlan changes_plan = {
+	"SELECT c.number, p.category, p.popularity, n.product_id,"
+	" (SELECT count(DISTINCT version) FROM reco.mirror_change WHERE version > $1)"
+	" FROM (SELECT DISTINCT number FROM reco.mirror_change WHERE version > $1) c"
+	" LEFT JOIN reco.product_number n USING (number) LEFT JOIN reco.product p USING (product_id)",
+	1, {INT8OID}
+};
+
 static void
 forget(void)
 {
@@ -79,8 +102,9 @@ reco_product_sync(const RecoState *state)
 {
 	Oid			table = reco_sql_table("product");
 
-	if (cache != NULL && cached_table == table && cached_version == state->mirror_version &&
-		cached_epoch == reco_number_epoch())
+	if (cache != NULL && cached_table == table && cached_epoch == reco_number_epoch() &&
+		cached_numbers == state->numbers_version &&
+		(cached_version == state->mirror_version || catch_up(state->mirror_version)))
 		return;
 	if (cached_numbers != state->numbers_version || cached_table != table)
 		reco_number_reset();
@@ -91,12 +115,32 @@ reco_product_sync(const RecoState *state)
 	cached_epoch = reco_number_epoch();
 }
 
-/* The transaction has changed the mirror: a new version begins.  The caller writes the state. */
+/* Note which products a version changes. */
+static void
+log_changes(int64 version, const int32 *numbers, int n)
+{
+	Datum	   *elements = palloc(n * sizeof(Datum));
+	Datum		values[2] = {Int64GetDatum(version - KEPT_VERSIONS)};
+
+	reco_sql_execute(&trim_plan, values, NULL);
+	for (int i = 0; i < n; i++)
+		elements[i] = Int32GetDatum(numbers[i]);
+	values[0] = Int64GetDatum(version);
+	values[1] = PointerGetDatum(construct_array(elements, n, INT4OID, 4, true, TYPALIGN_INT));
+	reco_sql_execute(&log_plan, values, NULL);
+}
+
+/*
+ * The transaction has changed n products of the mirror (NULL: any): a new
+ * version begins.  The caller writes the state.
+ */
 void
-reco_product_changed(RecoState *state)
+reco_product_changed(RecoState *state, const int32 *numbers, int n)
 {
 	state->mirror_version++;
 	reco_number_set_dirty();
+	if (numbers != NULL && n <= MAX_CHANGES)
+		log_changes(state->mirror_version, numbers, n);
 	reco_product_sync(state);
 }
 
@@ -105,7 +149,7 @@ void
 reco_product_numbers_changed(RecoState *state)
 {
 	state->numbers_version++;
-	reco_product_changed(state);
+	reco_product_changed(state, NULL, 0);
 }
 
 /* The index of a category by its name; a new one has no products. */
@@ -135,9 +179,21 @@ reco_product_find_category(RecoText name)
 	return category_count++;
 }
 
+/* Take a product out of the list of the category that it is known to be in. */
+static void
+remove_product(int32 number)
+{
+	int32		index = number < category_of_size ? category_of[number] : NOT_LOADED;
+
+	if (index >= 0)
+		reco_category_remove(&categories[index], number);
+}
+
 static void
 set_category(int32 number, int32 category)
 {
+	if (number < category_of_size && category_of[number] >= 0 && category_of[number] != category)
+		remove_product(number);
 	if (number >= category_of_size)
 	{
 		int32		size = Max(Max(1024, category_of_size * 2), number + 1);
@@ -151,25 +207,6 @@ set_category(int32 number, int32 category)
 		category_of_size = size;
 	}
 	category_of[number] = category;
-}
-
-static void *
-grow(void *array, Size size)
-{
-	return array == NULL ? MemoryContextAlloc(cache, size) : repalloc_huge(array, size);
-}
-
-static void
-append_product(RecoCategory *category, RecoProduct product, int64 popularity)
-{
-	if (category->count == category->size)
-	{
-		category->size = Max(16, category->size * 2);
-		category->products = grow(category->products, category->size * sizeof(RecoProduct));
-		category->popularity = grow(category->popularity, category->size * sizeof(int64));
-	}
-	category->popularity[category->count] = popularity;
-	category->products[category->count++] = product;
 }
 
 /*
@@ -191,7 +228,7 @@ take_row(uint64 row, bool into_list, int32 order)
 	reco_number_learn(DatumGetTextPP(reco_sql_value(row, 4, &null)), product.number);
 	set_category(product.number, index);
 	if (into_list && !categories[index].loaded)
-		append_product(&categories[index], product, DatumGetInt64(reco_sql_value(row, 3, &null)));
+		reco_category_append(&categories[index], cache, product, DatumGetInt64(reco_sql_value(row, 3, &null)));
 	return index;
 }
 
@@ -240,6 +277,52 @@ load_number(int32 number)
 	return index;
 }
 
+/* A row of changes_plan: the product as it is now. */
+static void
+take_change(uint64 row)
+{
+	bool		null;
+	bool		no_category;
+	RecoProduct product = {DatumGetInt32(reco_sql_value(row, 1, &null)), 0};	/* order: not known */
+	Datum		category = reco_sql_value(row, 2, &no_category);
+	Datum		id = reco_sql_value(row, 4, &null);
+	int32		index = RECO_NO_CATEGORY;
+
+	remove_product(product.number);
+	if (!no_category)
+	{
+		text	   *name = DatumGetTextPP(category);
+
+		index = reco_product_find_category((RecoText) {VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)});
+		reco_number_learn(DatumGetTextPP(id), product.number);
+	}
+	set_category(product.number, index);
+	if (index >= 0 && categories[index].loaded)
+		reco_category_insert(&categories[index], cache, product, DatumGetInt64(reco_sql_value(row, 3, &null)));
+}
+
+/* Take what changed since the cached version; false: that is not known. */
+static bool
+catch_up(int64 version)
+{
+	Datum		values[1] = {Int64GetDatum(cached_version)};
+	bool		known = false;
+	uint64		count;
+	bool		null;
+
+	if (version < cached_version || version - cached_version > KEPT_VERSIONS)
+		return false;
+	count = reco_sql_query(&changes_plan, values, NULL, MAX_CHANGES + 1);
+	if (count > 0 && count <= MAX_CHANGES)
+		known = DatumGetInt64(reco_sql_value(0, 5, &null)) == version - cached_version;
+	for (uint64 i = 0; known && i < count; i++)
+		take_change(i);
+	SPI_freetuptable(SPI_tuptable);
+	if (known)
+		cached_version = version;
+	return known;
+}
+
 /* The category of a product, RECO_NO_CATEGORY if it has none. */
 int32
 reco_product_category(int32 number)
@@ -273,18 +356,4 @@ int32
 reco_product_categories(void)
 {
 	return category_count;
-}
-
-/* Which of two products comes first in a list, all else being equal? */
-int
-reco_product_compare(const RecoCategory *a, int i, const RecoCategory *b, int j)
-{
-	const RecoProduct *x = &a->products[i];
-	const RecoProduct *y = &b->products[j];
-
-	if (x->order != 0 && y->order != 0)
-		return x->order - y->order;
-	if (a->popularity[i] != b->popularity[j])
-		return a->popularity[i] > b->popularity[j] ? -1 : 1;
-	return reco_number_compare(x->number, y->number);
 }

@@ -185,7 +185,7 @@ rebuild(RecoState *state)
 	state->generation++;
 	reco_state_write(state);
 	number_products(&mirror_products_plan);
-	reco_product_changed(state);
+	reco_product_changed(state, NULL, 0);
 	reco_state_write(state);
 
 	reco_sql_execute(&drop_counters_plan, NULL, NULL);

@@ -152,7 +152,7 @@ is_better(const Interest *x, const Interest *y)
 
 	if (a != 0 && b != 0)
 		return a < b;
-	return reco_product_compare(x->list, x->next, y->list, y->next) < 0;
+	return reco_category_compare(x->list, x->next, y->list, y->next) < 0;
 }
 
 /* Put an interest among n others, the one with the best next product first. */

@@ -121,7 +121,7 @@ def main():
     # Nobody comes any more, but for one with an old snapshot
     ended = time.monotonic()
     reader = services.connect()
-    reader.autocommit = False
+    reader.set_session(isolation_level='REPEATABLE READ', autocommit=False)
     pid = query(reader, 'SELECT pg_backend_pid() FROM reco.state')[0][0]
     try:
         wait_for(lambda: query(connection, 'SELECT count(*) FROM reco.user_state')[0][0] == 0, H + FUTURE + 10, 'the users to vanish')

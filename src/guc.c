@@ -236,7 +236,7 @@ static const IntSetting int_settings[] = {
 	{"reco.batch_bytes", &reco_batch_bytes, 8 * 1024 * 1024, 1024, 256 * 1024 * 1024, GUC_UNIT_BYTE,
 	"Bytes of Kafka messages written in one transaction at most.", NULL},
 	{"reco.batch_delay", &reco_batch_delay, 10, 0, 10000, GUC_UNIT_MS,
-	"Time that a batch of Kafka messages may wait to fill.", NULL},
+	"Least time between the beginnings of two batches of Kafka messages, if they are not full.", NULL},
 	{"reco.rejected_max_age", &reco_rejected_max_age, 7 * 86400, 1, YEAR_SECONDS, GUC_UNIT_S,
 	"Time that a refused message is kept in reco.rejected.", NULL},
 	{"reco.rejected_max_rows", &reco_rejected_max_rows, 100000, 0, 100000000, 0,

@@ -192,7 +192,7 @@ remove_product(int32 number)
 static void
 set_category(int32 number, int32 category)
 {
-	if (number < category_of_size && category_of[number] >= 0 && category_of[number] != category)
+	if (number < category_of_size && category_of[number] != category)
 		remove_product(number);
 	if (number >= category_of_size)
 	{

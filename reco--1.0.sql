@@ -519,8 +519,10 @@ $$;
 
 -- The mirror's half. What differs at first sight may only be on its way: it is
 -- looked at again when the follow worker has passed that look's WAL position,
--- and differs if the catalog's row, or the mirror's where the catalog has none,
--- is still the one seen before.
+-- and differs if the catalog's row is still the one seen before. Where the
+-- catalog has none, the mirror's row must be the same at five looks more:
+-- a product that was inserted and deleted again between two looks leaves no
+-- trace, and its mirror's row may be the old one.
 CREATE FUNCTION reco_verify_catalog()
 RETURNS TABLE (relation text, key text, expected text, found text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off SET work_mem = '128MB'
@@ -571,9 +573,11 @@ BEGIN
 		RETURN;
 	END IF;
 
-	-- Products that differ as {key: {expected, found, version}}, of $1's keys or of all.
+	-- Products that differ as {key: {expected, found, version, needs}}, of $1's keys or of all;
+	-- needs: how many looks more must be the same.
 	look := format($look$
 		SELECT jsonb_object_agg(product_id, jsonb_build_object('version', coalesce(c.version, p.version),
+				   'needs', CASE WHEN c.is_held THEN 1 ELSE 5 END,
 				   'expected', CASE WHEN c.is_held THEN coalesce(c.category, '(no category)') END,
 				   'found', CASE WHEN p.is_held THEN coalesce(p.category, '(no category)') END))
 		FROM (SELECT (%1$s) COLLATE "C" AS product_id, true AS is_held,
@@ -602,13 +606,18 @@ BEGIN
 		END IF;
 
 		EXECUTE look INTO again USING seen;
+		SELECT jsonb_object_agg(product_id, d.value || jsonb_build_object('same',
+				   CASE WHEN d.value->'version' = seen->product_id->'version'
+				   THEN coalesce((seen->product_id->>'same')::integer, 0) + 1 ELSE 0 END))
+		INTO again
+		FROM jsonb_each(again) AS d(product_id, value);
 		RETURN QUERY
 			SELECT 'product', product_id, d.value->>'expected', d.value->>'found'
 			FROM jsonb_each(again) AS d(product_id, value)
-			WHERE NOT followed OR d.value->'version' = seen->product_id->'version';
+			WHERE NOT followed OR (d.value->>'same')::integer >= (d.value->>'needs')::integer;
 		SELECT jsonb_object_agg(product_id, d.value) INTO seen
 		FROM jsonb_each(again) AS d(product_id, value)
-		WHERE followed AND d.value->'version' <> coalesce(seen->product_id->'version', '0');
+		WHERE followed AND (d.value->>'same')::integer < (d.value->>'needs')::integer;
 	END LOOP;
 	IF seen IS NOT NULL THEN
 		RAISE NOTICE 'products that changed too often to be compared: %',

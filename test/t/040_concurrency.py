@@ -135,6 +135,16 @@ class Catalog(Client):
         time.sleep(0.03)
 
 
+class Blinker(Client):
+    """Products that come and go: the catalog is the same at many looks, and was another between them."""
+
+    def step(self):
+        for statement in ("INSERT INTO public.products SELECT 'blinking_' || n FROM generate_series(1, 20) n",
+                          "DELETE FROM public.products WHERE product_id LIKE 'blinking%'"):
+            self.cursor.execute(statement)
+            time.sleep(0.02 * self.random.random())
+
+
 class Kafka(Client):
     def __init__(self, *args):
         super().__init__(*args)
@@ -175,7 +185,7 @@ def main():
     wait_for(lambda: query(connection, 'SELECT count(*) FROM reco.offsets')[0][0] == PARTITIONS and
              query(connection, 'SELECT count(*) FROM reco.product')[0][0] == PRODUCTS, 60, 'the workers')
 
-    kinds = [Savepoints, Copies, RepeatableRead, Idler, Catalog, Kafka, Verifier]
+    kinds = [Savepoints, Copies, RepeatableRead, Idler, Catalog, Blinker, Kafka, Verifier]
     clients = [kind(services, number, seed) for number, kind in enumerate(kinds)]
     idler = clients[kinds.index(Idler)]
     for client in clients:

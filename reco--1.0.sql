@@ -65,7 +65,7 @@ CREATE UNLOGGED TABLE reco.offsets (
 	partition integer NOT NULL,
 	next_offset bigint NOT NULL,
 	PRIMARY KEY (topic, partition)
-) WITH (fillfactor = 20);
+) USING heap WITH (fillfactor = 20);
 COMMENT ON TABLE reco.offsets IS 'where ingestion goes on; written in the transaction of the events';
 
 CREATE UNLOGGED TABLE reco.kafka_topic (
@@ -127,13 +127,21 @@ CREATE VIEW reco.window_count AS
 	FROM reco.window_counter w CROSS JOIN LATERAL reco.unpack_counts(w.bucket, w.counts) c;
 COMMENT ON VIEW reco.window_count IS 'page views of a product, by its number, in a window';
 
-CREATE UNLOGGED TABLE reco.trending_products (
-	window_start timestamptz NOT NULL,
-	product_id text COLLATE "C" NOT NULL,
-	view_count bigint NOT NULL,
-	PRIMARY KEY (window_start, product_id)
-) WITH (fillfactor = 30);
-COMMENT ON TABLE reco.trending_products IS 'the most viewed products of each window; all that tie stay';
+-- One row a window: a batch of events changes the counts of most of its top.
+CREATE UNLOGGED TABLE reco.window_top (
+	window_start timestamptz PRIMARY KEY,
+	numbers integer[] NOT NULL,
+	view_counts bigint[] NOT NULL
+) USING heap WITH (fillfactor = 10, toast_tuple_target = 8160);
+ALTER TABLE reco.window_top ALTER COLUMN numbers SET STORAGE EXTERNAL, ALTER COLUMN view_counts SET STORAGE EXTERNAL;
+COMMENT ON TABLE reco.window_top IS 'the most viewed products of each window, by number; reco.trending_products shows them';
+
+CREATE VIEW reco.trending_products AS
+	SELECT w.window_start, n.product_id, t.view_count
+	FROM reco.window_top w
+		 CROSS JOIN LATERAL unnest(w.numbers, w.view_counts) AS t(number, view_count)
+		 JOIN reco.product_number n USING (number);
+COMMENT ON VIEW reco.trending_products IS 'the most viewed products of each window; all that tie stay';
 
 -- One row a user, read once and written once for a batch of events: half a
 -- page is left free so that the new version finds room beside the old one.

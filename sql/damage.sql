@@ -26,10 +26,11 @@ SELECT * FROM reco_verify(100);
 -- a counter, a trending product
 BEGIN;
 UPDATE reco.window_counter w SET counts = set_byte(counts, at, get_byte(counts, at) + 1)
-  FROM (SELECT number / 128 AS bucket, number % 128 * 4 AS at FROM reco.product_number WHERE product_id = 'a') n
+  FROM (SELECT number / 32 AS bucket, number % 32 * 4 AS at FROM reco.product_number WHERE product_id = 'a') n
   WHERE w.bucket = n.bucket AND get_byte(counts, at) > 0;
-UPDATE reco.trending_products SET view_count = 5 WHERE product_id = 'c';
-DELETE FROM reco.trending_products WHERE product_id = 'unknown';
+UPDATE reco.window_top SET (numbers, view_counts) =
+  (SELECT array_agg(number), array_agg(CASE product_id WHEN 'c' THEN 5 ELSE view_count END)
+   FROM unnest(numbers, view_counts) AS t(number, view_count) JOIN reco.product_number USING (number) WHERE product_id <> 'unknown');
 SELECT * FROM reco_verify() ORDER BY relation, key COLLATE "C";
 ROLLBACK;
 BEGIN;

@@ -18,6 +18,8 @@
 #error "reco needs PostgreSQL 15 or later"
 #endif
 
+#include "access/tableam.h"
+
 /* 16 moved the macros of variable-length values to a header of their own. */
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
@@ -70,6 +72,15 @@
 #define reco_epq_init(epq, estate) EvalPlanQualInit(epq, estate, NULL, NIL, -1, NIL)
 #else
 #define reco_epq_init(epq, estate) EvalPlanQualInit(epq, estate, NULL, NIL, -1)
+#endif
+
+/* 16 tells which indexes an update is to be put into; before, whether any. */
+#if PG_VERSION_NUM >= 160000
+typedef TU_UpdateIndexes RecoUpdateIndexes;
+#define reco_update_needs_index(update) ((update) == TU_All)
+#else
+typedef bool RecoUpdateIndexes;
+#define reco_update_needs_index(update) (update)
 #endif
 
 /* 18 says so before the declaration. */

@@ -8,8 +8,11 @@
 #ifndef RECO_COUNTS_H
 #define RECO_COUNTS_H
 
-/* Products whose counters share a row, by their numbers. */
-#define RECO_BUCKET 128
+/*
+ * Products whose counters share a row, by their numbers.  Beside an old
+ * snapshot each view costs a version of the row, until the snapshot ends.
+ */
+#define RECO_BUCKET 32
 
 /* What a row holds: counts[number % RECO_BUCKET], in the machine's byte order. */
 typedef struct RecoCounts

@@ -14,19 +14,18 @@
 #include "catalog/pg_type.h"
 #include "offsets.h"
 #include "sql.h"
-#include "utils/array.h"
+#include "table.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 
 static RecoPlan load_plan = {
 	"SELECT partition, next_offset FROM reco.offsets WHERE topic = $1",
 	1, {TEXTOID}
 };
 
-static RecoPlan store_plan = {
-	"INSERT INTO reco.offsets AS o (topic, partition, next_offset)"
-	" SELECT $1, p, n FROM unnest($2, $3) AS u(p, n)"
-	" ON CONFLICT (topic, partition) DO UPDATE SET next_offset = excluded.next_offset",
-	3, {TEXTOID, INT4ARRAYOID, INT8ARRAYOID}
+static RecoPlaces *places = NULL;
+static const RecoTableName by_partition = {
+	"offsets", 3, "offsets_pkey", 2, {F_TEXTEQ, F_INT4EQ}, &places
 };
 
 static RecoPlan forget_plan = {
@@ -67,25 +66,30 @@ reco_offsets_load(const char *topic, MemoryContext context, RecoPosition **posit
 	return count;
 }
 
-/* Note where these partitions go on. */
+/*
+ * Note where these partitions go on.  Row by row: an upsert would look at each
+ * version that somebody's old snapshot keeps, see update_plain in table.c.
+ */
 void
 reco_offsets_store(const char *topic, const RecoPosition *positions, int count)
 {
-	Datum	   *partitions = palloc(count * sizeof(Datum));
-	Datum	   *offsets = palloc(count * sizeof(Datum));
-	Datum		values[3];
+	RecoTable  *table = reco_table_open(&by_partition);
+	Datum		values[3] = {CStringGetTextDatum(topic)};
+	bool		nulls[3] = {false, false, false};
 
 	for (int i = 0; i < count; i++)
 	{
-		partitions[i] = Int32GetDatum(positions[i].partition);
-		offsets[i] = Int64GetDatum(positions[i].offset);
+		TupleTableSlot *row;
+
+		values[1] = Int32GetDatum(positions[i].partition);
+		values[2] = Int64GetDatum(positions[i].offset);
+		row = reco_table_fetch(table, values);
+		if (row != NULL)
+			reco_table_update(table, row, values, nulls);
+		else
+			reco_table_insert(table, values, nulls);
 	}
-	values[0] = CStringGetTextDatum(topic);
-	values[1] = PointerGetDatum(construct_array(partitions, count, INT4OID,
-												sizeof(int32), true, TYPALIGN_INT));
-	values[2] = PointerGetDatum(construct_array(offsets, count, INT8OID, sizeof(int64),
-												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-	reco_sql_execute(&store_plan, values, NULL);
+	reco_table_close(table);
 }
 
 /* The offsets of a topic mean nothing any more. */

@@ -44,7 +44,7 @@
 
 static RecoRedis *redis = NULL;
 static RecoKey *keys;			/* BATCH_KEYS */
-static RecoIds windows;
+static RecoKey *windows;		/* BATCH_KEYS */
 static bool resyncing = false;
 static TimestampTz batch_at = 0;	/* when the last batch began */
 static TimestampTz stamp_at = 0;	/* when the stamp was swapped */
@@ -84,7 +84,7 @@ static void
 start(void)
 {
 	keys = MemoryContextAlloc(TopMemoryContext, sizeof(RecoKey) * BATCH_KEYS);
-	windows.ids = MemoryContextAlloc(TopMemoryContext, sizeof(int64) * BATCH_KEYS);
+	windows = MemoryContextAlloc(TopMemoryContext, sizeof(RecoKey) * BATCH_KEYS);
 	idle_at = GetCurrentTimestamp();
 	reload();
 }
@@ -148,27 +148,38 @@ sort_users(RecoKey *users, int count)
 	return kept;
 }
 
+/* Add a window's key to others; a later one tells where its row stands now. */
+static int
+add_window(int count, const RecoKey *key)
+{
+	int			i = 0;
+
+	while (i < count && windows[i].id != key->id)
+		i++;
+	windows[i] = *key;
+	return Max(count, i + 1);
+}
+
 /* Send what the ring holds, or a batch of it. */
 static void
 publish_batch(void)
 {
 	int			count = reco_ring_peek(keys, BATCH_KEYS);
 	int			users = 0;
+	int			nwindows = 0;
 
 	batch_at = GetCurrentTimestamp();
-	windows.count = 0;
 	for (int i = 0; i < count; i++)
 	{
 		if (keys[i].window)
-			windows.ids[windows.count++] = keys[i].id;
+			nwindows = add_window(nwindows, &keys[i]);
 		else
 			keys[users++] = keys[i];
 	}
 	users = sort_users(keys, users);
-	reco_ids_sort(&windows);
 
 	reco_send_users(redis, keys, users);
-	reco_send_windows(redis, windows.ids, windows.count);
+	reco_send_windows(redis, windows, nwindows);
 	swap_stamp();
 	reco_ring_advance(count);
 }

@@ -55,12 +55,12 @@ static RecoPlan estimate_plan = {
 	1, {TIMESTAMPTZOID}
 };
 static RecoPlan drop_counters_plan = {"DELETE FROM reco.window_counter"};
-static RecoPlan drop_trending_plan = {"DELETE FROM reco.trending_products"};
+static RecoPlan drop_trending_plan = {"DELETE FROM reco.window_top"};
 static RecoPlan drop_users_plan = {
 	"DELETE FROM reco.user_state WHERE generation <> $1", 1, {INT8OID}
 };
 static RecoPlan truncate_plan = {
-	"TRUNCATE reco.user_state, reco.window_counter, reco.trending_products"
+	"TRUNCATE reco.user_state, reco.window_counter, reco.window_top"
 };
 
 /* Rows of activity become views; what takes them runs queries of its own. */

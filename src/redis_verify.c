@@ -66,7 +66,7 @@ static RecoPlan users_plan = {
 };
 
 static RecoPlan windows_plan = {
-	"SELECT DISTINCT window_start FROM reco.trending_products WHERE window_start >= $1"
+	"SELECT window_start FROM reco.window_top WHERE window_start >= $1"
 	" ORDER BY window_start LIMIT $2", 2, {TIMESTAMPTZOID, INT8OID}
 };
 

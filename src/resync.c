@@ -41,7 +41,7 @@ static const char *const phase_names[] = {
 };
 
 static RecoPlan windows_plan = {
-	"SELECT DISTINCT window_start FROM reco.trending_products WHERE window_start >= $1"
+	"SELECT window_start, ctid FROM reco.window_top WHERE window_start >= $1"
 	" ORDER BY window_start LIMIT $2", 2, {TIMESTAMPTZOID, INT8OID}
 };
 
@@ -76,7 +76,7 @@ static bool
 send_windows(RecoRedis *redis)
 {
 	Datum		values[] = {TimestampTzGetDatum(next), Int64GetDatum(PIECE_WINDOWS)};
-	int64	   *windows = palloc(sizeof(int64) * PIECE_WINDOWS);
+	RecoKey    *windows = palloc(sizeof(RecoKey) * PIECE_WINDOWS);
 	int			count;
 
 	reco_sql_begin();
@@ -85,13 +85,14 @@ send_windows(RecoRedis *redis)
 	{
 		bool		null;
 
-		windows[i] = DatumGetTimestampTz(reco_sql_value(i, 1, &null));
+		windows[i].id = DatumGetTimestampTz(reco_sql_value(i, 1, &null));
+		windows[i].place = *(ItemPointer) DatumGetPointer(reco_sql_value(i, 2, &null));
 	}
 	reco_sql_commit();
 	if (count == 0)
 		return false;
 	reco_send_windows(redis, windows, count);
-	next = windows[count - 1] + 1;
+	next = windows[count - 1].id + 1;
 	return count == PIECE_WINDOWS;
 }
 

@@ -105,9 +105,9 @@ reco_ring_add_user(int64 user_id, ItemPointer place)
 }
 
 void
-reco_ring_add_window(TimestampTz window_start)
+reco_ring_add_window(TimestampTz window_start, ItemPointer place)
 {
-	RecoKey		key = {window_start, {{0}}, true};
+	RecoKey		key = {window_start, *place, true};
 
 	add_pending(&key);
 }

@@ -15,7 +15,7 @@
 typedef struct RecoKey
 {
 	int64		id;				/* user_id, or window_start as TimestampTz */
-	ItemPointerData place;		/* where the user's row is likely to stand */
+	ItemPointerData place;		/* where the row is likely to stand */
 	bool		window;
 } RecoKey;
 
@@ -33,7 +33,7 @@ typedef struct RecoStamp
 
 /* Remember a key of the present transaction; it goes into the ring at commit. */
 extern void reco_ring_add_user(int64 user_id, ItemPointer place);
-extern void reco_ring_add_window(TimestampTz window_start);
+extern void reco_ring_add_window(TimestampTz window_start, ItemPointer place);
 
 /* At commit everything is to be published instead. */
 extern void reco_ring_add_everything(void);

@@ -21,11 +21,13 @@
 #include "counters.h"
 #include "format.h"
 #include "guc.h"
+#include "lookup.h"
 #include "quote.h"
 #include "redis.h"
 #include "send.h"
 #include "shared.h"
 #include "sql.h"
+#include "top.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -60,11 +62,6 @@ static RecoPlan users_from_plan = {
 	"SELECT user_id, list FROM reco.user_state"
 	" WHERE user_id >= $1 AND list IS NOT NULL ORDER BY user_id LIMIT $2",
 	2, {INT8OID, INT8OID}
-};
-
-static RecoPlan window_plan = {
-	"SELECT product_id, view_count FROM reco.trending_products WHERE window_start = $1",
-	1, {TIMESTAMPTZOID}
 };
 
 static MemoryContext memory = NULL;
@@ -285,28 +282,31 @@ reco_send_users_from(RecoRedis *redis, int64 *next)
 
 /* Read the windows' rows into a round; returns how many windows it took. */
 static int
-read_windows(Round *round, const int64 *windows, int count)
+read_windows(Round *round, const RecoKey *windows, int count)
 {
+	Snapshot	snapshot = GetActiveSnapshot();
+	RecoTable  *table = reco_top_open_read(snapshot);
 	int			taken;
 
+	reco_lookup_begin(snapshot);
 	for (taken = 0; taken < count && taken < ROUND_ROWS && !is_full(round); taken++)
 	{
-		Datum		values[] = {TimestampTzGetDatum(windows[taken])};
-		uint64		rows = reco_sql_query(&window_plan, values, NULL, 0);
+		RecoKey		window = windows[taken];
+		RecoTop		top;
 
-		for (uint64 row = 0; row < rows; row++)
+		if (reco_top_fetch_near(table, window.id, &window.place, &top) == NULL)
+			add_entry(round, window.id);
+		for (int i = 0; i < top.count; i++)
 		{
-			bool		null;
-			Entry	   *entry = add_entry(round, windows[taken]);
+			Entry	   *entry = add_entry(round, window.id);
 
-			reco_format_product(&round->bytes, reco_sql_value(row, 1, &null));
+			reco_format_product(&round->bytes, PointerGetDatum(reco_lookup_product(top.ranks[i].number)));
 			entry->length = round->bytes.len - entry->offset;
-			entry->count = DatumGetInt64(reco_sql_value(row, 2, &null));
+			entry->count = top.ranks[i].views;
 		}
-		if (rows == 0)
-			add_entry(round, windows[taken]);
-		SPI_freetuptable(SPI_tuptable);
 	}
+	reco_lookup_end();
+	reco_table_close(table);
 	return taken;
 }
 
@@ -374,7 +374,7 @@ send_windows(RecoRedis *redis, Round *round)
 }
 
 void
-reco_send_windows(RecoRedis *redis, const int64 *windows, int count)
+reco_send_windows(RecoRedis *redis, const RecoKey *windows, int count)
 {
 	if (count == 0)
 		return;

@@ -16,7 +16,7 @@
  * when Redis has answered.  Numbers are sorted and without duplicates.
  */
 extern void reco_send_users(RecoRedis *redis, const RecoKey *users, int count);
-extern void reco_send_windows(RecoRedis *redis, const int64 *windows, int count);
+extern void reco_send_windows(RecoRedis *redis, const RecoKey *windows, int count);
 
 /* The users with a list from *next on, some of them; false: that was the last. */
 extern bool reco_send_users_from(RecoRedis *redis, int64 *next);

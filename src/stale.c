@@ -29,7 +29,7 @@ static RecoPlan users_plan = {
 
 /* Windows come as TimestampTz, which counts microseconds from 2000. */
 static RecoPlan windows_plan = {
-	"SELECT i FROM unnest($1) i WHERE EXISTS (SELECT FROM reco.trending_products t"
+	"SELECT i FROM unnest($1) i WHERE EXISTS (SELECT FROM reco.window_top t"
 	" WHERE t.window_start = '2000-01-01+00'::timestamptz + i * interval '1 microsecond') ORDER BY i",
 	1, {INT8ARRAYOID}
 };

@@ -21,6 +21,7 @@
 #include "access/genam.h"
 #include "access/heapam.h"
 #include "access/table.h"
+#include "common/hashfn.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "sql.h"
@@ -80,7 +81,10 @@ open_table(const RecoTableName *name, LOCKMODE mode, Snapshot snapshot)
 	table->places = name->places;
 	table->nkeys = name->nkeys;
 	for (int i = 0; i < name->nkeys; i++)
+	{
 		ScanKeyInit(&table->keys[i], i + 1, BTEqualStrategyNumber, name->equal[i], (Datum) 0);
+		table->keys[i].sk_collation = table->index->rd_indcollation[i];
+	}
 	table->scan = reco_index_beginscan(table->heap, table->index, table->snapshot, name->nkeys);
 	table->found = table_slot_create(table->heap, NULL);
 	return table;
@@ -183,24 +187,41 @@ fetch_at(RecoTable *table, ItemPointer tid)
 }
 
 static bool
-has_keys(TupleTableSlot *row, const Datum *keys, int nkeys)
+has_keys(RecoTable *table, TupleTableSlot *row, const Datum *keys)
 {
 	bool		null;
 
-	for (int i = 0; i < nkeys; i++)
-		if (slot_getattr(row, i + 1, &null) != keys[i])
+	for (int i = 0; i < table->nkeys; i++)
+	{
+		Datum		value = slot_getattr(row, i + 1, &null);
+
+		if (TupleDescAttr(row->tts_tupleDescriptor, i)->attbyval ? value != keys[i] :
+			!DatumGetBool(FunctionCall2Coll(&table->keys[i].sk_func, table->keys[i].sk_collation,
+											value, keys[i])))
 			return false;
+	}
 	return true;
 }
 
-/* The keys as one number; what they have in common is told apart by has_keys. */
-static int64
-place_key(const Datum *keys, int nkeys)
+/* A text as a number. */
+static uint64
+text_key(Datum key)
 {
-	uint64		key = keys[0];
+	text	   *value = DatumGetTextPP(key);
 
-	for (int i = 1; i < nkeys; i++)
-		key = key * UINT64CONST(0x9E3779B97F4A7C15) + keys[i];
+	return DatumGetUInt64(hash_any_extended((unsigned char *) VARDATA_ANY(value),
+											VARSIZE_ANY_EXHDR(value), 0));
+}
+
+/* The keys, texts or passed by value, as one number; has_keys tells apart what shares it. */
+static int64
+place_key(TupleDesc desc, const Datum *keys, int nkeys)
+{
+	uint64		key = 0;
+
+	for (int i = 0; i < nkeys; i++)
+		key = key * UINT64CONST(0x9E3779B97F4A7C15) +
+			(TupleDescAttr(desc, i)->attbyval ? keys[i] : text_key(keys[i]));
 	return (int64) key;
 }
 
@@ -210,7 +231,7 @@ reco_table_fetch_near(RecoTable *table, const Datum *keys, ItemPointer place)
 {
 	TupleTableSlot *row = place != NULL ? fetch_at(table, place) : NULL;
 
-	if (row != NULL && has_keys(row, keys, table->nkeys))
+	if (row != NULL && has_keys(table, row, keys))
 		return row;
 	for (int i = 0; i < table->nkeys; i++)
 		table->keys[i].sk_argument = keys[i];
@@ -225,7 +246,7 @@ TupleTableSlot *
 reco_table_fetch(RecoTable *table, const Datum *keys)
 {
 	ItemPointer place = table->places == NULL ? NULL :
-		reco_place_find(*table->places, place_key(keys, table->nkeys));
+		reco_place_find(*table->places, place_key(RelationGetDescr(table->heap), keys, table->nkeys));
 
 	return reco_table_fetch_near(table, keys, place);
 }
@@ -249,7 +270,8 @@ reco_table_learn_places(const RecoTableName *name)
 		{
 			CHECK_FOR_INTERRUPTS();
 			slot_getsomeattrs(row, name->nkeys);
-			reco_place_set(name->places, place_key(row->tts_values, name->nkeys), &row->tts_tid);
+			reco_place_set(name->places, place_key(RelationGetDescr(heap), row->tts_values, name->nkeys),
+						   &row->tts_tid);
 		}
 		table_endscan(scan);
 	}
@@ -283,7 +305,8 @@ remember(RecoTable *table)
 	TupleTableSlot *row = table->written;
 
 	if (table->places != NULL)
-		reco_place_set(table->places, place_key(row->tts_values, table->nkeys), &row->tts_tid);
+		reco_place_set(table->places, place_key(RelationGetDescr(table->heap), row->tts_values, table->nkeys),
+					   &row->tts_tid);
 }
 
 void
@@ -293,12 +316,48 @@ reco_table_insert(RecoTable *table, const Datum *values, const bool *nulls)
 	remember(table);
 }
 
-/* Write a new version of a row that a fetch or a scan has found. */
+/*
+ * Has the table nothing but its primary key, which an update leaves as it is?
+ * A DBA may have added indexes and triggers.
+ */
+static bool
+is_plain(RecoTable *table)
+{
+	return table->result->ri_NumIndices == 1 && table->result->ri_TrigDesc == NULL;
+}
+
+/*
+ * Write a new version of a row whose key is the old one's.  The executor
+ * would ask the index whether it is unique, and so visit each version of the
+ * row that somebody's old snapshot keeps: 8 minutes beside one at 5,000
+ * events/s, that was 70 % of ingestion, and growing.
+ */
+static void
+update_plain(RecoTable *table, ItemPointer old, TupleTableSlot *row)
+{
+	RecoUpdateIndexes indexes;
+
+	if (RelationGetDescr(table->heap)->constr)
+		ExecConstraints(table->result, row, table->estate);
+	simple_table_tuple_update(table->heap, old, row, table->snapshot, &indexes);
+	if (reco_update_needs_index(indexes))
+		index_insert(table->index, row->tts_values, row->tts_isnull, &row->tts_tid, table->heap,
+					 UNIQUE_CHECK_NO, true, table->result->ri_IndexRelationInfo[0]);
+}
+
+/*
+ * Write a new version of a row that a fetch or a scan has found; its keys,
+ * the first columns, are the same.
+ */
 void
 reco_table_update(RecoTable *table, TupleTableSlot *old, const Datum *values, const bool *nulls)
 {
-	ExecSimpleRelationUpdate(table->result, table->estate, &table->epq, old,
-							 fill(table, values, nulls));
+	TupleTableSlot *row = fill(table, values, nulls);
+
+	if (is_plain(table))
+		update_plain(table, &old->tts_tid, row);
+	else
+		ExecSimpleRelationUpdate(table->result, table->estate, &table->epq, old, row);
 	remember(table);
 }
 

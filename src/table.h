@@ -17,7 +17,7 @@
 /*
  * A table of the schema reco, and a unique index to find its rows by.  Where
  * places is not NULL the places of rows are remembered there; then the keys
- * are the table's first columns, of types passed by value.
+ * are the table's first columns.
  */
 typedef struct RecoTableName
 {

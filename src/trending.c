@@ -4,7 +4,7 @@
  *	  The windows' counters and their most viewed products.
  *
  * reco.window_counter holds how often each product was viewed in each window,
- * reco.trending_products the top of each.  When counters only grow, the new
+ * reco.window_top the top of each.  When counters only grow, the new
  * top is found among the present one and the products that changed; when one
  * shrinks (DELETE of activity), the window is scanned.
  *
@@ -20,45 +20,24 @@
 #include "ring.h"
 #include "sql.h"
 #include "table.h"
+#include "top.h"
 #include "trending.h"
 #include "utils/array.h"
 #include "utils/fmgroids.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-/* A product and its views in the window at hand. */
-typedef struct Rank
-{
-	int32		number;
-	int64		views;
-} Rank;
-
-static RecoPlan top_plan = {
-	"SELECT n.number, t.view_count FROM reco.trending_products t"
-	" JOIN reco.product_number n USING (product_id) WHERE t.window_start = $1 ORDER BY n.number",
-	1, {TIMESTAMPTZOID}
-};
 static RecoPlan scan_plan = {
 	"SELECT number, view_count FROM (SELECT number, view_count,"
 	" rank() OVER (ORDER BY view_count DESC) AS r FROM reco.window_count"
 	" WHERE window_start = $1) t WHERE r <= $2", 2, {TIMESTAMPTZOID, INT4OID}
 };
-static RecoPlan delete_plan = {
-	"DELETE FROM reco.trending_products WHERE window_start = $1 AND product_id = ANY ($2)",
-	2, {TIMESTAMPTZOID, TEXTARRAYOID}
-};
-static RecoPlan upsert_plan = {
-	"INSERT INTO reco.trending_products (window_start, product_id, view_count)"
-	" SELECT $1, * FROM unnest($2, $3)"
-	" ON CONFLICT (window_start, product_id) DO UPDATE SET view_count = excluded.view_count",
-	3, {TIMESTAMPTZOID, TEXTARRAYOID, INT8ARRAYOID}
-};
 static RecoPlan drop_counters_plan = {
 	"DELETE FROM reco.window_counter WHERE window_start < $1", 1, {TIMESTAMPTZOID}
 };
 static RecoPlan drop_plan = {
-	"WITH gone AS (DELETE FROM reco.trending_products WHERE window_start < $1"
-	" RETURNING window_start) SELECT DISTINCT window_start FROM gone", 1, {TIMESTAMPTZOID}
+	"DELETE FROM reco.window_top WHERE window_start < $1 RETURNING window_start, ctid",
+	1, {TIMESTAMPTZOID}
 };
 
 static int
@@ -75,8 +54,8 @@ by_key(const void *a, const void *b)
 static int
 by_number(const void *a, const void *b)
 {
-	const Rank *x = a;
-	const Rank *y = b;
+	const RecoRank *x = a;
+	const RecoRank *y = b;
 
 	return (x->number > y->number) - (x->number < y->number);
 }
@@ -84,8 +63,8 @@ by_number(const void *a, const void *b)
 static int
 by_views(const void *a, const void *b)
 {
-	const Rank *x = a;
-	const Rank *y = b;
+	const RecoRank *x = a;
+	const RecoRank *y = b;
 
 	return (y->views > x->views) - (y->views < x->views);
 }
@@ -137,77 +116,71 @@ write_counters(RecoCount *counts, int n)
 	reco_table_close(table);
 }
 
-static Rank *
-take_ranks(uint64 count, int room)
+static const RecoRank *
+find(const RecoRank *ranks, int n, int32 number)
 {
-	Rank	   *ranks = palloc(Max(1, count + room) * sizeof(Rank));
+	RecoRank		key = {number, 0};
 
-	for (uint64 i = 0; i < count; i++)
-	{
-		bool		null;
-
-		ranks[i].number = DatumGetInt32(reco_sql_value(i, 1, &null));
-		ranks[i].views = DatumGetInt64(reco_sql_value(i, 2, &null));
-	}
-	SPI_freetuptable(SPI_tuptable);
-	return ranks;
-}
-
-static const Rank *
-find(const Rank *ranks, int n, int32 number)
-{
-	Rank		key = {number, 0};
-
-	return bsearch(&key, ranks, n, sizeof(Rank), by_number);
+	return bsearch(&key, ranks, n, sizeof(RecoRank), by_number);
 }
 
 /* The products that rank high enough; all that tie stay.  Reorders ranks. */
 static int
-cut(Rank *ranks, int n, int size)
+cut(RecoRank *ranks, int n, int size)
 {
 	int			count = 0;
 
-	qsort(ranks, n, sizeof(Rank), by_views);
+	qsort(ranks, n, sizeof(RecoRank), by_views);
 	while (count < n && (count < size || ranks[count].views == ranks[count - 1].views))
 		count++;
 	return count;
 }
 
-/* Write the difference between the old and the new top; both by number. */
-static bool
-write_top(TimestampTz window, const Rank *old, int old_count, const Rank *fresh, int fresh_count)
+/* The top of a window by all of its counters. */
+static RecoTop
+scan_top(const RecoState *state, TimestampTz window)
 {
-	Datum	   *ids = palloc((old_count + fresh_count) * sizeof(Datum));
-	Datum	   *views = palloc(Max(1, fresh_count) * sizeof(Datum));
-	Datum		values[3] = {TimestampTzGetDatum(window)};
-	int			gone = 0;
-	int			changed = 0;
+	Datum		values[2] = {TimestampTzGetDatum(window), Int32GetDatum(state->trending_size)};
+	RecoTop		top;
 
-	for (int i = 0; i < old_count; i++)
-		if (find(fresh, fresh_count, old[i].number) == NULL)
-			ids[gone++] = PointerGetDatum(reco_number_name(old[i].number));
-	if (gone > 0)
+	top.count = (int) reco_sql_query(&scan_plan, values, NULL, 0);
+	top.ranks = palloc_extended(top.count * sizeof(RecoRank), MCXT_ALLOC_HUGE);
+	for (int i = 0; i < top.count; i++)
 	{
-		values[1] = PointerGetDatum(construct_array(ids, gone, TEXTOID, -1, false, TYPALIGN_INT));
-		reco_sql_execute(&delete_plan, values, NULL);
-	}
-	for (int i = 0; i < fresh_count; i++)
-	{
-		const Rank *before = find(old, old_count, fresh[i].number);
+		bool		null;
 
-		if (before != NULL && before->views == fresh[i].views)
-			continue;
-		ids[changed] = PointerGetDatum(reco_number_name(fresh[i].number));
-		views[changed++] = Int64GetDatum(fresh[i].views);
+		top.ranks[i].number = DatumGetInt32(reco_sql_value(i, 1, &null));
+		top.ranks[i].views = DatumGetInt64(reco_sql_value(i, 2, &null));
 	}
-	if (changed > 0)
-	{
-		values[1] = PointerGetDatum(construct_array(ids, changed, TEXTOID, -1, false, TYPALIGN_INT));
-		values[2] = PointerGetDatum(construct_array(views, changed, INT8OID, 8, FLOAT8PASSBYVAL,
-													TYPALIGN_DOUBLE));
-		reco_sql_execute(&upsert_plan, values, NULL);
-	}
-	return gone > 0 || changed > 0;
+	SPI_freetuptable(SPI_tuptable);
+	return top;
+}
+
+/* The top out of the old one and of n totals, by number, that have grown. */
+static RecoTop
+merge_top(const RecoState *state, const RecoTop *old, const RecoCount *counts, int n)
+{
+	RecoTop		top;
+
+	top.ranks = palloc_extended((n + old->count) * sizeof(RecoRank), MCXT_ALLOC_HUGE);
+	for (top.count = 0; top.count < n; top.count++)
+		top.ranks[top.count] = (RecoRank) {counts[top.count].number, counts[top.count].views};
+	for (int i = 0; i < old->count; i++)
+		if (find(top.ranks, n, old->ranks[i].number) == NULL)
+			top.ranks[top.count++] = old->ranks[i];
+	top.count = cut(top.ranks, top.count, state->trending_size);
+	return top;
+}
+
+static bool
+same_top(const RecoTop *a, const RecoTop *b)
+{
+	if (a->count != b->count)
+		return false;
+	for (int i = 0; i < a->count; i++)
+		if (a->ranks[i].number != b->ranks[i].number || a->ranks[i].views != b->ranks[i].views)
+			return false;
+	return true;
 }
 
 /*
@@ -215,36 +188,16 @@ write_top(TimestampTz window, const Rank *old, int old_count, const Rank *fresh,
  * changed, by number; shrunk: one of them may have shrunk.
  */
 static void
-refresh_top(const RecoState *state, const RecoCount *counts, int n, bool shrunk)
+refresh_top(RecoTable *table, const RecoState *state, const RecoCount *counts, int n, bool shrunk)
 {
 	TimestampTz window = counts[0].window;
-	Datum		values[2] = {TimestampTzGetDatum(window), Int32GetDatum(state->trending_size)};
-	int			old_count = (int) reco_sql_query(&top_plan, values, NULL, 0);
-	Rank	   *old = take_ranks(old_count, 0);
-	Rank	   *fresh;
-	int			fresh_count;
+	RecoTop		old;
+	TupleTableSlot *row = reco_top_fetch(table, window, &old);
+	RecoTop		fresh = shrunk ? scan_top(state, window) : merge_top(state, &old, counts, n);
 
-	if (shrunk)
-	{
-		fresh_count = (int) reco_sql_query(&scan_plan, values, NULL, 0);
-		fresh = take_ranks(fresh_count, 0);
-	}
-	else
-	{
-		fresh = palloc((n + old_count) * sizeof(Rank));
-		for (fresh_count = 0; fresh_count < n; fresh_count++)
-		{
-			fresh[fresh_count].number = counts[fresh_count].number;
-			fresh[fresh_count].views = counts[fresh_count].views;
-		}
-		for (int i = 0; i < old_count; i++)
-			if (find(fresh, n, old[i].number) == NULL)
-				fresh[fresh_count++] = old[i];
-		fresh_count = cut(fresh, fresh_count, state->trending_size);
-	}
-	qsort(fresh, fresh_count, sizeof(Rank), by_number);
-	if (write_top(window, old, old_count, fresh, fresh_count))
-		reco_ring_add_window(window);
+	qsort(fresh.ranks, fresh.count, sizeof(RecoRank), by_number);
+	if (!same_top(&old, &fresh))
+		reco_top_write(table, window, row, &fresh);
 }
 
 /*
@@ -257,18 +210,21 @@ reco_trending_add(const RecoState *state, RecoCount *counts, int n)
 	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "reco trending",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(scratch);
+	RecoTable  *table;
 	bool		shrunk = false;
 
 	qsort(counts, n, sizeof(RecoCount), by_key);
 	for (int i = 0; i < n; i++)
 		shrunk |= counts[i].views < 0;
 	write_counters(counts, n);
+	table = reco_top_open();
 	for (int first = 0, end; first < n; first = end)
 	{
 		for (end = first; end < n && counts[end].window == counts[first].window; end++)
 			 /* find the window's end */ ;
-		refresh_top(state, &counts[first], end - first, shrunk);
+		refresh_top(table, state, &counts[first], end - first, shrunk);
 	}
+	reco_table_close(table);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(scratch);
 }
@@ -285,8 +241,9 @@ reco_trending_drop(const RecoState *state)
 	for (uint64 i = 0; i < dropped; i++)
 	{
 		bool		null;
+		TimestampTz window = DatumGetTimestampTz(reco_sql_value(i, 1, &null));
 
-		reco_ring_add_window(DatumGetTimestampTz(reco_sql_value(i, 1, &null)));
+		reco_ring_add_window(window, (ItemPointer) DatumGetPointer(reco_sql_value(i, 2, &null)));
 	}
 	SPI_freetuptable(SPI_tuptable);
 }

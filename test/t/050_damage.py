@@ -44,9 +44,11 @@ def main():
 
     tap.ok(verify() == [], 'reco_verify() finds nothing where nothing is wrong', verify())
     broken('a counter', """UPDATE reco.window_counter w SET counts = set_byte(counts, at, 9)
-        FROM (SELECT number / 128 AS bucket, number % 128 * 4 AS at FROM reco.product_number WHERE product_id = 'c') n
+        FROM (SELECT number / 32 AS bucket, number % 32 * 4 AS at FROM reco.product_number WHERE product_id = 'c') n
         WHERE w.bucket = n.bucket AND get_byte(counts, at) > 0""", [('window_count', 'c')])
-    broken('a trending product', "DELETE FROM reco.trending_products WHERE product_id = 'a'", [('trending_products', 'a')])
+    broken('a trending product', """UPDATE reco.window_top SET (numbers, view_counts) =
+        (SELECT array_agg(number), array_agg(view_count) FROM unnest(numbers, view_counts) AS t(number, view_count)
+         JOIN reco.product_number USING (number) WHERE product_id <> 'a')""", [('trending_products', 'a')])
     broken('a list', "UPDATE reco.user_state SET list = (SELECT ARRAY[number] FROM reco.product_number WHERE product_id = 'd') WHERE user_id = 1", [('user_recommendations', '1')])
     broken('a user lost', 'DELETE FROM reco.user_state WHERE user_id = 3',
            [('user_recommendations', '3'), ('user_views', query(connection, """

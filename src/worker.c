@@ -66,7 +66,7 @@ static void
 settle(void)
 {
 	static const char *const fixed[][2] = {
-		{"search_path", ""},
+		{"search_path", "pg_catalog, pg_temp"}, /* the triggers' own: plans of another are made anew */
 		{"statement_timeout", "0"},
 		{"lock_timeout", "0"},
 		{"idle_in_transaction_session_timeout", "0"},

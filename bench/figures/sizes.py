@@ -1,7 +1,7 @@
 """What the tables hold, over time."""
 from results import row
 
-TABLES = ('user_state', 'window_counter', 'trending_products', 'product', 'product_number', 'free_number', 'offsets', 'rejected')
+TABLES = ('user_state', 'window_counter', 'window_top', 'product', 'product_number', 'free_number', 'offsets', 'rejected')
 SIZES = """SELECT c.relname, pg_total_relation_size(c.oid) / 1048576.0::float8
 FROM pg_class c WHERE c.relnamespace = 'reco'::regnamespace AND c.relname = ANY (%s)
 UNION ALL
@@ -37,7 +37,7 @@ def growth_rows(samples, since, until, what, limit):
 
 def draw_sizes(samples, axis, title, marks=()):
     minutes = [at / 60 for at, _ in samples]
-    for name in ('total', 'user_state', 'activity', 'window_counter', 'product_number', 'trending_products'):
+    for name in ('total', 'user_state', 'activity', 'window_counter', 'product_number', 'window_top'):
         axis.plot(minutes, [sample[name] for _, sample in samples], label=name)
     for second, text in marks:
         axis.axvline(second / 60, color='gray', linewidth=0.7)

@@ -9,7 +9,8 @@ from shop import HERE, SERVICES, Failure
 FOLDER = os.path.join(HERE, 'peers')
 HISTORY = 86340             # seconds over which the events of a peer's topic are spread
 ALL = 0                     # everything that reco has taken: the topic of the history and the backlogs
-SIZES = {'limit': ALL, 'python': 1000000}
+BACKLOG = -1                # as many as reco drains
+SIZES = {'limit': ALL, 'python': 1000000, 'flink expert': BACKLOG}
 OTHER_SIZE = 300000
 
 
@@ -61,9 +62,16 @@ class Field:
             self.shop.produce(events, HISTORY, topic=self.topics[events], seed=1000)
         return self.topics[events], events
 
+    def size(self, name, variant):
+        label = '%s %s' % (name, variant)
+        size = next((size for prefix, size in SIZES.items() if label.startswith(prefix)), OTHER_SIZE)
+        if size == ALL:
+            return ALL
+        return max(1000, int((self.bench.options.events if size == BACKLOG else size) * self.bench.options.peer_scale))
+
     def run(self, name, variant):
-        size = SIZES.get(name, OTHER_SIZE)
-        topic, events = self.topic(size and max(1000, int(size * self.bench.options.peer_scale)))
+        size = self.size(name, variant)
+        topic, events = self.topic(size)
         runs = []
         for n in range(self.bench.options.runs if size == ALL else 1):
             runs.append(self.run_once(name, variant, topic, events))

@@ -119,7 +119,7 @@ write_counters(RecoCount *counts, int n)
 static const RecoRank *
 find(const RecoRank *ranks, int n, int32 number)
 {
-	RecoRank		key = {number, 0};
+	RecoRank	key = {number, 0};
 
 	return bsearch(&key, ranks, n, sizeof(RecoRank), by_number);
 }

@@ -136,11 +136,20 @@ CREATE UNLOGGED TABLE reco.window_top (
 ALTER TABLE reco.window_top ALTER COLUMN numbers SET STORAGE EXTERNAL, ALTER COLUMN view_counts SET STORAGE EXTERNAL;
 COMMENT ON TABLE reco.window_top IS 'the most viewed products of each window, by number; reco.trending_products shows them';
 
+-- A view does not lend its owner's right to run a function: PUBLIC may run this
+-- one, which itself looks whether the caller may read one of the views with it.
+CREATE FUNCTION reco.list_products(list integer[]) RETURNS text[]
+	AS 'MODULE_PATHNAME', 'reco_list_products'
+	LANGUAGE C STABLE STRICT COST 100;
+COMMENT ON FUNCTION reco.list_products(integer[]) IS 'the products that a list''s numbers stand for';
+
+-- A REPEATABLE READ transaction that has written a window sees its own row and,
+-- if another wrote it meanwhile, the one before: its own is the newer.
 CREATE VIEW reco.trending_products AS
-	SELECT w.window_start, n.product_id, t.view_count
-	FROM reco.window_top w
-		 CROSS JOIN LATERAL unnest(w.numbers, w.view_counts) AS t(number, view_count)
-		 JOIN reco.product_number n USING (number);
+	SELECT w.window_start, t.product_id COLLATE "C" AS product_id, t.view_count
+	FROM (SELECT DISTINCT ON (window_start) window_start, numbers, view_counts
+		  FROM reco.window_top ORDER BY window_start, age(xmin)) w
+		 CROSS JOIN LATERAL unnest(reco.list_products(w.numbers), w.view_counts) AS t(product_id, view_count);
 COMMENT ON VIEW reco.trending_products IS 'the most viewed products of each window; all that tie stay';
 
 -- One row a user, read once and written once for a batch of events: half a
@@ -158,13 +167,6 @@ COMMENT ON TABLE reco.user_state IS 'a user''s list and the packed recent views 
 COMMENT ON COLUMN reco.user_state.sent_at IS 'when the list was last handed to the publisher';
 COMMENT ON COLUMN reco.user_state.list IS 'numbers of the recommended products, best first; reco.user_recommendations shows their ids';
 COMMENT ON COLUMN reco.user_state.recent IS 'pairs of product number and second, oldest first; reco.user_views shows them';
-
--- A view does not lend its owner's right to run a function: PUBLIC may run this
--- one, which itself looks whether the caller may read the view.
-CREATE FUNCTION reco.list_products(list integer[]) RETURNS text[]
-	AS 'MODULE_PATHNAME', 'reco_list_products'
-	LANGUAGE C STABLE STRICT COST 100;
-COMMENT ON FUNCTION reco.list_products(integer[]) IS 'the products that a list''s numbers stand for';
 
 CREATE VIEW reco.user_recommendations AS
 	SELECT user_id, reco.list_products(list) COLLATE "C" AS recommended_products, updated_at
@@ -295,7 +297,7 @@ COMMENT ON FUNCTION reco_for_user(bigint, integer) IS 'a user''s recommendations
 
 CREATE FUNCTION reco_trending(n integer DEFAULT 10, at timestamptz DEFAULT NULL)
 	RETURNS TABLE (rank bigint, product_id text, view_count bigint, window_start timestamptz)
-	LANGUAGE sql STABLE PARALLEL SAFE ROWS 10
+	LANGUAGE sql STABLE ROWS 10
 	BEGIN ATOMIC
 		WITH w AS (
 			SELECT pg_catalog.date_bin(s.trending_window, coalesce($2, s.clock), 'epoch'::timestamptz) AS window_start,
@@ -476,10 +478,18 @@ BEGIN
 	SELECT 'trending_products' AS relation, concat(window_start, ' ', product_id) AS key,
 		   w.view_count::text AS expected, f.view_count AS found
 	FROM trending w
-		 FULL JOIN (SELECT window_start, product_id, string_agg(view_count::text, ',') AS view_count
-					FROM reco.trending_products
-					GROUP BY window_start, product_id) f USING (window_start, product_id)
+		 FULL JOIN (SELECT window_start, coalesce(product_id, 'number ' || number, 'no number') AS product_id,
+						   string_agg(coalesce(view_count::text, 'none'), ',') AS view_count
+					FROM reco.window_top CROSS JOIN unnest(numbers, view_counts) AS t(number, view_count)
+						 LEFT JOIN reco.product_number USING (number)
+					GROUP BY 1, 2) f USING (window_start, product_id)
 	WHERE w.view_count::text IS DISTINCT FROM f.view_count
+	UNION ALL
+	SELECT 'trending_products', window_start::text, NULL,
+		   format('%s numbers, %s counts', coalesce(array_dims(numbers), 'no'), coalesce(array_dims(view_counts), 'no'))
+	FROM reco.window_top
+	WHERE array_ndims(numbers) IS DISTINCT FROM 1 OR array_ndims(view_counts) IS DISTINCT FROM 1
+	   OR cardinality(numbers) <> cardinality(view_counts)
 	UNION ALL
 	SELECT 'window_count', concat(window_start, ' ', product_id), w.view_count::text, f.view_count
 	FROM window_count w

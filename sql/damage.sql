@@ -38,6 +38,27 @@ DELETE FROM reco.product_number WHERE product_id = 'c';
 SELECT * FROM reco_verify() ORDER BY relation, key COLLATE "C";
 ROLLBACK;
 
+-- tops that are none: another length, a number of no product, more dimensions, NULLs, nothing
+BEGIN;
+UPDATE reco.window_top SET view_counts = view_counts || 7::bigint;
+SELECT * FROM reco_verify() ORDER BY relation, key COLLATE "C";
+INSERT INTO reco.activity VALUES ('page_view', 1, 'c', NULL, '2100-01-01 12:00Z');
+ROLLBACK;
+BEGIN;
+UPDATE reco.window_top SET numbers = numbers || 999999, view_counts = view_counts || 1000::bigint;
+SELECT * FROM reco_verify() ORDER BY relation, key COLLATE "C";
+SELECT * FROM reco.trending_products;
+ROLLBACK;
+BEGIN;
+UPDATE reco.window_top SET numbers = ARRAY[numbers], view_counts = ARRAY[view_counts];
+SELECT * FROM reco_verify() ORDER BY relation, key COLLATE "C";
+ROLLBACK;
+BEGIN;
+UPDATE reco.window_top SET numbers[1] = NULL, view_counts[2] = NULL;
+INSERT INTO reco.window_top VALUES ('2100-01-01 13:00Z', '{}', '{}');
+SELECT * FROM reco_verify() ORDER BY relation, key COLLATE "C";
+ROLLBACK;
+
 -- a list: changed, taken away, invented, of a future generation
 BEGIN;
 UPDATE reco.user_state SET list = numbers('b', 'd') WHERE user_id = 1;

@@ -18,7 +18,10 @@
 #error "reco needs PostgreSQL 15 or later"
 #endif
 
-#include "access/tableam.h"
+/* Keys and counters are Datums. */
+#if SIZEOF_VOID_P < 8
+#error "reco needs a 64-bit platform"
+#endif
 
 /* 16 moved the macros of variable-length values to a header of their own. */
 #if PG_VERSION_NUM >= 160000
@@ -76,10 +79,10 @@
 
 /* 16 tells which indexes an update is to be put into; before, whether any. */
 #if PG_VERSION_NUM >= 160000
-typedef TU_UpdateIndexes RecoUpdateIndexes;
+#define RecoUpdateIndexes TU_UpdateIndexes
 #define reco_update_needs_index(update) ((update) == TU_All)
 #else
-typedef bool RecoUpdateIndexes;
+#define RecoUpdateIndexes bool
 #define reco_update_needs_index(update) (update)
 #endif
 

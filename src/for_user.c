@@ -24,15 +24,18 @@
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
-/* Who may not see lists may not ask what numbers stand for either. */
+static bool
+may_read(const char *view)
+{
+	return pg_class_aclcheck(reco_sql_table(view), GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+}
+
+/* Who may see no products in reco's views may not ask what numbers stand for either. */
 static void
 require_view(void)
 {
-	AclResult	result = pg_class_aclcheck(reco_sql_table("user_recommendations"), GetUserId(),
-										   ACL_SELECT);
-
-	if (result != ACLCHECK_OK)
-		aclcheck_error(result, OBJECT_VIEW, "user_recommendations");
+	if (!may_read("user_recommendations") && !may_read("trending_products"))
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_VIEW, "user_recommendations");
 }
 
 PG_FUNCTION_INFO_V1(reco_list_products);

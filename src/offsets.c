@@ -14,6 +14,7 @@
 #include "catalog/pg_type.h"
 #include "offsets.h"
 #include "sql.h"
+#include "storage/lmgr.h"
 #include "table.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -21,11 +22,6 @@
 static RecoPlan load_plan = {
 	"SELECT partition, next_offset FROM reco.offsets WHERE topic = $1",
 	1, {TEXTOID}
-};
-
-static RecoPlaces *places = NULL;
-static const RecoTableName by_partition = {
-	"offsets", 3, "offsets_pkey", 2, {F_TEXTEQ, F_INT4EQ}, &places
 };
 
 static RecoPlan forget_plan = {
@@ -43,6 +39,11 @@ static RecoPlan store_topic_plan = {
 	" ON CONFLICT (topic) DO UPDATE"
 	" SET cluster_id = excluded.cluster_id, replaying = excluded.replaying",
 	3, {TEXTOID, TEXTOID, BOOLOID}
+};
+
+static RecoPlaces *places = NULL;
+static const RecoTableName by_partition = {
+	"offsets", 3, "offsets_pkey", 2, {F_TEXTEQ, F_INT4EQ}, &places
 };
 
 /*
@@ -69,14 +70,17 @@ reco_offsets_load(const char *topic, MemoryContext context, RecoPosition **posit
 /*
  * Note where these partitions go on.  Row by row: an upsert would look at each
  * version that somebody's old snapshot keeps, see update_plain in table.c.
+ * Waits for a DBA who is changing offsets.
  */
 void
 reco_offsets_store(const char *topic, const RecoPosition *positions, int count)
 {
-	RecoTable  *table = reco_table_open(&by_partition);
+	RecoTable  *table;
 	Datum		values[3] = {CStringGetTextDatum(topic)};
 	bool		nulls[3] = {false, false, false};
 
+	LockRelationOid(reco_sql_table("offsets"), ShareRowExclusiveLock);
+	table = reco_table_open(&by_partition);
 	for (int i = 0; i < count; i++)
 	{
 		TupleTableSlot *row;

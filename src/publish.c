@@ -45,6 +45,7 @@
 static RecoRedis *redis = NULL;
 static RecoKey *keys;			/* BATCH_KEYS */
 static RecoKey *windows;		/* BATCH_KEYS */
+static const RecoKey **pointers;	/* BATCH_KEYS */
 static bool resyncing = false;
 static TimestampTz batch_at = 0;	/* when the last batch began */
 static TimestampTz stamp_at = 0;	/* when the stamp was swapped */
@@ -85,6 +86,7 @@ start(void)
 {
 	keys = MemoryContextAlloc(TopMemoryContext, sizeof(RecoKey) * BATCH_KEYS);
 	windows = MemoryContextAlloc(TopMemoryContext, sizeof(RecoKey) * BATCH_KEYS);
+	pointers = MemoryContextAlloc(TopMemoryContext, sizeof(RecoKey *) * BATCH_KEYS);
 	idle_at = GetCurrentTimestamp();
 	reload();
 }
@@ -148,16 +150,33 @@ sort_users(RecoKey *users, int count)
 	return kept;
 }
 
-/* Add a window's key to others; a later one tells where its row stands now. */
+/* By id; of one id in the order in which they came. */
 static int
-add_window(int count, const RecoKey *key)
+compare_pointers(const void *a, const void *b)
 {
-	int			i = 0;
+	const RecoKey *left = *(const RecoKey *const *) a;
+	const RecoKey *right = *(const RecoKey *const *) b;
 
-	while (i < count && windows[i].id != key->id)
-		i++;
-	windows[i] = *key;
-	return Max(count, i + 1);
+	if (left->id != right->id)
+		return left->id < right->id ? -1 : 1;
+	return (left > right) - (left < right);
+}
+
+/* The windows among some keys, the last key of each: it tells where the row stands now. */
+static int
+pick_windows(int count)
+{
+	int			found = 0;
+	int			kept = 0;
+
+	for (int i = 0; i < count; i++)
+		if (keys[i].window)
+			pointers[found++] = &keys[i];
+	qsort(pointers, found, sizeof(RecoKey *), compare_pointers);
+	for (int i = 0; i < found; i++)
+		if (i + 1 == found || pointers[i + 1]->id != pointers[i]->id)
+			windows[kept++] = *pointers[i];
+	return kept;
 }
 
 /* Send what the ring holds, or a batch of it. */
@@ -166,16 +185,12 @@ publish_batch(void)
 {
 	int			count = reco_ring_peek(keys, BATCH_KEYS);
 	int			users = 0;
-	int			nwindows = 0;
+	int			nwindows = pick_windows(count);
 
 	batch_at = GetCurrentTimestamp();
 	for (int i = 0; i < count; i++)
-	{
-		if (keys[i].window)
-			nwindows = add_window(nwindows, &keys[i]);
-		else
+		if (!keys[i].window)
 			keys[users++] = keys[i];
-	}
 	users = sort_users(keys, users);
 
 	reco_send_users(redis, keys, users);

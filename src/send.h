@@ -13,7 +13,7 @@
 
 /*
  * All run outside transactions, read in short ones of their own, and return
- * when Redis has answered.  Numbers are sorted and without duplicates.
+ * when Redis has answered.  Keys are without duplicates.
  */
 extern void reco_send_users(RecoRedis *redis, const RecoKey *users, int count);
 extern void reco_send_windows(RecoRedis *redis, const RecoKey *windows, int count);

@@ -21,6 +21,7 @@
 #include "access/genam.h"
 #include "access/heapam.h"
 #include "access/table.h"
+#include "commands/trigger.h"
 #include "common/hashfn.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
@@ -39,6 +40,7 @@ struct RecoTable
 	EState	   *estate;
 	EPQState	epq;
 	ResultRelInfo *result;
+	bool		has_triggers;	/* a DBA's */
 	Relation	heap;
 	Relation	index;
 	IndexScanDesc scan;
@@ -113,6 +115,9 @@ reco_table_open(const RecoTableName *name)
 	InitResultRelInfo(table->result, table->heap, 0, NULL, 0);	/* of no query */
 	ExecOpenIndices(table->result, false);
 	reco_epq_init(&table->epq, table->estate);
+	table->has_triggers = table->result->ri_TrigDesc != NULL;
+	if (table->has_triggers)
+		AfterTriggerBeginQuery();
 	return table;
 }
 
@@ -121,7 +126,11 @@ reco_table_close(RecoTable *table)
 {
 	if (table->result != NULL)
 	{
+		if (table->has_triggers)
+			AfterTriggerEndQuery(table->estate);
 		ExecCloseIndices(table->result);
+		ExecCloseResultRelations(table->estate);
+		ExecResetTupleTable(table->estate->es_tupleTable, false);
 		ExecDropSingleTupleTableSlot(table->written);
 		FreeExecutorState(table->estate);
 	}
@@ -194,10 +203,12 @@ has_keys(RecoTable *table, TupleTableSlot *row, const Datum *keys)
 	for (int i = 0; i < table->nkeys; i++)
 	{
 		Datum		value = slot_getattr(row, i + 1, &null);
+		bool		same = value == keys[i];
 
-		if (TupleDescAttr(row->tts_tupleDescriptor, i)->attbyval ? value != keys[i] :
-			!DatumGetBool(FunctionCall2Coll(&table->keys[i].sk_func, table->keys[i].sk_collation,
-											value, keys[i])))
+		if (!TupleDescAttr(row->tts_tupleDescriptor, i)->attbyval)
+			same = DatumGetBool(FunctionCall2Coll(&table->keys[i].sk_func,
+												  table->keys[i].sk_collation, value, keys[i]));
+		if (!same)
 			return false;
 	}
 	return true;
@@ -323,7 +334,7 @@ reco_table_insert(RecoTable *table, const Datum *values, const bool *nulls)
 static bool
 is_plain(RecoTable *table)
 {
-	return table->result->ri_NumIndices == 1 && table->result->ri_TrigDesc == NULL;
+	return table->result->ri_NumIndices == 1 && !table->has_triggers;
 }
 
 /*

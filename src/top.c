@@ -53,8 +53,8 @@ elements(ArrayType *array, Oid type, int count)
 		ARR_DIMS(array)[0] != count)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("a row of reco.window_top is not two arrays of the same length"),
-				 errhint("Run reco_rebuild().")));
+				 errmsg("a row of reco.window_top is not two plain arrays of the same length"),
+				 errhint("reco_verify() tells which one.  Run reco_rebuild().")));
 	return ARR_DATA_PTR(array);
 }
 

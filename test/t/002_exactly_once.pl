@@ -70,6 +70,24 @@ $reco->produce(map { { value => $_, partition => 3 } } views(200));
 $reco->wait_for_ingest('a new partition is read from its beginning');
 is($reco->sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'reco ingest'"), $pid, 'without a restart of the worker');
 
+# A DBA audits the offsets, and holds on to them.
+$reco->sql(<<'END');
+CREATE TABLE audit (next_offset bigint);
+CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.audit VALUES (NEW.next_offset); RETURN NULL; END $$;
+CREATE TRIGGER audit AFTER UPDATE ON reco.offsets FOR EACH ROW EXECUTE FUNCTION audit();
+END
+my $dba = $reco->session;
+$dba->say('BEGIN; UPDATE reco.offsets SET next_offset = next_offset;');
+$reco->produce(views(200));
+$reco->wait_for('ingestion waits for a transaction that changes offsets',
+	"SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $pid");
+$dba->say('COMMIT;');
+$dba->close;
+$reco->wait_for_ingest('and goes on after it');
+is($reco->sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'reco ingest'"), $pid, 'without a restart of the worker');
+is($reco->sql('SELECT (SELECT count(*) FROM audit) > (SELECT count(*) FROM reco.offsets)'), 't', 'the trigger fired for both');
+$reco->sql('DROP FUNCTION audit() CASCADE; DROP TABLE audit');
+
 $reco->crash('kafka');
 $reco->up('kafka');
 $reco->produce(views(500));

@@ -27,6 +27,33 @@ is(says($writer, 9), 'b new', 'a REPEATABLE READ writer reads the list that it m
 $writer->say('COMMIT;');
 is(says($writer, 9), 'b new', 'and reads it after its commit');
 
+# It sees the top of a window that others have changed meanwhile once, as it left it, with products that are newer than its snapshot.
+my $trending = q(SELECT string_agg(product_id || ' ' || view_count, ', ' ORDER BY product_id) FROM reco.trending_products;);
+sub trending { return $_[0]->say($trending) =~ s/\n\z//r; }
+anew();
+$reco->sql('INSERT INTO reco.activity VALUES ' . view(1, 'a', 'b'));
+$writer->say('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM reco.product;');
+$reco->sql('INSERT INTO reco.activity VALUES ' . view(2, 'a', 'later'));
+is(trending($writer), 'a 1, b 1', 'its snapshot shows the top of that time');
+$writer->say('INSERT INTO reco.activity VALUES ' . view(3, 'b') . ';');
+is(trending($writer), 'a 2, b 2, later 1', 'its own row shows the top that it made');
+$writer->say('COMMIT;');
+is(trending($writer), 'a 2, b 2, later 1', 'and so do all after its commit');
+right('a window written by two');
+
+# A DBA's triggers fire, and leave nothing behind.
+anew();
+$reco->sql(<<'END');
+CREATE TABLE audit (name text);
+CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.audit VALUES (TG_TABLE_NAME); RETURN NULL; END $$;
+CREATE TRIGGER a AFTER INSERT OR UPDATE OR DELETE ON reco.window_top FOR EACH ROW EXECUTE FUNCTION audit();
+CREATE TRIGGER a AFTER INSERT OR UPDATE OR DELETE ON reco.user_state FOR EACH ROW EXECUTE FUNCTION audit();
+END
+is($writer->say('INSERT INTO reco.activity VALUES ' . view($_, 'a', 'b') . ';'), '', 'a write beside triggers') for 1, 2;
+is($reco->sql('SELECT name, count(*) FROM audit GROUP BY name ORDER BY name'), "user_state|2\nwindow_top|2", 'triggers of rows fire');
+right('tables with triggers');
+$reco->sql('DROP FUNCTION audit() CASCADE; DROP TABLE audit');
+
 # A number that is given free is not used again while an old snapshot may show it.
 anew();
 $reco->sql('INSERT INTO reco.activity VALUES ' . view(1, 'a'));

@@ -26,7 +26,7 @@ SELECT * FROM reco_verify(100);
 -- a counter, a trending product
 BEGIN;
 UPDATE reco.window_counter w SET counts = set_byte(counts, at, get_byte(counts, at) + 1)
-  FROM (SELECT number / 32 AS bucket, number % 32 * 4 AS at FROM reco.product_number WHERE product_id = 'a') n
+  FROM (SELECT number / 128 AS bucket, number % 128 AS at FROM reco.product_number WHERE product_id = 'a') n
   WHERE w.bucket = n.bucket AND get_byte(counts, at) > 0;
 UPDATE reco.window_top SET (numbers, view_counts) =
   (SELECT array_agg(number), array_agg(CASE product_id WHEN 'c' THEN 5 ELSE view_count END)
@@ -99,7 +99,7 @@ ROLLBACK;
 -- a share of nobody still looks at the windows
 BEGIN;
 UPDATE reco.user_state SET list = NULL;
-UPDATE reco.window_counter SET counts = set_byte(counts, 4, 77);
+UPDATE reco.window_counter SET counts = set_byte(counts, 1, 77);
 SELECT DISTINCT relation FROM reco_verify(0);
 ROLLBACK;
 SELECT * FROM reco_verify();

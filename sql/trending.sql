@@ -43,6 +43,19 @@ SELECT product_id, view_count FROM reco.trending_products
   WHERE window_start = '2100-01-01 12:00Z' ORDER BY 2 DESC, 1;
 SELECT * FROM reco_verify();
 
+-- counters of any size, and back
+INSERT INTO reco.activity
+  SELECT 'page_view', n, 'p' || p, NULL, '2100-01-01 12:00Z' FROM (VALUES (1, 255), (3, 70000)) v (p, views), generate_series(1, views) AS n;
+SELECT product_id, view_count FROM reco.trending_products
+  WHERE window_start = '2100-01-01 12:00Z' AND view_count > 100 ORDER BY 2;
+SELECT octet_length(counts) FROM reco.window_counter WHERE window_start = '2100-01-01 12:00Z';
+INSERT INTO reco.activity VALUES ('page_view', 1, 'p1', NULL, '2100-01-01 12:00Z');
+DELETE FROM reco.activity WHERE product_id = 'p3';
+SELECT octet_length(counts) FROM reco.window_counter WHERE window_start = '2100-01-01 12:00Z';
+DELETE FROM reco.activity WHERE product_id = 'p1';
+SELECT octet_length(counts) FROM reco.window_counter WHERE window_start = '2100-01-01 12:00Z';
+SELECT * FROM reco_verify();
+
 TRUNCATE reco.activity;
 SELECT count(*) FROM reco.trending_products;
 SELECT count(*) FROM reco.window_count;

@@ -6,7 +6,9 @@
  * A batch of events changes the counters of thousands of products.  In rows
  * of their own they took a quarter of the time that a batch takes; numbers
  * are dense, so RECO_BUCKET neighbours share a row, and a batch writes some
- * hundred rows instead.
+ * hundred rows instead.  A row holds them in the machine's byte order, with
+ * as many bytes each as the greatest needs: beside an old snapshot each batch
+ * leaves a version of the row behind.
  *
  * Touches memory only, but for the view that unpacks them for people.
  *
@@ -22,8 +24,7 @@
 void
 reco_counts_clear(RecoCounts *counts)
 {
-	memset(counts->counts, 0, sizeof(counts->counts));
-	SET_VARSIZE(counts, sizeof(RecoCounts));
+	memset(counts, 0, sizeof(*counts));
 }
 
 /* Take the counters of a packed value, whose header may be a short one. */
@@ -31,15 +32,61 @@ void
 reco_counts_unpack(RecoCounts *counts, Datum packed)
 {
 	bytea	   *value = DatumGetByteaPP(packed);
+	Size		bytes = VARSIZE_ANY_EXHDR(value);
+	const char *data = VARDATA_ANY(value);
+	uint16		two[RECO_BUCKET];
 
-	if (VARSIZE_ANY_EXHDR(value) != sizeof(counts->counts))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("counters have %zu bytes instead of %zu",
-						(size_t) VARSIZE_ANY_EXHDR(value), sizeof(counts->counts)),
-				 errhint("Run reco_rebuild().")));
-	SET_VARSIZE(counts, sizeof(RecoCounts));
-	memcpy(counts->counts, VARDATA_ANY(value), sizeof(counts->counts));
+	switch (bytes)
+	{
+		case RECO_BUCKET * sizeof(uint8):
+			for (int i = 0; i < RECO_BUCKET; i++)
+				counts->counts[i] = (uint8) data[i];
+			break;
+		case RECO_BUCKET * sizeof(uint16):
+			memcpy(two, data, sizeof(two));
+			for (int i = 0; i < RECO_BUCKET; i++)
+				counts->counts[i] = two[i];
+			break;
+		case RECO_BUCKET * sizeof(uint32):
+			memcpy(counts->counts, data, sizeof(counts->counts));
+			break;
+		default:
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("%d counters have %zu bytes", RECO_BUCKET, bytes),
+					 errhint("Run reco_rebuild().")));
+	}
+}
+
+/* Bytes that the greatest counter needs: 1, 2 or 4. */
+static Size
+width_of(const RecoCounts *counts)
+{
+	uint32		bits = 0;
+
+	for (int i = 0; i < RECO_BUCKET; i++)
+		bits |= counts->counts[i];
+	return bits <= PG_UINT8_MAX ? sizeof(uint8) : bits <= PG_UINT16_MAX ? sizeof(uint16) : sizeof(uint32);
+}
+
+/* The packed value, in the present memory context. */
+bytea *
+reco_counts_pack(const RecoCounts *counts)
+{
+	Size		width = width_of(counts);
+	bytea	   *packed = palloc(VARHDRSZ + RECO_BUCKET * width);
+	char	   *data = VARDATA(packed);
+
+	SET_VARSIZE(packed, VARHDRSZ + RECO_BUCKET * width);
+	if (width == sizeof(uint8))
+		for (int i = 0; i < RECO_BUCKET; i++)
+			((uint8 *) data)[i] = (uint8) counts->counts[i];
+	else if (width == sizeof(uint16))
+		for (int i = 0; i < RECO_BUCKET; i++)
+			((uint16 *) data)[i] = (uint16) counts->counts[i];
+	else
+		memcpy(data, counts->counts, sizeof(counts->counts));
+	return packed;
 }
 
 /* Add views, which may be negative, to a product's counter; the new total. */

@@ -77,19 +77,19 @@ write_bucket(RecoTable *table, RecoCount *counts, int n)
 	Int32GetDatum(counts[0].number / RECO_BUCKET)};
 	bool		nulls[3] = {false, false, false};
 	TupleTableSlot *row = reco_table_fetch(table, values);
-	RecoCounts	packed;
+	RecoCounts	unpacked;
 	bool		null;
 
 	if (row != NULL)
-		reco_counts_unpack(&packed, slot_getattr(row, 3, &null));
+		reco_counts_unpack(&unpacked, slot_getattr(row, 3, &null));
 	else
-		reco_counts_clear(&packed);
+		reco_counts_clear(&unpacked);
 	for (int i = 0; i < n; i++)
-		counts[i].views = reco_counts_add(&packed, counts[i].number, counts[i].views);
-	values[2] = PointerGetDatum(&packed);
+		counts[i].views = reco_counts_add(&unpacked, counts[i].number, counts[i].views);
+	values[2] = PointerGetDatum(reco_counts_pack(&unpacked));
 	if (row == NULL)
 		reco_table_insert(table, values, nulls);
-	else if (reco_counts_are_zero(&packed))
+	else if (reco_counts_are_zero(&unpacked))
 		reco_table_delete(table, row);
 	else
 		reco_table_update(table, row, values, nulls);

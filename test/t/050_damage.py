@@ -44,7 +44,7 @@ def main():
 
     tap.ok(verify() == [], 'reco_verify() finds nothing where nothing is wrong', verify())
     broken('a counter', """UPDATE reco.window_counter w SET counts = set_byte(counts, at, 9)
-        FROM (SELECT number / 32 AS bucket, number % 32 * 4 AS at FROM reco.product_number WHERE product_id = 'c') n
+        FROM (SELECT number / 128 AS bucket, number % 128 AS at FROM reco.product_number WHERE product_id = 'c') n
         WHERE w.bucket = n.bucket AND get_byte(counts, at) > 0""", [('window_count', 'c')])
     broken('a trending product', """UPDATE reco.window_top SET (numbers, view_counts) =
         (SELECT array_agg(number), array_agg(view_count) FROM unnest(numbers, view_counts) AS t(number, view_count)

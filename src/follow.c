@@ -381,8 +381,9 @@ step(void)
 		next = begin_to_follow();
 	else
 		next = follow();
-	if (reco_sweep_step())
-		return 0;
+	due = reco_sweep_step();
+	if (due >= 0)
+		return due;
 	reco_reclaim_step();
 	due = reco_popularity_step();
 	return Min(next, due);

@@ -6,10 +6,13 @@
  * A product's popularity is the sum of its counters in the windows that start
  * after clock - H.  When it is taken and any product's has changed, a
  * generation begins: rows of users who are touched are computed with it at
- * once, all others when the sweep gets to them.  The sweep goes through the
- * table once, some blocks a transaction, so that events wait for milliseconds
- * at most.  A row that moves forward meanwhile has been written, and so is of
- * the new generation already.
+ * once, all others when the sweep gets to them.  The worker adds the counters
+ * up in a transaction of its own, without reco's lock: with 100,000 products
+ * that takes seconds, for which events would wait.
+ *
+ * The sweep goes through the table once, some blocks a transaction, so that
+ * events wait for milliseconds at most.  A row that moves forward meanwhile has
+ * been written, and so is of the new generation already.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,14 +26,23 @@
 #include "miscadmin.h"
 #include "popularity.h"
 #include "product.h"
+#include "ring.h"
 #include "shared.h"
 #include "sql.h"
 #include "state.h"
 #include "user.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-/* Lists that one step of the sweep computes, about 20 ms. */
-#define SWEEP_LISTS 2000
+/* Lists that one step of the sweep computes, about 5 ms. */
+#define SWEEP_LISTS 500
+
+/*
+ * Beyond so many keys in the ring the next step waits some ms: the keys of
+ * events would have to wait behind those of the sweep.
+ */
+#define SWEEP_RING 2000
+#define SWEEP_PAUSE 10
 
 /* Blocks that one step of the sweep looks at, if their lists are current. */
 #define SWEEP_BLOCKS 5000
@@ -38,35 +50,67 @@
 /* Blocks scanned between two looks at the number of lists. */
 #define SWEEP_CHUNK 32
 
-static RecoPlan take_plan = {
-	"UPDATE reco.product p SET popularity = f.views FROM ("
-	" SELECT p.product_id, coalesce(v.views, 0)::bigint AS views"
+/* What the counters said: products whose popularity differs, and theirs. */
+typedef struct Popularity
+{
+	RecoState	state;			/* by which they were added up */
+	Datum		values[2];		/* text[], bigint[] */
+	bool		any;
+} Popularity;
+
+static RecoPlan look_plan = {
+	"SELECT array_agg(product_id), array_agg(views) FROM ("
+	" SELECT p.product_id, coalesce(v.views, 0)::bigint AS views, p.popularity"
 	" FROM reco.product p"
 	" LEFT JOIN reco.product_number n USING (product_id)"
 	" LEFT JOIN (SELECT number, sum(view_count) AS views FROM reco.window_count"
 	"  WHERE window_start > $1 GROUP BY number) v USING (number)) f"
-	" WHERE p.product_id = f.product_id AND p.popularity <> f.views",
+	" WHERE popularity <> views",
 	1, {TIMESTAMPTZOID}
 };
+static RecoPlan write_plan = {
+	"UPDATE reco.product p SET popularity = f.views FROM unnest($1, $2) AS f(product_id, views)"
+	" WHERE p.product_id = f.product_id COLLATE \"C\"",
+	2, {TEXTARRAYOID, INT8ARRAYOID}
+};
 
-/* Take the popularity under reco's lock; true if a generation began. */
-static bool
-take(RecoState *state)
+/* Add the counters up; without reco's lock they are those of one snapshot. */
+static void
+look(Popularity *found, const RecoState *state, MemoryContext context)
 {
 	Datum		values[1] = {TimestampTzGetDatum(state->clock - state->recent_window * USECS_PER_SEC)};
-	uint64		changed;
+	MemoryContext caller;
+	bool		null[2];
 
-	reco_affected_ignore(true);
-	changed = reco_sql_execute(&take_plan, values, NULL);
-	reco_affected_ignore(false);
-	state->popularity_at = state->clock;
-	if (changed > 0)
+	found->state = *state;
+	reco_sql_query(&look_plan, values, NULL, 1);
+	caller = MemoryContextSwitchTo(context);
+	for (int i = 0; i < 2; i++)
 	{
+		found->values[i] = reco_sql_value(0, i + 1, &null[i]);
+		if (!null[i])
+			found->values[i] = PointerGetDatum(PG_DETOAST_DATUM_COPY(found->values[i]));
+	}
+	MemoryContextSwitchTo(caller);
+	found->any = !null[0];
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/* Write what was found, under reco's lock; true if a generation began. */
+static bool
+take(RecoState *state, Popularity *found)
+{
+	if (found->any)
+	{
+		reco_affected_ignore(true);
+		reco_sql_execute(&write_plan, found->values, NULL);
+		reco_affected_ignore(false);
 		state->generation++;
 		reco_product_changed(state, NULL, 0);
 	}
+	state->popularity_at = found->state.clock;
 	reco_state_write(state);
-	return changed > 0;
+	return found->any;
 }
 
 PG_FUNCTION_INFO_V1(reco_take_popularity);
@@ -76,13 +120,15 @@ Datum
 reco_take_popularity(PG_FUNCTION_ARGS)
 {
 	RecoState	state;
+	Popularity	found;
 	bool		began;
 
 	SPI_connect();
 	reco_state_lock();
 	reco_state_read(&state);
 	reco_product_sync(&state);
-	began = take(&state);
+	look(&found, &state, CurrentMemoryContext);
+	began = take(&state, &found);
 	SPI_finish();
 	PG_RETURN_BOOL(began);
 }
@@ -96,9 +142,37 @@ due_in(const RecoState *state)
 	return due <= state->clock ? 0 : (long) ((due - state->clock) / 1000);
 }
 
+/* Has somebody taken the popularity since, or changed what it means? */
+static bool
+is_outdated(const Popularity *found, const RecoState *state)
+{
+	return state->popularity_at != found->state.popularity_at ||
+		state->recent_window != found->state.recent_window ||
+		state->trending_window != found->state.trending_window;
+}
+
+/* Look without the lock, then write what was found; ms until it is due again. */
+static long
+look_and_take(Popularity *found, RecoState *state, MemoryContext context)
+{
+	look(found, state, context);
+	reco_sql_commit();
+
+	reco_sql_begin();
+	reco_state_lock();
+	reco_state_read(state);
+	reco_product_sync(state);
+	if (!is_outdated(found, state))
+		take(state, found);
+	return due_in(state);
+}
+
 long
 reco_popularity_step(void)
 {
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "reco popularity",
+												  ALLOCSET_DEFAULT_SIZES);
+	Popularity	found;
 	RecoState	state;
 	long		left = 1000;
 
@@ -107,15 +181,10 @@ reco_popularity_step(void)
 	{
 		left = due_in(&state);
 		if (left == 0)
-		{
-			reco_state_lock();
-			reco_state_read(&state);
-			reco_product_sync(&state);
-			take(&state);
-			left = due_in(&state);
-		}
+			left = look_and_take(&found, &state, context);
 	}
 	reco_sql_commit();
+	MemoryContextDelete(context);
 	return Max(1, left);
 }
 
@@ -182,7 +251,7 @@ reco_sweep(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(total);
 }
 
-bool
+long
 reco_sweep_step(void)
 {
 	static int64 sweeping = 0;	/* the generation that it brings */
@@ -195,7 +264,7 @@ reco_sweep_step(void)
 		(state.generation == sweeping && next == InvalidBlockNumber))
 	{
 		reco_sql_commit();
-		return false;
+		return -1;
 	}
 	reco_state_lock();
 	reco_state_read(&state);
@@ -207,5 +276,7 @@ reco_sweep_step(void)
 	}
 	next = sweep(&state, next, SWEEP_LISTS, &swept);
 	reco_sql_commit();
-	return next != InvalidBlockNumber;
+	if (next == InvalidBlockNumber)
+		return -1;
+	return reco_ring_length() > SWEEP_RING ? SWEEP_PAUSE : 0;
 }

@@ -10,6 +10,6 @@
 
 /* The follow worker's: each runs transactions of its own, outside any. */
 extern long reco_popularity_step(void); /* ms until popularity is due, at least 1 */
-extern bool reco_sweep_step(void);	/* true: there is more to do */
+extern long reco_sweep_step(void);	/* ms until the next one, -1: there is nothing to do */
 
 #endif							/* RECO_POPULARITY_H */

@@ -6,9 +6,14 @@
  * A product's popularity is the sum of its counters in the windows that start
  * after clock - H.  When it is taken and any product's has changed, a
  * generation begins: rows of users who are touched are computed with it at
- * once, all others when the sweep gets to them.  The worker adds the counters
- * up in a transaction of its own, without reco's lock: with 100,000 products
- * that takes seconds, for which events would wait.
+ * once, all others when the sweep gets to them.
+ *
+ * With 100,000 products that takes seconds, for which events would wait: so the
+ * worker adds the counters up in a transaction of its own, and in a second one
+ * writes the products before it takes reco's lock for the new generation.
+ * That is the one place where the lock comes after a table; who changes rows of
+ * reco.product holds no lock yet, and who takes the popularity has a lock
+ * against others who do.
  *
  * The sweep goes through the table once, some blocks a transaction, so that
  * events wait for milliseconds at most.  A row that moves forward meanwhile has
@@ -19,7 +24,9 @@
 #include "compat.h"
 
 #include "affected.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
+#include "commands/extension.h"
 #include "counters.h"
 #include "fmgr.h"
 #include "guc.h"
@@ -29,6 +36,7 @@
 #include "ring.h"
 #include "shared.h"
 #include "sql.h"
+#include "storage/lmgr.h"
 #include "state.h"
 #include "user.h"
 #include "utils/memutils.h"
@@ -96,21 +104,34 @@ look(Popularity *found, const RecoState *state, MemoryContext context)
 	SPI_freetuptable(SPI_tuptable);
 }
 
-/* Write what was found, under reco's lock; true if a generation began. */
-static bool
-take(RecoState *state, Popularity *found)
+/* Nobody else takes the popularity until the end of the transaction. */
+static void
+lock_popularity(void)
+{
+	LockDatabaseObject(ExtensionRelationId, get_extension_oid("reco", false), 1, ExclusiveLock);
+}
+
+static void
+write_products(Popularity *found)
+{
+	if (!found->any)
+		return;
+	reco_affected_ignore(true);
+	reco_sql_execute(&write_plan, found->values, NULL);
+	reco_affected_ignore(false);
+}
+
+/* The products are written: begin a generation, under reco's lock. */
+static void
+begin_generation(RecoState *state, const Popularity *found)
 {
 	if (found->any)
 	{
-		reco_affected_ignore(true);
-		reco_sql_execute(&write_plan, found->values, NULL);
-		reco_affected_ignore(false);
 		state->generation++;
 		reco_product_changed(state, NULL, 0);
 	}
 	state->popularity_at = found->state.clock;
 	reco_state_write(state);
-	return found->any;
 }
 
 PG_FUNCTION_INFO_V1(reco_take_popularity);
@@ -121,16 +142,17 @@ reco_take_popularity(PG_FUNCTION_ARGS)
 {
 	RecoState	state;
 	Popularity	found;
-	bool		began;
 
 	SPI_connect();
+	lock_popularity();
 	reco_state_lock();
 	reco_state_read(&state);
 	reco_product_sync(&state);
 	look(&found, &state, CurrentMemoryContext);
-	began = take(&state, &found);
+	write_products(&found);
+	begin_generation(&state, &found);
 	SPI_finish();
-	PG_RETURN_BOOL(began);
+	PG_RETURN_BOOL(found.any);
 }
 
 /* Milliseconds of the clock until the popularity is due. */
@@ -142,16 +164,7 @@ due_in(const RecoState *state)
 	return due <= state->clock ? 0 : (long) ((due - state->clock) / 1000);
 }
 
-/* Has somebody taken the popularity since, or changed what it means? */
-static bool
-is_outdated(const Popularity *found, const RecoState *state)
-{
-	return state->popularity_at != found->state.popularity_at ||
-		state->recent_window != found->state.recent_window ||
-		state->trending_window != found->state.trending_window;
-}
-
-/* Look without the lock, then write what was found; ms until it is due again. */
+/* Look, and write what was found; ms until it is due again. */
 static long
 look_and_take(Popularity *found, RecoState *state, MemoryContext context)
 {
@@ -159,11 +172,17 @@ look_and_take(Popularity *found, RecoState *state, MemoryContext context)
 	reco_sql_commit();
 
 	reco_sql_begin();
+	lock_popularity();
+	if (!reco_state_peek(state) || state->popularity_at != found->state.popularity_at)
+		return 0;				/* somebody else has taken it meanwhile */
+	write_products(found);
 	reco_state_lock();
 	reco_state_read(state);
 	reco_product_sync(state);
-	if (!is_outdated(found, state))
-		take(state, found);
+	if (state->recent_window != found->state.recent_window ||
+		state->trending_window != found->state.trending_window)
+		found->state.clock = state->clock - reco_popularity_interval * USECS_PER_SEC;	/* due again */
+	begin_generation(state, found);
 	return due_in(state);
 }
 

@@ -19,7 +19,6 @@
 #include "compat.h"
 
 #include "guc.h"
-#include "ids.h"
 #include "miscadmin.h"
 #include "publish.h"
 #include "redis.h"

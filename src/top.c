@@ -77,6 +77,16 @@ unpack(TupleTableSlot *row, RecoTop *top)
 		top->ranks[i] = (RecoRank) {number[i], views[i]};
 }
 
+/* The top in a row that was looked for; an empty one if there is none. */
+static TupleTableSlot *
+take(TupleTableSlot *row, RecoTop *top)
+{
+	*top = (RecoTop) {NULL, 0};
+	if (row != NULL)
+		unpack(row, top);
+	return row;
+}
+
 /*
  * A window's row, which may stand at a place, and the top in it; NULL and an
  * empty one if there is none.
@@ -85,12 +95,8 @@ TupleTableSlot *
 reco_top_fetch_near(RecoTable *table, TimestampTz window, ItemPointer place, RecoTop *top)
 {
 	Datum		key = TimestampTzGetDatum(window);
-	TupleTableSlot *row = reco_table_fetch_near(table, &key, place);
 
-	*top = (RecoTop) {NULL, 0};
-	if (row != NULL)
-		unpack(row, top);
-	return row;
+	return take(reco_table_fetch_near(table, &key, place), top);
 }
 
 /* The same where this process has last seen it. */
@@ -98,12 +104,8 @@ TupleTableSlot *
 reco_top_fetch(RecoTable *table, TimestampTz window, RecoTop *top)
 {
 	Datum		key = TimestampTzGetDatum(window);
-	TupleTableSlot *row = reco_table_fetch(table, &key);
 
-	*top = (RecoTop) {NULL, 0};
-	if (row != NULL)
-		unpack(row, top);
-	return row;
+	return take(reco_table_fetch(table, &key), top);
 }
 
 /* Write a window's top, which differs from that of row (NULL: none), and tell the publisher. */

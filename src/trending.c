@@ -16,13 +16,11 @@
 
 #include "catalog/pg_type.h"
 #include "counts.h"
-#include "number.h"
 #include "ring.h"
 #include "sql.h"
 #include "table.h"
 #include "top.h"
 #include "trending.h"
-#include "utils/array.h"
 #include "utils/fmgroids.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"

@@ -117,9 +117,9 @@ keep(const text *value)
 
 	if (value != NULL)
 	{
-		kept.len = VARSIZE_ANY_EXHDR(value);
-		kept.data = memcpy(MemoryContextAlloc(TopTransactionContext, kept.len + 1),
-						   VARDATA_ANY(value), kept.len);
+		kept.length = VARSIZE_ANY_EXHDR(value);
+		kept.data = memcpy(MemoryContextAlloc(TopTransactionContext, kept.length + 1),
+						   VARDATA_ANY(value), kept.length);
 	}
 	return kept;
 }
@@ -165,7 +165,7 @@ take_popularity(const RecoState *state, const int32 *numbers)
 		if (!entered[i])
 			continue;
 		buckets[n] = Int32GetDatum(numbers[i] / RECO_BUCKET);
-		ids[n++] = PointerGetDatum(cstring_to_text_with_len(products[i].data, products[i].len));
+		ids[n++] = PointerGetDatum(cstring_to_text_with_len(products[i].data, products[i].length));
 	}
 	if (n == 0)
 		return;

@@ -4,9 +4,9 @@
  *	  A batch of Kafka messages to committed rows.
  *
  * Messages are parsed outside any transaction.  Then one transaction takes
- * reco's lock, inserts the events into reco.activity (whose triggers bring
- * all that is derived up to date) and the refused messages into
- * reco.rejected, and notes the offsets behind them: all or nothing.
+ * reco's lock, inserts the events into reco.activity (which brings all that
+ * is derived up to date) and the refused messages into reco.rejected, and
+ * notes the offsets behind them: all or nothing.
  *
  * When PostgreSQL refuses the data, the transaction is aborted and the batch
  * cut in halves, until the message that it refuses stands alone and goes to
@@ -23,8 +23,9 @@
 #include "catalog/pg_type.h"
 #include "counters.h"
 #include "event.h"
+#include "feed.h"
 #include "guc.h"
-#include "mb/pg_wchar.h"
+#include "insert.h"
 #include "miscadmin.h"
 #include "offsets.h"
 #include "shared.h"
@@ -32,11 +33,8 @@
 #include "state.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/queryenvironment.h"
 #include "utils/timestamp.h"
-#include "utils/tuplestore.h"
 
-#define ACTIVITY_COLUMNS 5
 #define REJECTED_COLUMNS 5
 
 /* A message and what became of it. */
@@ -57,20 +55,6 @@ typedef struct Tally
 	uint64		rejected;
 } Tally;
 
-/* Rows on their way into a table, as a relation of that name in the query. */
-typedef struct Feed
-{
-	const char *name;
-	TupleDesc	tupdesc;
-	Tuplestorestate *rows;
-	uint64		count;
-} Feed;
-
-static RecoPlan activity_plan = {
-	"INSERT INTO reco.activity (event_type, user_id, product_id, query, \"timestamp\")"
-	" SELECT event_type, user_id, product_id, query, \"timestamp\" FROM reco_new_activity"
-};
-
 static RecoPlan rejected_plan = {
 	"INSERT INTO reco.rejected (topic, partition, \"offset\", reason, payload)"
 	" SELECT topic, partition, \"offset\", reason, payload FROM reco_new_rejected"
@@ -78,34 +62,6 @@ static RecoPlan rejected_plan = {
 
 /* All that a batch allocates outside its transactions. */
 static MemoryContext batch_context = NULL;
-
-/* A text in the database's encoding, which may refuse it. */
-static Datum
-text_datum(RecoText text, bool *null)
-{
-	char	   *converted;
-
-	*null = text.data == NULL;
-	if (*null)
-		return (Datum) 0;
-	converted = pg_any_to_server(text.data, text.length, PG_UTF8);
-	if (converted != text.data)
-		return CStringGetTextDatum(converted);
-	return PointerGetDatum(cstring_to_text_with_len(text.data, text.length));
-}
-
-static TupleDesc
-activity_tupdesc(void)
-{
-	TupleDesc	tupdesc = CreateTemplateTupleDesc(ACTIVITY_COLUMNS);
-
-	TupleDescInitEntry(tupdesc, 1, "event_type", TEXTOID, -1, 0);
-	TupleDescInitEntry(tupdesc, 2, "user_id", INT8OID, -1, 0);
-	TupleDescInitEntry(tupdesc, 3, "product_id", TEXTOID, -1, 0);
-	TupleDescInitEntry(tupdesc, 4, "query", TEXTOID, -1, 0);
-	TupleDescInitEntry(tupdesc, 5, "timestamp", TIMESTAMPTZOID, -1, 0);
-	return tupdesc;
-}
 
 static TupleDesc
 rejected_tupdesc(void)
@@ -120,53 +76,8 @@ rejected_tupdesc(void)
 	return tupdesc;
 }
 
-/* Make a relation for this transaction's queries. */
-static Feed
-open_feed(const char *name, TupleDesc tupdesc)
-{
-	Feed		feed = {name, tupdesc, tuplestore_begin_heap(false, false, work_mem), 0};
-
-	return feed;
-}
-
-/* Run the statement that reads the relation, if there are rows; the end of it. */
 static void
-run_feed(Feed *feed, RecoPlan *plan)
-{
-	if (feed->count > 0)
-	{
-		EphemeralNamedRelation relation = palloc0(sizeof(EphemeralNamedRelationData));
-
-		relation->md.name = pstrdup(feed->name);
-		relation->md.tupdesc = feed->tupdesc;
-		relation->md.enrtype = ENR_NAMED_TUPLESTORE;
-		relation->md.enrtuples = feed->count;
-		relation->reldata = feed->rows;
-		if (SPI_register_relation(relation) != SPI_OK_REL_REGISTER)
-			elog(ERROR, "could not register relation \"%s\"", feed->name);
-		reco_sql_execute(plan, NULL, NULL);
-		SPI_unregister_relation(feed->name);
-	}
-	tuplestore_end(feed->rows);
-}
-
-static void
-feed_activity(Feed *feed, const RecoEvent *event)
-{
-	Datum		values[ACTIVITY_COLUMNS];
-	bool		nulls[ACTIVITY_COLUMNS] = {false};
-
-	values[0] = text_datum(event->event_type, &nulls[0]);
-	values[1] = Int64GetDatum(event->user_id);
-	values[2] = text_datum(event->product_id, &nulls[2]);
-	values[3] = text_datum(event->query, &nulls[3]);
-	values[4] = TimestampTzGetDatum(event->timestamp);
-	tuplestore_putvalues(feed->rows, feed->tupdesc, values, nulls);
-	feed->count++;
-}
-
-static void
-feed_rejected(Feed *feed, Datum topic, const Row *row, const char *reason)
+feed_rejected(RecoFeed *feed, Datum topic, const Row *row, const char *reason)
 {
 	const RecoMessage *message = row->message;
 	Datum		values[REJECTED_COLUMNS];
@@ -177,8 +88,7 @@ feed_rejected(Feed *feed, Datum topic, const Row *row, const char *reason)
 	values[2] = Int64GetDatum(message->offset);
 	values[3] = CStringGetTextDatum(reason);
 	values[4] = PointerGetDatum(cstring_to_text_with_len(message->payload, message->length));
-	tuplestore_putvalues(feed->rows, feed->tupdesc, values, nulls);
-	feed->count++;
+	reco_feed_put(feed, values, nulls);
 }
 
 /* Note the offset behind a row's message, in the order of the batch. */
@@ -197,7 +107,7 @@ note_position(RecoPosition *positions, int count, const RecoMessage *message)
 /* Sort the rows to where they belong, judged by the clock. */
 static void
 feed_rows(const Row *rows, int count, Datum topic, const RecoState *state,
-		  Feed *activity, Feed *rejected, Tally *tally)
+		  RecoInsert *insert, RecoFeed *rejected, Tally *tally)
 {
 	TimestampTz latest = Max(state->clock, GetCurrentTimestamp()) +
 		reco_max_future * USECS_PER_SEC;
@@ -206,6 +116,7 @@ feed_rows(const Row *rows, int count, Datum topic, const RecoState *state,
 	{
 		const Row  *row = &rows[i];
 
+		CHECK_FOR_INTERRUPTS();
 		if (row->message->kind != RECO_MESSAGE_DATA)
 			continue;
 		tally->messages++;
@@ -220,18 +131,19 @@ feed_rows(const Row *rows, int count, Datum topic, const RecoState *state,
 			feed_rejected(rejected, topic, row,
 						  "timestamp is later than the clock by more than reco.max_future");
 		else
-			feed_activity(activity, &row->event);
+		{
+			reco_insert_event(insert, &row->event);
+			tally->events++;
+		}
 	}
-	tally->events = activity->count;
-	tally->rejected = rejected->count;
 }
 
 /*
- * What the triggers have taken so far; nobody else runs them under the lock.
+ * What maintenance has taken so far; nobody else adds to it under the lock.
  * Lists are a part of users.
  */
 static uint64
-time_of_triggers(void)
+time_of_maintenance(void)
 {
 	return reco_phase_value(RECO_PHASE_SORT) + reco_phase_value(RECO_PHASE_TRENDING) +
 		reco_phase_value(RECO_PHASE_USERS);
@@ -243,13 +155,13 @@ write_rows(const char *topic_name, const Row *rows, int count)
 {
 	RecoState	state;
 	Tally		tally = {0};
-	Feed		activity,
-				rejected;
+	RecoInsert *insert;
+	RecoFeed   *rejected;
 	RecoPosition *positions;
 	int			npositions = 0;
 	Datum		topic;
 	instr_time	start;
-	uint64		triggers;
+	uint64		before;
 
 	reco_sql_begin();
 	reco_state_lock();
@@ -257,14 +169,14 @@ write_rows(const char *topic_name, const Row *rows, int count)
 	topic = CStringGetTextDatum(topic_name);
 
 	INSTR_TIME_SET_CURRENT(start);
-	triggers = time_of_triggers();
-	activity = open_feed("reco_new_activity", activity_tupdesc());
-	rejected = open_feed("reco_new_rejected", rejected_tupdesc());
-	feed_rows(rows, count, topic, &state, &activity, &rejected, &tally);
-	run_feed(&activity, &activity_plan);
-	run_feed(&rejected, &rejected_plan);
+	before = time_of_maintenance();
+	insert = reco_insert_begin(&state);
+	rejected = reco_feed_open("reco_new_rejected", rejected_tupdesc());
+	feed_rows(rows, count, topic, &state, insert, rejected, &tally);
+	reco_insert_end(insert);
+	tally.rejected = reco_feed_run(rejected, &rejected_plan);
 	reco_phase_end(RECO_PHASE_INSERT, &start);
-	reco_phase_add(RECO_PHASE_INSERT, triggers - time_of_triggers());
+	reco_phase_add(RECO_PHASE_INSERT, before - time_of_maintenance());
 
 	positions = palloc(count * sizeof(RecoPosition));
 	for (int i = 0; i < count; i++)

@@ -23,7 +23,6 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/relcache.h"
 
 #define MAX_KEYS 10000
 #define MAX_KEY_BYTES (4 * 1024 * 1024)

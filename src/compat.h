@@ -86,6 +86,15 @@
 #define reco_update_needs_index(update) (update)
 #endif
 
+/* 16 can leave out all but summarizing indexes. */
+#if PG_VERSION_NUM >= 160000
+#define reco_insert_index_tuples(result, slot, estate) \
+	ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL, false)
+#else
+#define reco_insert_index_tuples(result, slot, estate) \
+	ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL)
+#endif
+
 /* 18 says so before the declaration. */
 #ifndef pg_noreturn
 #define pg_noreturn __attribute__((noreturn))

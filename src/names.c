@@ -24,8 +24,8 @@ typedef struct NameEntry
 #define SH_ELEMENT_TYPE NameEntry
 #define SH_KEY_TYPE RecoText
 #define SH_KEY name
-#define SH_HASH_KEY(table, key) hash_bytes((const unsigned char *) (key).data, (key).len)
-#define SH_EQUAL(table, a, b) ((a).len == (b).len && memcmp((a).data, (b).data, (a).len) == 0)
+#define SH_HASH_KEY(table, key) hash_bytes((const unsigned char *) (key).data, (key).length)
+#define SH_EQUAL(table, a, b) ((a).length == (b).length && memcmp((a).data, (b).data, (a).length) == 0)
 #define SH_STORE_HASH
 #define SH_GET_HASH(table, entry) (entry)->hash
 #define SH_SCOPE static inline

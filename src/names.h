@@ -8,12 +8,7 @@
 #ifndef RECO_NAMES_H
 #define RECO_NAMES_H
 
-/* Bytes that somebody else holds. */
-typedef struct RecoText
-{
-	const char *data;
-	int			len;
-} RecoText;
+#include "text.h"
 
 typedef struct RecoNames RecoNames;
 

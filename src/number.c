@@ -138,7 +138,7 @@ reco_number_learn(text *id, int32 number)
 		SET_VARSIZE(names[number], size);
 		memcpy(VARDATA(names[number]), VARDATA_ANY(id), size - VARHDRSZ);
 		name.data = VARDATA(names[number]);
-		name.len = size - VARHDRSZ;
+		name.length = size - VARHDRSZ;
 		*reco_names_add(numbers_of, name) = number;
 	}
 	return number;
@@ -150,7 +150,7 @@ text_array(const RecoText *ids, const int *which, int n)
 	Datum	   *values = palloc(n * sizeof(Datum));
 
 	for (int i = 0; i < n; i++)
-		values[i] = PointerGetDatum(cstring_to_text_with_len(ids[which[i]].data, ids[which[i]].len));
+		values[i] = PointerGetDatum(cstring_to_text_with_len(ids[which[i]].data, ids[which[i]].length));
 	return PointerGetDatum(construct_array(values, n, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
@@ -212,7 +212,7 @@ add(const RecoText *ids, const int *which, int n)
 	values[1] = PointerGetDatum(construct_array(numbers, n, INT4OID, 4, true, TYPALIGN_INT));
 	reco_sql_execute(&insert_plan, values, NULL);
 	for (int i = 0; i < n; i++)
-		reco_number_learn(cstring_to_text_with_len(ids[which[i]].data, ids[which[i]].len),
+		reco_number_learn(cstring_to_text_with_len(ids[which[i]].data, ids[which[i]].length),
 						  DatumGetInt32(numbers[i]));
 }
 

@@ -164,34 +164,10 @@ due_in(const RecoState *state)
 	return due <= state->clock ? 0 : (long) ((due - state->clock) / 1000);
 }
 
-/* Look, and write what was found; ms until it is due again. */
+/* One transaction: look, if it is due; ms until it is (0: has looked). */
 static long
-look_and_take(Popularity *found, RecoState *state, MemoryContext context)
+look_if_due(Popularity *found, MemoryContext context)
 {
-	look(found, state, context);
-	reco_sql_commit();
-
-	reco_sql_begin();
-	lock_popularity();
-	if (!reco_state_peek(state) || state->popularity_at != found->state.popularity_at)
-		return 0;				/* somebody else has taken it meanwhile */
-	write_products(found);
-	reco_state_lock();
-	reco_state_read(state);
-	reco_product_sync(state);
-	if (state->recent_window != found->state.recent_window ||
-		state->trending_window != found->state.trending_window)
-		found->state.clock = state->clock - reco_popularity_interval * USECS_PER_SEC;	/* due again */
-	begin_generation(state, found);
-	return due_in(state);
-}
-
-long
-reco_popularity_step(void)
-{
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "reco popularity",
-												  ALLOCSET_DEFAULT_SIZES);
-	Popularity	found;
 	RecoState	state;
 	long		left = 1000;
 
@@ -200,9 +176,48 @@ reco_popularity_step(void)
 	{
 		left = due_in(&state);
 		if (left == 0)
-			left = look_and_take(&found, &state, context);
+			look(found, &state, context);
 	}
 	reco_sql_commit();
+	return left;
+}
+
+/* The next one: write what was found, and begin a generation; ms until the next is due. */
+static long
+take(Popularity *found)
+{
+	RecoState	state;
+	long		left = 0;
+
+	reco_sql_begin();
+	lock_popularity();
+	/* somebody else may have taken it meanwhile */
+	if (reco_state_peek(&state) && state.popularity_at == found->state.popularity_at)
+	{
+		write_products(found);
+		reco_state_lock();
+		reco_state_read(&state);
+		reco_product_sync(&state);
+		if (state.recent_window != found->state.recent_window ||
+			state.trending_window != found->state.trending_window)
+			found->state.clock = state.clock - reco_popularity_interval * USECS_PER_SEC;	/* due again */
+		begin_generation(&state, found);
+		left = due_in(&state);
+	}
+	reco_sql_commit();
+	return left;
+}
+
+long
+reco_popularity_step(void)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "reco popularity",
+												  ALLOCSET_DEFAULT_SIZES);
+	Popularity	found;
+	long		left = look_if_due(&found, context);
+
+	if (left == 0)
+		left = take(&found);
 	MemoryContextDelete(context);
 	return Max(1, left);
 }

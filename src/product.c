@@ -169,12 +169,12 @@ reco_product_find_category(RecoText name)
 	}
 	category = &categories[category_count];
 	memset(category, 0, sizeof(*category));
-	category->name = MemoryContextAlloc(cache, VARHDRSZ + name.len);
-	SET_VARSIZE(category->name, VARHDRSZ + name.len);
-	memcpy(VARDATA(category->name), name.data, name.len);
+	category->name = MemoryContextAlloc(cache, VARHDRSZ + name.length);
+	SET_VARSIZE(category->name, VARHDRSZ + name.length);
+	memcpy(VARDATA(category->name), name.data, name.length);
 	category->loaded = loaded_all;
 	kept.data = VARDATA(category->name);
-	kept.len = name.len;
+	kept.length = name.length;
 	*reco_names_add(category_names, kept) = category_count;
 	return category_count++;
 }

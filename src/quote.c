@@ -36,7 +36,7 @@ reco_quote_list(StringInfo value, int64 user_id, Datum list)
 
 		if (i > 0)
 			appendStringInfoCharMacro(value, ',');
-		appendBinaryStringInfo(value, id.data, id.len);
+		appendBinaryStringInfo(value, id.data, id.length);
 	}
 	reco_format_list_end(value);
 }

@@ -164,7 +164,7 @@ number_products(RecoPlan *plan)
 		text	   *id = DatumGetTextPP(reco_sql_value(i, 1, &null));
 
 		ids[i].data = VARDATA_ANY(id);
-		ids[i].len = VARSIZE_ANY_EXHDR(id);
+		ids[i].length = VARSIZE_ANY_EXHDR(id);
 	}
 	reco_number_resolve(ids, numbers, (int) count);
 }

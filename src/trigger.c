@@ -1,14 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * trigger.c
- *	  Maintenance of the derived tables, whoever writes.
+ *	  Maintenance of the derived tables when SQL writes.
  *
  * Statement triggers with transition tables, on reco.activity and on
- * reco.product, are the only code that changes derived tables when rows come
- * and go: a worker's batch, a client's COPY and a DBA's DELETE take the same
- * way.  They run as the owner of the extension (SECURITY DEFINER), take reco's
- * lock for the rest of the transaction, and check their protocol first, since
- * the functions could be attached to any table.
+ * reco.product, change the derived tables when rows come and go by SQL: a
+ * client's COPY, a DBA's DELETE, the mirror's changes.  The rows of a worker's
+ * batch come to the same functions from insert.c.
+ *
+ * The triggers run as the owner of the extension (SECURITY DEFINER), take
+ * reco's lock for the rest of the transaction, and check their protocol
+ * first, since the functions could be attached to any table.
  *
  *-------------------------------------------------------------------------
  */
@@ -33,17 +35,11 @@
 #include "utils/timestamp.h"
 #include "views.h"
 
-/* Columns of reco.activity and reco.product. */
-enum
-{
-	EVENT_TYPE = 1, USER_ID, PRODUCT_ID, QUERY, TIMESTAMP
-};
+/* Columns of reco.product. */
 enum
 {
 	PRODUCT_KEY = 1, CATEGORY, POPULARITY
 };
-
-#define PAGE_VIEW "page_view"
 
 static bool deferring = false;	/* product triggers only collect */
 static bool truncating = false; /* TRUNCATE of reco.activity is under way */
@@ -106,16 +102,6 @@ make_slot(TriggerData *data)
 	return MakeSingleTupleTableSlot(RelationGetDescr(data->tg_relation), &TTSOpsMinimalTuple);
 }
 
-static bool
-is_page_view(TupleTableSlot *slot)
-{
-	bool		null;
-	text	   *type = DatumGetTextPP(slot_getattr(slot, EVENT_TYPE, &null));
-
-	return VARSIZE_ANY_EXHDR(type) == sizeof(PAGE_VIEW) - 1 &&
-		memcmp(VARDATA_ANY(type), PAGE_VIEW, sizeof(PAGE_VIEW) - 1) == 0;
-}
-
 /*
  * Partitions reach a bit further than what is kept; the promise does not.
  * While the workers run, the clock is the wall clock without its fraction.
@@ -135,17 +121,6 @@ check_time(const RecoState *state, TimestampTz wall, TimestampTz at)
 			 at < state->horizon ? errhint("A longer reco.retention keeps older activity.") :
 			 reco_enabled ? errhint("A longer reco.max_future takes later activity.") :
 			 errhint("Time stands still while reco.enabled is off; reco_tick() moves the clock.")));
-}
-
-static void
-put_view(RecoViews *views, TupleTableSlot *slot, TimestampTz at)
-{
-	bool		null;
-	int64		user_id = DatumGetInt64(slot_getattr(slot, USER_ID, &null));
-	text	   *product = DatumGetTextPP(slot_getattr(slot, PRODUCT_ID, &null));
-	RecoText	id = {VARDATA_ANY(product), VARSIZE_ANY_EXHDR(product)};
-
-	reco_views_put(views, user_id, id, at);
 }
 
 /* Has a TRUNCATE of reco.activity begun, whose partitions are next? */
@@ -182,10 +157,9 @@ rows_inserted(TriggerData *data)
 			begin_maintenance(&state);
 			views = reco_views_begin(&state, RECO_VIEWS_ADD);
 		}
-		at = DatumGetTimestampTz(slot_getattr(slot, TIMESTAMP, &null));
+		at = DatumGetTimestampTz(slot_getattr(slot, RECO_ACTIVITY_TIMESTAMP, &null));
 		check_time(&state, wall, at);
-		if (is_page_view(slot))
-			put_view(views, slot, at);
+		reco_views_put_row(views, slot);
 		CHECK_FOR_INTERRUPTS();
 	}
 	if (views != NULL)
@@ -237,10 +211,9 @@ rows_deleted(TriggerData *data)
 		bool		null;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!is_page_view(slot))
+		if (!reco_views_put_row(views, slot))
 			continue;
 		reco_inflight_check("delete from reco.activity");
-		put_view(views, slot, DatumGetTimestampTz(slot_getattr(slot, TIMESTAMP, &null)));
 		if (count == size)
 		{
 			count = unique_ids(users, count);
@@ -250,7 +223,7 @@ rows_deleted(TriggerData *data)
 				users = repalloc_huge(users, size * sizeof(int64));
 			}
 		}
-		users[count++] = DatumGetInt64(slot_getattr(slot, USER_ID, &null));
+		users[count++] = DatumGetInt64(slot_getattr(slot, RECO_ACTIVITY_USER_ID, &null));
 	}
 	reco_views_end(views);
 	if (count > 0)

@@ -25,7 +25,10 @@
 #include "trending.h"
 #include "user.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 #include "views.h"
+
+#define PAGE_VIEW "page_view"
 
 /* Views whose products get their numbers at once. */
 #define CHUNK_VIEWS 8192
@@ -167,15 +170,41 @@ void
 reco_views_put(RecoViews *views, int64 user_id, RecoText product, TimestampTz at)
 {
 	int			i = views->chunk_count++;
-	char	   *copy = MemoryContextAlloc(views->chunk_context, product.len);
+	char	   *copy = MemoryContextAlloc(views->chunk_context, product.length);
 
-	memcpy(copy, product.data, product.len);
+	memcpy(copy, product.data, product.length);
 	views->products[i].data = copy;
-	views->products[i].len = product.len;
+	views->products[i].length = product.length;
 	views->user_ids[i] = user_id;
 	views->times[i] = at;
 	if (views->chunk_count == CHUNK_VIEWS)
 		end_chunk(views);
+}
+
+static bool
+is_page_view(TupleTableSlot *row)
+{
+	bool		null;
+	text	   *type = DatumGetTextPP(slot_getattr(row, RECO_ACTIVITY_EVENT_TYPE, &null));
+
+	return VARSIZE_ANY_EXHDR(type) == sizeof(PAGE_VIEW) - 1 &&
+		memcmp(VARDATA_ANY(type), PAGE_VIEW, sizeof(PAGE_VIEW) - 1) == 0;
+}
+
+/* Take a row of reco.activity, if it is a view: returns whether it is. */
+bool
+reco_views_put_row(RecoViews *views, TupleTableSlot *row)
+{
+	bool		null;
+	text	   *product;
+
+	if (!is_page_view(row))
+		return false;
+	product = DatumGetTextPP(slot_getattr(row, RECO_ACTIVITY_PRODUCT_ID, &null));
+	reco_views_put(views, DatumGetInt64(slot_getattr(row, RECO_ACTIVITY_USER_ID, &null)),
+				   (RecoText) {VARDATA_ANY(product), VARSIZE_ANY_EXHDR(product)},
+				   DatumGetTimestampTz(slot_getattr(row, RECO_ACTIVITY_TIMESTAMP, &null)));
+	return true;
 }
 
 static void

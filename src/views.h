@@ -8,8 +8,16 @@
 #ifndef RECO_VIEWS_H
 #define RECO_VIEWS_H
 
+#include "executor/tuptable.h"
 #include "names.h"
 #include "state.h"
+
+/* Columns of reco.activity. */
+enum
+{
+	RECO_ACTIVITY_EVENT_TYPE = 1, RECO_ACTIVITY_USER_ID, RECO_ACTIVITY_PRODUCT_ID,
+	RECO_ACTIVITY_QUERY, RECO_ACTIVITY_TIMESTAMP
+};
 
 typedef struct RecoViews RecoViews;
 
@@ -23,6 +31,7 @@ typedef enum RecoViewsMode
 
 extern RecoViews *reco_views_begin(const RecoState *state, RecoViewsMode mode);
 extern void reco_views_put(RecoViews *views, int64 user_id, RecoText product, TimestampTz at);
+extern bool reco_views_put_row(RecoViews *views, TupleTableSlot *row);
 extern int64 reco_views_end(RecoViews *views);
 
 #endif							/* RECO_VIEWS_H */

@@ -88,6 +88,33 @@ is($reco->sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'reco inges
 is($reco->sql('SELECT (SELECT count(*) FROM audit) > (SELECT count(*) FROM reco.offsets)'), 't', 'the trigger fired for both');
 $reco->sql('DROP FUNCTION audit() CASCADE; DROP TABLE audit');
 
+# A DBA's triggers, constraints and columns of reco.activity have their say; first triggers of one partition only.
+my $leaf = $reco->sql("SELECT tableoid::regclass FROM reco.activity GROUP BY 1 ORDER BY count(*) DESC LIMIT 1");
+my $held = $reco->sql("SELECT count(*) FROM $leaf");
+$reco->sql(<<"END");
+CREATE TABLE seen (relation text, rows bigint);
+CREATE FUNCTION see_row() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN INSERT INTO public.seen VALUES ('partition', 1); RETURN NULL; END \$\$;
+CREATE FUNCTION see_rows() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN INSERT INTO public.seen SELECT 'all', count(*) FROM new_rows; RETURN NULL; END \$\$;
+CREATE TRIGGER see AFTER INSERT ON $leaf FOR EACH ROW EXECUTE FUNCTION see_row();
+ALTER TABLE reco.activity ADD CONSTRAINT no_robots CHECK (user_id <> 666);
+END
+$reco->produce(views(400), event('page_view', 666, 'p1'));
+$reco->wait_for_ingest;
+is($reco->sql(q{SELECT count(*) FROM seen WHERE relation = 'partition'}), $reco->sql("SELECT count(*) - $held FROM $leaf"), 'a trigger of a partition fires for its rows');
+like($reco->sql('SELECT reason FROM reco.rejected'), qr/violates check constraint "no_robots"/, 'a constraint rejects');
+is($reco->sql('SELECT count(*) FROM reco.activity'), $sent, 'and only that');
+$reco->verify('a trigger of a partition');
+$reco->sql(<<'END');
+CREATE TRIGGER see AFTER INSERT ON reco.activity REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION see_rows();
+ALTER TABLE reco.activity ADD COLUMN arrived timestamptz DEFAULT now();
+END
+$reco->produce(views(400));
+$reco->wait_for_ingest;
+is($reco->sql(q{SELECT sum(rows) FROM seen WHERE relation = 'all'}), 400, 'a trigger of the table sees all rows');
+is($reco->sql(q{SELECT count(DISTINCT arrived) > 1 FROM reco.activity}), 't', 'a column has its default');
+is($reco->sql('SELECT count(*) FROM reco.activity'), $sent, 'each message once');
+$reco->verify('a trigger and a column of the table');
+
 $reco->crash('kafka');
 $reco->up('kafka');
 $reco->produce(views(500));

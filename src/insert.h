@@ -1,0 +1,20 @@
+/*-------------------------------------------------------------------------
+ *
+ * insert.h
+ *	  A batch's events into reco.activity.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RECO_INSERT_H
+#define RECO_INSERT_H
+
+#include "event.h"
+#include "state.h"
+
+typedef struct RecoInsert RecoInsert;
+
+extern RecoInsert *reco_insert_begin(const RecoState *state);
+extern void reco_insert_event(RecoInsert *insert, const RecoEvent *event);
+extern void reco_insert_end(RecoInsert *insert);
+
+#endif							/* RECO_INSERT_H */

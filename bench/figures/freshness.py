@@ -8,7 +8,9 @@ from confluent_kafka import Producer
 from figures.drain import mark
 from machine import Sampler, busy_seconds, cpu_between
 from results import quantile, row
+from shop import wait_for
 
+WARM_UP = 30                # seconds of load before the first probe: the broker's JVM compiles what it runs
 PROBES_PER_SECOND = 20
 PATIENCE = 30               # seconds after which a probe counts as lost
 FIRST_USER = 10**12         # above all users of the load: no other event makes these keys
@@ -82,7 +84,9 @@ def measure(bench):
     shop = bench.shop()
     shop.settle()
     bench.tell('freshness at %.0f events/s, %d s' % (rate, seconds))
-    load = shop.steady(rate, seconds + PATIENCE + 5)
+    warm = shop.counters()['ingest.messages'] + WARM_UP * rate
+    load = shop.steady(rate, WARM_UP + seconds + PATIENCE + 5)
+    wait_for(lambda: shop.counters()['ingest.messages'] >= warm, 4 * WARM_UP, 'the warm-up', 1)
     begin, lag, own, busy = mark(shop), lag_sampler(shop), time.process_time(), busy_seconds()
     seen = probe(shop, seconds)
     after, own, busy = mark(shop), time.process_time() - own, [now - then for now, then in zip(busy_seconds(), busy)]

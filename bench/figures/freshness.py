@@ -10,7 +10,7 @@ from machine import Sampler, busy_seconds, cpu_between
 from results import quantile, row
 from shop import wait_for
 
-WARM_UP = 30                # seconds of load before the first probe: the broker's JVM compiles what it runs
+WARM_UP = 60                # seconds of load before the first probe: the broker's JVM compiles what it runs
 PROBES_PER_SECOND = 20
 PATIENCE = 30               # seconds after which a probe counts as lost
 FIRST_USER = 10**12         # above all users of the load: no other event makes these keys

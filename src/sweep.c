@@ -196,7 +196,8 @@ reco_sweep_step(void)
 		if (state.generation != current.generation)
 			begin_sweep(&state);
 		current.next = sweep(&state, current.next, STEP_LISTS, &swept, &current.blocks);
-		current.due = next_due();
+		if (current.next != InvalidBlockNumber)
+			current.due = next_due();
 		left = time_left(&state);
 	}
 	reco_sql_commit();

@@ -29,7 +29,6 @@
 #include "shared.h"
 #include "sql.h"
 #include "storage/ipc.h"
-#include "sweep.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -384,7 +383,7 @@ step(void)
 		next = follow();
 	due = reco_sweep_step();
 	if (due >= 0)
-		return Min(next, due);
+		return due;
 	reco_reclaim_step();
 	due = reco_popularity_step();
 	return Min(next, due);

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * popularity.c
- *	  Generations: products' popularity is taken.
+ *	  Generations: popularity is taken, and a sweep brings the lists along.
  *
  * A product's popularity is the sum of its counters in the windows that start
  * after clock - H.  When it is taken and any product's has changed, a
  * generation begins: rows of users who are touched are computed with it at
- * once, all others when the sweep (sweep.c) gets to them.
+ * once, all others when the sweep gets to them.
  *
  * With 100,000 products that takes seconds, for which events would wait: so the
  * worker adds the counters up in a transaction of its own, and in a second one
@@ -14,6 +14,10 @@
  * That is the one place where the lock comes after a table; who changes rows of
  * reco.product holds no lock yet, and who takes the popularity has a lock
  * against others who do.
+ *
+ * The sweep goes through the table once, some blocks a transaction, so that
+ * events wait for milliseconds at most.  A row that moves forward meanwhile has
+ * been written, and so is of the new generation already.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,16 +27,36 @@
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
+#include "counters.h"
 #include "fmgr.h"
 #include "guc.h"
+#include "miscadmin.h"
 #include "popularity.h"
 #include "product.h"
+#include "ring.h"
 #include "shared.h"
 #include "sql.h"
 #include "storage/lmgr.h"
 #include "state.h"
+#include "user.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+
+/* Lists that one step of the sweep computes, about 5 ms. */
+#define SWEEP_LISTS 500
+
+/*
+ * Beyond so many keys in the ring the next step waits some ms: the keys of
+ * events would have to wait behind those of the sweep.
+ */
+#define SWEEP_RING 2000
+#define SWEEP_PAUSE 10
+
+/* Blocks that one step of the sweep looks at, if their lists are current. */
+#define SWEEP_BLOCKS 5000
+
+/* Blocks scanned between two looks at the number of lists. */
+#define SWEEP_CHUNK 32
 
 /* What the counters said: products whose popularity differs, and theirs. */
 typedef struct Popularity
@@ -196,4 +220,97 @@ reco_popularity_step(void)
 		left = take(&found);
 	MemoryContextDelete(context);
 	return Max(1, left);
+}
+
+/* A row that the sweep passes; arg: how many may still be computed. */
+static bool
+visit(RecoUsers *users, TupleTableSlot *row, void *arg)
+{
+	int64	   *left = arg;
+
+	if (reco_user_is_current(users, row))
+		return true;
+	reco_user_refresh_row(users, row);
+	(*left)--;
+	return true;
+}
+
+/*
+ * Sweep from a block on, until max lists are computed or the step has looked
+ * at enough; returns the block to go on with, InvalidBlockNumber at the end.
+ */
+static BlockNumber
+sweep(const RecoState *state, BlockNumber block, int64 max, int64 *swept)
+{
+	RecoUsers  *users = reco_user_open(state);
+	BlockNumber blocks = reco_user_blocks(users);
+	BlockNumber end = Min(blocks, block + SWEEP_BLOCKS);
+	int64		left = max;
+
+	while (block < end && left > 0)
+		block = reco_user_scan(users, block, Min(SWEEP_CHUNK, end - block), visit, &left);
+	reco_user_close(users);
+	*swept = max - left;
+	reco_counter_add(RECO_COUNT_SWEPT, *swept);
+	return block >= blocks ? InvalidBlockNumber : block;
+}
+
+PG_FUNCTION_INFO_V1(reco_sweep);
+
+/* reco_sweep(max_lists): how many lists were of an older generation. */
+Datum
+reco_sweep(PG_FUNCTION_ARGS)
+{
+	int32		max = PG_GETARG_INT32(0);
+	RecoState	state;
+	BlockNumber block = 0;
+	int64		total = 0;
+
+	if (max < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("max_lists must be at least 1")));
+	SPI_connect();
+	reco_state_lock();
+	reco_state_read(&state);
+	reco_product_sync(&state);
+	while (block != InvalidBlockNumber && total < max)
+	{
+		int64		swept;
+
+		block = sweep(&state, block, max - total, &swept);
+		total += swept;
+	}
+	SPI_finish();
+	PG_RETURN_INT64(total);
+}
+
+long
+reco_sweep_step(void)
+{
+	static int64 sweeping = 0;	/* the generation that it brings */
+	static BlockNumber next = 0;
+	RecoState	state;
+	int64		swept = 0;
+
+	reco_sql_begin();
+	if (!reco_state_peek(&state) ||
+		(state.generation == sweeping && next == InvalidBlockNumber))
+	{
+		reco_sql_commit();
+		return -1;
+	}
+	reco_state_lock();
+	reco_state_read(&state);
+	reco_product_sync(&state);
+	if (state.generation != sweeping)
+	{
+		sweeping = state.generation;
+		next = 0;
+	}
+	next = sweep(&state, next, SWEEP_LISTS, &swept);
+	reco_sql_commit();
+	if (next == InvalidBlockNumber)
+		return -1;
+	return reco_ring_length() > SWEEP_RING ? SWEEP_PAUSE : 0;
 }

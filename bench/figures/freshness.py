@@ -70,7 +70,13 @@ def probe(shop, seconds, first=FIRST_USER):
 
 def lag_sampler(shop):
     connection = shop.connect()
-    return Sampler(1, lambda: {name: worker['lag_messages'] for name, worker in shop.status(connection).items()})
+    return Sampler(1, lambda: {**{name: worker['lag_messages'] for name, worker in shop.status(connection).items()},
+                               'kept': busy_seconds()[1]})
+
+
+def most_kept(lags):
+    """Processors that the host kept for itself in its worst second."""
+    return max([(sample['kept'] - before['kept']) / (at - then) for (then, before), (at, sample) in zip(lags, lags[1:])] or [0])
 
 
 def cpu_rows(cpu, events, said):
@@ -107,7 +113,8 @@ def measure(bench):
     rows += cpu_rows(cpu, events, said)
     length = after['at'] - begin['at']
     rows += [row('processors that the probes keep busy', own / length, 'processors'),
-             row('processors busy with anything', busy[0] / length, 'processors', None, '%.2f more kept by the host' % (busy[1] / length))]
+             row('processors busy with anything', busy[0] / length, 'processors', None, '%.2f more kept by the host' % (busy[1] / length)),
+             row('kept by the host in the worst second', most_kept(lags), 'processors')]
     return {'rows': rows, 'data': {'rate': rate, 'seen': seen, 'lag': lags, 'cpu': cpu, 'wal': (after['wal'] - begin['wal']) / events}}
 
 

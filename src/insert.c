@@ -156,11 +156,12 @@ RecoInsert *
 reco_insert_begin(const RecoState *state)
 {
 	RecoInsert *insert = palloc0(sizeof(RecoInsert));
+	TupleDesc	tupdesc = make_tupdesc();
 
 	insert->activity = table_open(reco_sql_table("activity"), RowExclusiveLock);
 	insert->plain = is_plain(insert->activity, RelationGetNamespace(insert->activity));
-	insert->feed = reco_feed_open("reco_new_activity", make_tupdesc());
-	insert->row = MakeSingleTupleTableSlot(make_tupdesc(), &TTSOpsVirtual);
+	insert->feed = reco_feed_open("reco_new_activity", tupdesc);
+	insert->row = MakeSingleTupleTableSlot(tupdesc, &TTSOpsVirtual);
 	insert->estate = CreateExecutorState();
 	insert->estate->es_output_cid = GetCurrentCommandId(true);
 	begin_routing(insert);

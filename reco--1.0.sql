@@ -104,6 +104,15 @@ CREATE UNLOGGED TABLE reco.mirror_change (
 CREATE INDEX mirror_change_version ON reco.mirror_change (version);
 COMMENT ON TABLE reco.mirror_change IS 'products that the last versions of the mirror changed, by number';
 
+CREATE UNLOGGED TABLE reco.product_order (
+	version bigint NOT NULL,
+	numbers integer[] NOT NULL,
+	popularity bigint[] NOT NULL
+);
+ALTER TABLE reco.product_order ALTER COLUMN numbers SET STORAGE EXTERNAL,
+	ALTER COLUMN popularity SET STORAGE EXTERNAL;
+COMMENT ON TABLE reco.product_order IS 'the order of all products that the last popularity gave, and the version of the mirror that it made';
+
 --
 -- Derived state.
 --
@@ -169,7 +178,7 @@ ALTER TABLE reco.user_state ALTER COLUMN recent SET STORAGE EXTERNAL;
 COMMENT ON TABLE reco.user_state IS 'a user''s list and the packed recent views it was computed from';
 COMMENT ON COLUMN reco.user_state.sent_at IS 'when the list was last handed to the publisher';
 COMMENT ON COLUMN reco.user_state.list IS 'numbers of the recommended products, best first; reco.user_recommendations shows their ids';
-COMMENT ON COLUMN reco.user_state.recent IS 'pairs of product number and second, oldest first; reco.user_views shows them';
+COMMENT ON COLUMN reco.user_state.recent IS 'pairs of the seconds since the view before and a product number, packed, oldest first; reco.user_views shows them';
 
 CREATE VIEW reco.user_recommendations AS
 	SELECT user_id, reco.list_products(list) COLLATE "C" AS recommended_products, updated_at

@@ -75,7 +75,7 @@ ROLLBACK;
 
 -- views of a user; a row that no view stands for
 BEGIN;
-UPDATE reco.user_state SET recent = recent || recent WHERE user_id = 1;
+UPDATE reco.user_state SET recent = recent || '\x00' || substr(recent, 6) WHERE user_id = 1;	-- in the same second
 UPDATE reco.user_state SET recent = (SELECT recent FROM reco.user_state WHERE user_id = 4) WHERE user_id = 2;
 INSERT INTO reco.user_state SELECT 9, updated_at, generation, NULL, NULL, '' FROM reco.user_state WHERE user_id = 4;
 SELECT * FROM reco_verify() ORDER BY relation, key COLLATE "C";
@@ -112,5 +112,19 @@ ROLLBACK;
 BEGIN;
 UPDATE reco.user_state SET list = '{{1,2},{1,2}}' WHERE user_id = 1;
 SELECT recommended_products FROM reco.user_recommendations WHERE user_id = 1;
+ROLLBACK;
+
+-- views that are none
+BEGIN;
+UPDATE reco.user_state SET recent = '\x80' WHERE user_id = 1;
+SELECT product_id FROM reco.user_views;
+ROLLBACK;
+BEGIN;
+UPDATE reco.user_state SET recent = recent || '\x01' WHERE user_id = 1;
+INSERT INTO reco.activity VALUES ('page_view', 1, 'a', NULL, '2100-01-01 12:00Z');
+ROLLBACK;
+BEGIN;
+UPDATE reco.user_state SET recent = recent || recent WHERE user_id = 1;
+SELECT product_id FROM reco.user_views;
 ROLLBACK;
 DROP FUNCTION numbers;

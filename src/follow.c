@@ -29,6 +29,7 @@
 #include "shared.h"
 #include "sql.h"
 #include "storage/ipc.h"
+#include "sweep.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 

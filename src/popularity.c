@@ -1,23 +1,20 @@
 /*-------------------------------------------------------------------------
  *
  * popularity.c
- *	  Generations: popularity is taken, and a sweep brings the lists along.
+ *	  Generations: popularity is taken.
  *
  * A product's popularity is the sum of its counters in the windows that start
  * after clock - H.  When it is taken and any product's has changed, a
  * generation begins: rows of users who are touched are computed with it at
- * once, all others when the sweep gets to them.
+ * once, all others when the sweep (sweep.c) gets to them.
  *
  * With 100,000 products that takes seconds, for which events would wait: so the
  * worker adds the counters up in a transaction of its own, and in a second one
- * writes the products before it takes reco's lock for the new generation.
+ * writes the products and their order before it takes reco's lock for the new
+ * generation.
  * That is the one place where the lock comes after a table; who changes rows of
  * reco.product holds no lock yet, and who takes the popularity has a lock
  * against others who do.
- *
- * The sweep goes through the table once, some blocks a transaction, so that
- * events wait for milliseconds at most.  A row that moves forward meanwhile has
- * been written, and so is of the new generation already.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,36 +24,18 @@
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
-#include "counters.h"
 #include "fmgr.h"
 #include "guc.h"
 #include "miscadmin.h"
+#include "order.h"
 #include "popularity.h"
 #include "product.h"
-#include "ring.h"
 #include "shared.h"
 #include "sql.h"
 #include "storage/lmgr.h"
 #include "state.h"
-#include "user.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
-
-/* Lists that one step of the sweep computes, about 5 ms. */
-#define SWEEP_LISTS 500
-
-/*
- * Beyond so many keys in the ring the next step waits some ms: the keys of
- * events would have to wait behind those of the sweep.
- */
-#define SWEEP_RING 2000
-#define SWEEP_PAUSE 10
-
-/* Blocks that one step of the sweep looks at, if their lists are current. */
-#define SWEEP_BLOCKS 5000
-
-/* Blocks scanned between two looks at the number of lists. */
-#define SWEEP_CHUNK 32
 
 /* What the counters said: products whose popularity differs, and theirs. */
 typedef struct Popularity
@@ -64,6 +43,7 @@ typedef struct Popularity
 	RecoState	state;			/* by which they were added up */
 	Datum		values[2];		/* text[], bigint[] */
 	bool		any;
+	int64		version;		/* of the mirror that they make */
 } Popularity;
 
 static RecoPlan look_plan = {
@@ -111,14 +91,17 @@ lock_popularity(void)
 	LockDatabaseObject(ExtensionRelationId, get_extension_oid("reco", false), 1, ExclusiveLock);
 }
 
+/* Write the products and their new order, for the next version of the mirror. */
 static void
-write_products(Popularity *found)
+write_products(Popularity *found, const RecoState *state)
 {
+	found->version = state->mirror_version + 1;
 	if (!found->any)
 		return;
 	reco_affected_ignore(true);
 	reco_sql_execute(&write_plan, found->values, NULL);
 	reco_affected_ignore(false);
+	reco_order_write(found->version);
 }
 
 /* The products are written: begin a generation, under reco's lock. */
@@ -127,6 +110,9 @@ begin_generation(RecoState *state, const Popularity *found)
 {
 	if (found->any)
 	{
+		/* a change of the catalog may have come in between */
+		if (found->version != state->mirror_version + 1)
+			reco_order_write(state->mirror_version + 1);
 		state->generation++;
 		reco_product_changed(state, NULL, 0);
 	}
@@ -149,7 +135,7 @@ reco_take_popularity(PG_FUNCTION_ARGS)
 	reco_state_read(&state);
 	reco_product_sync(&state);
 	look(&found, &state, CurrentMemoryContext);
-	write_products(&found);
+	write_products(&found, &state);
 	begin_generation(&state, &found);
 	SPI_finish();
 	PG_RETURN_BOOL(found.any);
@@ -194,7 +180,7 @@ take(Popularity *found)
 	/* somebody else may have taken it meanwhile */
 	if (reco_state_peek(&state) && state.popularity_at == found->state.popularity_at)
 	{
-		write_products(found);
+		write_products(found, &state);
 		reco_state_lock();
 		reco_state_read(&state);
 		reco_product_sync(&state);
@@ -220,97 +206,4 @@ reco_popularity_step(void)
 		left = take(&found);
 	MemoryContextDelete(context);
 	return Max(1, left);
-}
-
-/* A row that the sweep passes; arg: how many may still be computed. */
-static bool
-visit(RecoUsers *users, TupleTableSlot *row, void *arg)
-{
-	int64	   *left = arg;
-
-	if (reco_user_is_current(users, row))
-		return true;
-	reco_user_refresh_row(users, row);
-	(*left)--;
-	return true;
-}
-
-/*
- * Sweep from a block on, until max lists are computed or the step has looked
- * at enough; returns the block to go on with, InvalidBlockNumber at the end.
- */
-static BlockNumber
-sweep(const RecoState *state, BlockNumber block, int64 max, int64 *swept)
-{
-	RecoUsers  *users = reco_user_open(state);
-	BlockNumber blocks = reco_user_blocks(users);
-	BlockNumber end = Min(blocks, block + SWEEP_BLOCKS);
-	int64		left = max;
-
-	while (block < end && left > 0)
-		block = reco_user_scan(users, block, Min(SWEEP_CHUNK, end - block), visit, &left);
-	reco_user_close(users);
-	*swept = max - left;
-	reco_counter_add(RECO_COUNT_SWEPT, *swept);
-	return block >= blocks ? InvalidBlockNumber : block;
-}
-
-PG_FUNCTION_INFO_V1(reco_sweep);
-
-/* reco_sweep(max_lists): how many lists were of an older generation. */
-Datum
-reco_sweep(PG_FUNCTION_ARGS)
-{
-	int32		max = PG_GETARG_INT32(0);
-	RecoState	state;
-	BlockNumber block = 0;
-	int64		total = 0;
-
-	if (max < 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("max_lists must be at least 1")));
-	SPI_connect();
-	reco_state_lock();
-	reco_state_read(&state);
-	reco_product_sync(&state);
-	while (block != InvalidBlockNumber && total < max)
-	{
-		int64		swept;
-
-		block = sweep(&state, block, max - total, &swept);
-		total += swept;
-	}
-	SPI_finish();
-	PG_RETURN_INT64(total);
-}
-
-long
-reco_sweep_step(void)
-{
-	static int64 sweeping = 0;	/* the generation that it brings */
-	static BlockNumber next = 0;
-	RecoState	state;
-	int64		swept = 0;
-
-	reco_sql_begin();
-	if (!reco_state_peek(&state) ||
-		(state.generation == sweeping && next == InvalidBlockNumber))
-	{
-		reco_sql_commit();
-		return -1;
-	}
-	reco_state_lock();
-	reco_state_read(&state);
-	reco_product_sync(&state);
-	if (state.generation != sweeping)
-	{
-		sweeping = state.generation;
-		next = 0;
-	}
-	next = sweep(&state, next, SWEEP_LISTS, &swept);
-	reco_sql_commit();
-	if (next == InvalidBlockNumber)
-		return -1;
-	return reco_ring_length() > SWEEP_RING ? SWEEP_PAUSE : 0;
 }

@@ -15,6 +15,9 @@
 #include "state.h"
 #include "utils/timestamp.h"
 
+/* Bytes that a packed number has at most. */
+#define MAX_NUMBER_BYTES 5
+
 /* An empty set with some room, in the present memory context. */
 void
 reco_recent_init(RecoRecent *recent)
@@ -33,32 +36,78 @@ make_room(RecoRecent *recent, int size)
 	recent->views = repalloc(recent->views, recent->size * sizeof(RecoView));
 }
 
+/* Seven bits a byte, the lowest first; all but the last have the eighth set. */
+static uint8 *
+put_number(uint8 *at, uint32 value)
+{
+	for (; value > 0x7F; value >>= 7)
+		*at++ = (value & 0x7F) | 0x80;
+	*at++ = value;
+	return at;
+}
+
+/* The number at a place, and the place behind it; NULL: there is none. */
+static inline const uint8 *
+take_number(const uint8 *at, const uint8 *end, uint32 *value)
+{
+	*value = 0;
+	for (int shift = 0; at < end && shift < 32; shift += 7)
+	{
+		*value |= (uint32) (*at & 0x7F) << shift;
+		if (*at++ <= 0x7F)
+			return at;
+	}
+	return NULL;
+}
+
 /* Take the views of a packed value, whose header may be a short one. */
 void
 reco_recent_unpack(RecoRecent *recent, const bytea *packed)
 {
-	Size		bytes = VARSIZE_ANY_EXHDR(packed);
+	const uint8 *at = (const uint8 *) VARDATA_ANY(packed);
+	const uint8 *end = at + VARSIZE_ANY_EXHDR(packed);
+	int64		second = PG_INT32_MIN;
 
-	if (bytes % sizeof(RecoView) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("a user's recent views have %zu bytes, which is no multiple of %zu",
-						bytes, sizeof(RecoView)),
-				 errhint("Run reco_rebuild().")));
-	recent->count = bytes / sizeof(RecoView);
-	make_room(recent, recent->count);
-	memcpy(recent->views, VARDATA_ANY(packed), bytes);
+	make_room(recent, (end - at) / 2);
+	recent->count = 0;
+	while (at < end)
+	{
+		uint32		passed;
+		uint32		number;
+
+		at = take_number(at, end, &passed);
+		if (at != NULL)
+			at = take_number(at, end, &number);
+		second += passed;
+		if (at == NULL || number > PG_INT32_MAX || second > PG_INT32_MAX)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("a user's recent views are not pairs of a time and a product's number"),
+					 errhint("Run reco_rebuild().")));
+		recent->views[recent->count++] = (RecoView) {.number = number,.second = second};
+	}
 }
 
-/* The packed value, in the present memory context. */
+/*
+ * The packed value, in the present memory context: of each view the seconds
+ * since the one before it and the product's number.  At 4 to 5 bytes a view
+ * two versions of a row with 500 fit into a page.  At 8 they did not, so that
+ * each event of a busy user took a new page: 10 MB/s at 60,000 events/s.
+ */
 bytea *
 reco_recent_pack(const RecoRecent *recent)
 {
-	Size		bytes = recent->count * sizeof(RecoView);
-	bytea	   *packed = palloc(VARHDRSZ + bytes);
+	bytea	   *packed = palloc(VARHDRSZ + recent->count * 2 * MAX_NUMBER_BYTES);
+	uint8	   *at = (uint8 *) VARDATA(packed);
+	int32		before = PG_INT32_MIN;
 
-	SET_VARSIZE(packed, VARHDRSZ + bytes);
-	memcpy(VARDATA(packed), recent->views, bytes);
+	for (int i = 0; i < recent->count; i++)
+	{
+		at = put_number(at, (uint32) recent->views[i].second - (uint32) before);
+		at = put_number(at, recent->views[i].number);
+		before = recent->views[i].second;
+	}
+	SET_VARSIZE(packed, (char *) at - (char *) packed);
 	return packed;
 }
 

@@ -8,7 +8,7 @@
 #ifndef RECO_RECENT_H
 #define RECO_RECENT_H
 
-/* A page view; what a user's row holds of it, in the machine's byte order. */
+/* A page view. */
 typedef struct RecoView
 {
 	int32		number;			/* of the product */

@@ -14,10 +14,10 @@
  */
 #include "compat.h"
 
+#include "array.h"
 #include "catalog/pg_type.h"
 #include "ring.h"
 #include "top.h"
-#include "utils/array.h"
 #include "utils/fmgroids.h"
 #include "utils/timestamp.h"
 
@@ -45,19 +45,6 @@ reco_top_open_read(Snapshot snapshot)
 	return reco_table_open_read(&by_window, snapshot);
 }
 
-/* The elements of an array that is as reco makes it. */
-static void *
-elements(ArrayType *array, Oid type, int count)
-{
-	if (ARR_NDIM(array) != 1 || ARR_HASNULL(array) || ARR_ELEMTYPE(array) != type ||
-		ARR_DIMS(array)[0] != count)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("a row of reco.window_top is not two plain arrays of the same length"),
-				 errhint("reco_verify() tells which one.  Run reco_rebuild().")));
-	return ARR_DATA_PTR(array);
-}
-
 static void
 unpack(TupleTableSlot *row, RecoTop *top)
 {
@@ -70,8 +57,13 @@ unpack(TupleTableSlot *row, RecoTop *top)
 	numbers = DatumGetArrayTypeP(row->tts_values[NUMBERS]);
 	counts = DatumGetArrayTypeP(row->tts_values[VIEW_COUNTS]);
 	top->count = ArrayGetNItems(ARR_NDIM(numbers), ARR_DIMS(numbers));
-	number = elements(numbers, INT4OID, top->count);
-	views = elements(counts, INT8OID, top->count);
+	number = reco_array_elements(numbers, INT4OID, top->count);
+	views = reco_array_elements(counts, INT8OID, top->count);
+	if (number == NULL || views == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("a row of reco.window_top is not two plain arrays of the same length"),
+				 errhint("reco_verify() tells which one.  Run reco_rebuild().")));
 	top->ranks = palloc_extended(top->count * sizeof(RecoRank), MCXT_ALLOC_HUGE);
 	for (int i = 0; i < top->count; i++)
 		top->ranks[i] = (RecoRank) {number[i], views[i]};

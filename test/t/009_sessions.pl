@@ -104,5 +104,25 @@ like($reco->sql_error("SET ROLE stranger; SELECT reco.list_products('{1}')"), qr
 $reco->sql('GRANT SELECT ON reco.user_recommendations TO stranger');
 is($reco->sql("SET ROLE stranger; SELECT reco.list_products('{1}')"), '{a}', 'who reads lists may');
 
+# Who has all products cached takes over the order that a popularity left, and loads them anew where that is none.
+sub disordered
+{
+	my ($user, $damage) = @_;
+	$reco->sql('INSERT INTO reco.activity VALUES ' . view($user, map { "p$_" } 3 .. 6));
+	is($reco->sql("BEGIN; SELECT reco_take_popularity(); UPDATE reco.product_order SET $damage; COMMIT"), 't', "a popularity, SET $damage");
+	$writer->say('INSERT INTO reco.activity VALUES ' . view($user + 1, 'p1') . ';');
+	return says($writer, $user + 1);
+}
+anew();
+$reco->sql("INSERT INTO reco.product SELECT 'p' || n, 'c' FROM generate_series(1, 150) n");
+$writer->say('INSERT INTO reco.activity VALUES ' . view(1, map { "p$_" } 1 .. 120) . ';');
+like(disordered(2, 'version = version'), qr/^p3 p4 p5 p6 p10 p100 /, 'the products in their new order');
+right('a new order');
+like(disordered(4, 'numbers = (SELECT array_agg(n ORDER BY at DESC) FROM unnest(numbers) WITH ORDINALITY t(n, at))'),
+	qr/^p150 p149 /, 'it is the order that was left');
+like(disordered(6, q(numbers = '{}')), qr/^p3 p4 p5 p6 p10 p100 /, 'one that is none is not used');
+$reco->sql('SELECT reco_sweep()');
+right('an order that is none');
+
 $_->close for $writer, $limited;
 done_testing;

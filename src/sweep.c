@@ -1,0 +1,150 @@
+/*-------------------------------------------------------------------------
+ *
+ * sweep.c
+ *	  The lists are brought to the current generation.
+ *
+ * The sweep goes through the users' rows in steps, each a transaction, so that
+ * events wait for milliseconds at most.  A row that moves meanwhile has been
+ * written, and so is of the new generation already.
+ *
+ * A page is half full, and a transaction cannot prune what it has replaced: a
+ * step that wrote all rows of a page would drive many of them out of it, into
+ * the index and onto new pages.  So a step takes a part of the users in a
+ * range of pages, and the next one another part.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "common/hashfn.h"
+#include "counters.h"
+#include "fmgr.h"
+#include "product.h"
+#include "ring.h"
+#include "sql.h"
+#include "sweep.h"
+#include "user.h"
+
+/* Steps that go through the same pages. */
+#define PARTS 4
+
+/* Lists that one step computes, about 5 ms. */
+#define STEP_LISTS 500
+
+/* Blocks that one step looks at, if their lists are current. */
+#define STEP_BLOCKS 5000
+
+/* Blocks scanned between two looks at the number of lists. */
+#define CHUNK_BLOCKS 32
+
+/*
+ * Beyond so many keys in the ring the next step waits some ms: the keys of
+ * events would have to wait behind those of the sweep.
+ */
+#define MAX_RING 2000
+#define PAUSE 10
+
+/* How far the sweep is: a part of the users on the pages from first to end. */
+typedef struct Progress
+{
+	BlockNumber first;
+	BlockNumber end;			/* found by part 0 */
+	int			part;
+	int64		swept;			/* lists in this step */
+} Progress;
+
+/* A row that the sweep passes. */
+static bool
+visit(RecoUsers *users, TupleTableSlot *row, void *arg)
+{
+	Progress   *progress = arg;
+	uint32		hash = murmurhash32((uint32) reco_user_id(row));
+
+	if (hash % PARTS != progress->part || reco_user_is_current(users, row))
+		return true;
+	reco_user_refresh_row(users, row);
+	progress->swept++;
+	return true;
+}
+
+/* One step, of about max lists; false: there are no more. */
+static bool
+sweep(const RecoState *state, Progress *progress, int64 max)
+{
+	RecoUsers  *users = reco_user_open(state);
+	BlockNumber blocks = reco_user_blocks(users);
+	BlockNumber end = Min(blocks, progress->part == 0 ? progress->first + STEP_BLOCKS : progress->end);
+	BlockNumber block = progress->first;
+
+	progress->swept = 0;
+	while (block < end && (progress->part > 0 || progress->swept < max))
+		block = reco_user_scan(users, block, Min(CHUNK_BLOCKS, end - block), visit, progress);
+	reco_user_close(users);
+	reco_counter_add(RECO_COUNT_SWEPT, progress->swept);
+
+	progress->end = block;
+	if (++progress->part == PARTS)
+	{
+		progress->first = block;
+		progress->part = 0;
+	}
+	return progress->first < blocks;
+}
+
+PG_FUNCTION_INFO_V1(reco_sweep);
+
+/* reco_sweep(max_lists): how many lists were of an older generation. */
+Datum
+reco_sweep(PG_FUNCTION_ARGS)
+{
+	int32		max = PG_GETARG_INT32(0);
+	Progress	progress = {0};
+	RecoState	state;
+	int64		total = 0;
+	bool		more = true;
+
+	if (max < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("max_lists must be at least 1")));
+	SPI_connect();
+	reco_state_lock();
+	reco_state_read(&state);
+	reco_product_sync(&state);
+	while (more && total < max)
+	{
+		more = sweep(&state, &progress, Min(STEP_LISTS, max - total));
+		total += progress.swept;
+	}
+	SPI_finish();
+	PG_RETURN_INT64(total);
+}
+
+long
+reco_sweep_step(void)
+{
+	static int64 sweeping = 0;	/* the generation that it brings */
+	static Progress progress;
+	static bool done = false;
+	RecoState	state;
+
+	reco_sql_begin();
+	if (!reco_state_peek(&state) || (state.generation == sweeping && done))
+	{
+		reco_sql_commit();
+		return -1;
+	}
+	reco_state_lock();
+	reco_state_read(&state);
+	reco_product_sync(&state);
+	if (state.generation != sweeping)
+	{
+		sweeping = state.generation;
+		progress = (Progress) {0};
+	}
+	done = !sweep(&state, &progress, STEP_LISTS);
+	reco_sql_commit();
+	if (done)
+		return -1;
+	return reco_ring_length() > MAX_RING ? PAUSE : 0;
+}

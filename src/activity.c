@@ -129,6 +129,8 @@ make_leaf(TimestampTz lower, TimestampTz upper)
 				 " (LIKE reco.activity INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"
 				 " WITH (autovacuum_vacuum_insert_threshold = -1,"
 				 " autovacuum_analyze_scale_factor = 1)", name));
+	run(psprintf("CREATE INDEX ON reco.%s USING brin (\"timestamp\") WITH (pages_per_range = %d)",
+				 name, RECO_ACTIVITY_RANGE));
 	run(psprintf("CREATE TRIGGER refuse BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE"
 				 " ON reco.%s FOR EACH STATEMENT EXECUTE FUNCTION reco.activity_refused()", name));
 	run(psprintf("ALTER TABLE reco.%s ENABLE ALWAYS TRIGGER refuse", name));
@@ -202,49 +204,13 @@ drop_oldest(const RecoState *state)
 	run(psprintf("DROP TABLE reco.%s", quote_identifier(name)));
 }
 
-static bool
-has_index(Oid table)
-{
-	Relation	relation = table_open(table, AccessShareLock);
-	bool		indexed = relation->rd_rel->relhasindex;
-
-	table_close(relation, NoLock);
-	return indexed;
-}
-
-/*
- * One partition whose time is over gets a BRIN index: by it the views that
- * turn H old are found.  While rows come in it would cost 0.5 us each.
- */
-static void
-index_past(const RecoState *state)
-{
-	Leaf	   *leaves;
-	int			count = read_leaves(&leaves);
-
-	for (int i = 0; i < count && leaves[i].upper <= state->clock; i++)
-	{
-		if (has_index(leaves[i].oid) ||
-			!reco_sql_lock_table(leaves[i].oid, ShareLock, LOCK_WAIT))
-			continue;
-		run(psprintf("CREATE INDEX ON reco.%s USING brin (\"timestamp\") WITH (pages_per_range = 16)",
-					 quote_identifier(get_rel_name(leaves[i].oid))));
-		return;
-	}
-}
-
 void
 reco_activity_maintain(void)
 {
-	void		(*const steps[]) (const RecoState *) = {index_past, drop_oldest};
+	RecoState	state;
 
-	for (int i = 0; i < lengthof(steps); i++)
-	{
-		RecoState	state;
-
-		reco_sql_begin();
-		if (reco_state_peek(&state))
-			steps[i] (&state);
-		reco_sql_commit();
-	}
+	reco_sql_begin();
+	if (reco_state_peek(&state))
+		drop_oldest(&state);
+	reco_sql_commit();
 }

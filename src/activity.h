@@ -10,13 +10,13 @@
 
 #include "state.h"
 
+/* Pages that an entry of a partition's BRIN index spans. */
+#define RECO_ACTIVITY_RANGE 32
+
 /* Partitions from the horizon to a moment are there afterwards. */
 extern void reco_activity_prepare(const RecoState *state, TimestampTz upto);
 
-/*
- * The ingest worker's, outside any transaction: past partitions get a BRIN
- * index, those before the horizon go.
- */
+/* The ingest worker's, outside any transaction: a partition before the horizon goes. */
 extern void reco_activity_maintain(void);
 
 #endif							/* RECO_ACTIVITY_H */

@@ -29,6 +29,7 @@
 #include "shared.h"
 #include "sql.h"
 #include "storage/ipc.h"
+#include "summarize.h"
 #include "sweep.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -382,6 +383,7 @@ step(void)
 		next = begin_to_follow();
 	else
 		next = follow();
+	next = Min(next, reco_summarize_step());
 	due = reco_sweep_step();
 	if (due >= 0)
 		return due;

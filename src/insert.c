@@ -18,9 +18,12 @@
  */
 #include "compat.h"
 
+#include "access/brin_internal.h"
+#include "access/genam.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
@@ -31,6 +34,7 @@
 #include "mb/pg_wchar.h"
 #include "product.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
@@ -44,9 +48,11 @@ typedef struct Leaf
 {
 	ResultRelInfo *result;
 	bool		plain;
+	bool		minmax;			/* see has_minmax */
 	int			count;
 	int			nslots;
 	TupleTableSlot *slots[LEAF_ROWS];
+	TimestampTz times[LEAF_ROWS];
 } Leaf;
 
 struct RecoInsert
@@ -198,6 +204,22 @@ fill(TupleTableSlot *row, const RecoEvent *event)
 	ExecStoreVirtualTuple(row);
 }
 
+/*
+ * Is there one index, which is to know the least and the greatest timestamp of
+ * some pages, as the extension makes it?
+ */
+static bool
+has_minmax(ResultRelInfo *result)
+{
+	Relation	index = result->ri_NumIndices == 1 ? result->ri_IndexRelationDescs[0] : NULL;
+	IndexInfo  *info = result->ri_NumIndices == 1 ? result->ri_IndexRelationInfo[0] : NULL;
+
+	return index != NULL && index->rd_rel->relam == BRIN_AM_OID &&
+		info->ii_NumIndexAttrs == 1 && info->ii_Predicate == NIL &&
+		info->ii_IndexAttrNumbers[0] == RECO_ACTIVITY_TIMESTAMP &&
+		index_getprocid(index, 1, BRIN_PROCNUM_OPCINFO) == F_BRIN_MINMAX_OPCINFO;
+}
+
 /* The partition that the row belongs to; ERROR if there is none. */
 static Leaf *
 find_leaf(RecoInsert *insert)
@@ -216,8 +238,34 @@ find_leaf(RecoInsert *insert)
 	leaf = palloc0(sizeof(Leaf));
 	leaf->result = result;
 	leaf->plain = is_plain(result->ri_RelationDesc, RelationGetNamespace(insert->activity));
+	leaf->minmax = has_minmax(result);
 	insert->leaves = lappend(insert->leaves, leaf);
 	return leaf;
+}
+
+/* Of the rows in each page only two tell such an index anything; all cost 0.5 us each. */
+static void
+index_extremes(Leaf *leaf, EState *estate)
+{
+	for (int first = 0, end; first < leaf->count; first = end)
+	{
+		BlockNumber block = ItemPointerGetBlockNumber(&leaf->slots[first]->tts_tid);
+		int			least = first;
+		int			greatest = first;
+
+		for (end = first + 1; end < leaf->count; end++)
+		{
+			if (ItemPointerGetBlockNumber(&leaf->slots[end]->tts_tid) != block)
+				break;
+			if (leaf->times[end] < leaf->times[least])
+				least = end;
+			if (leaf->times[end] > leaf->times[greatest])
+				greatest = end;
+		}
+		reco_insert_index_tuples(leaf->result, leaf->slots[least], estate);
+		if (greatest != least)
+			reco_insert_index_tuples(leaf->result, leaf->slots[greatest], estate);
+	}
 }
 
 /* Write the rows that wait for a partition. */
@@ -230,9 +278,11 @@ flush(RecoInsert *insert, Leaf *leaf)
 	table_multi_insert(leaf->result->ri_RelationDesc, leaf->slots, leaf->count,
 					   estate->es_output_cid, 0, NULL);
 	MemoryContextSwitchTo(caller);
+	if (leaf->minmax)
+		index_extremes(leaf, estate);
 	for (int i = 0; i < leaf->count; i++)
 	{
-		if (leaf->result->ri_NumIndices > 0)
+		if (leaf->result->ri_NumIndices > 0 && !leaf->minmax)
 			reco_insert_index_tuples(leaf->result, leaf->slots[i], estate);
 		ExecClearTuple(leaf->slots[i]);
 	}
@@ -246,6 +296,7 @@ keep(RecoInsert *insert, Leaf *leaf)
 	ExecConstraints(leaf->result, insert->row, insert->estate);
 	if (leaf->count == leaf->nslots)
 		leaf->slots[leaf->nslots++] = table_slot_create(leaf->result->ri_RelationDesc, NULL);
+	leaf->times[leaf->count] = DatumGetTimestampTz(insert->row->tts_values[RECO_ACTIVITY_TIMESTAMP - 1]);
 	ExecCopySlot(leaf->slots[leaf->count++], insert->row);
 	reco_views_put_row(insert->views, insert->row);
 	if (leaf->count == LEAF_ROWS)

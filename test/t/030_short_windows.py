@@ -59,6 +59,27 @@ def sizes(connection):
         FROM pg_class WHERE relnamespace = 'reco'::regnamespace AND relkind IN ('r', 'p') GROUP BY 1"""))
 
 
+def index_differences(connection, pick):
+    """A second whose events are not those that the partitions' indexes find."""
+    at = query(connection, 'SELECT horizon + %s * (clock - horizon) FROM reco.state', (pick.random(),))[0][0]
+    found = []
+    execute(connection, 'BEGIN ISOLATION LEVEL REPEATABLE READ')
+    for way in ('seqscan', 'bitmapscan'):
+        execute(connection, f'SET LOCAL enable_seqscan = on; SET LOCAL enable_{way} = off')
+        found.append(query(connection, """SELECT count(*) FROM reco.activity
+            WHERE "timestamp" >= %s AND "timestamp" < %s + interval '1 second'""", (at, at))[0][0])
+    execute(connection, 'COMMIT')
+    return [] if found[0] == found[1] else [f'{at}: the index finds {found[0]} events of {found[1]}']
+
+
+def summarized(connection):
+    """Partitions with so many pages that an index knows some, and those whose index knows the first ones."""
+    return query(connection, """SELECT count(*), count(*) FILTER (WHERE brin_summarize_range(i.indexrelid, 0) = 0)
+        FROM pg_inherits h JOIN pg_index i ON i.indrelid = h.inhrelid, reco.state s
+        WHERE h.inhparent = 'reco.activity'::regclass AND pg_relation_size(h.inhrelid) > 100 * 8192
+          AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.relation = h.inhrelid AND l.mode = 'ShareUpdateExclusiveLock')""")[0]
+
+
 def change_catalog(connection, pick):
     execute(connection, 'UPDATE public.products SET category = %s WHERE product_id = ANY (%s)', (
         f'category_{pick.randrange(CATEGORIES)}', [f'product_{pick.randrange(PRODUCTS)}' for _ in range(3)]))
@@ -88,7 +109,7 @@ def main():
     producer = Producer(seed)
     producer.start()
     begun = time.monotonic()
-    flat, largest, checks, wrong, slow = {}, {}, 0, [], []
+    flat, largest, checks, wrong, slow, missed = {}, {}, 0, [], [], []
     while producer.is_alive():
         time.sleep(min(1, SECONDS / 100))
         change_catalog(connection, pick)
@@ -101,11 +122,15 @@ def main():
             found, left_out = oracle_differences(connection)
             wrong += [f'after {passed:.0f} s: {line}' for line in found]
             tap.note(f'{passed:.0f} s: {len(found)} differences, {left_out} lists left out, clock {lag:.1f} s late, {late} messages behind')
+        missed += index_differences(connection, pick)
         now = sizes(connection)
         target = flat if passed < RETENTION + 0.25 * SECONDS else largest
         for name, size in now.items():
             target[name] = max(size, target.get(name, 0))
 
+    large, known = summarized(connection)
+    tap.ok(not missed, 'the indexes of activity find what is there', missed)
+    tap.ok(known > 1 and known >= large - 2, f'of {large} large partitions {known} are summarized')
     tap.ok(not producer.failed and producer.sent >= 0.95 * SECONDS * RATE, f'{producer.sent} events went in', producer.failed)
     wait_for(lambda: behind() <= 0, 30, 'ingestion')
     tap.ok(not slow, 'clock and ingestion kept up', slow)

@@ -34,6 +34,8 @@
 #include "sql.h"
 #include "storage/lmgr.h"
 #include "state.h"
+#include "trending.h"
+#include "utils/array.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -48,13 +50,10 @@ typedef struct Popularity
 
 static RecoPlan look_plan = {
 	"SELECT array_agg(product_id), array_agg(views) FROM ("
-	" SELECT p.product_id, coalesce(v.views, 0)::bigint AS views, p.popularity"
-	" FROM reco.product p"
-	" LEFT JOIN reco.product_number n USING (product_id)"
-	" LEFT JOIN (SELECT number, sum(view_count) AS views FROM reco.window_count"
-	"  WHERE window_start > $1 GROUP BY number) v USING (number)) f"
+	" SELECT p.product_id, coalesce($1[n.number + 1], 0) AS views, p.popularity"
+	" FROM reco.product p LEFT JOIN reco.product_number n USING (product_id)) f"
 	" WHERE popularity <> views",
-	1, {TIMESTAMPTZOID}
+	1, {INT8ARRAYOID}
 };
 static RecoPlan write_plan = {
 	"UPDATE reco.product p SET popularity = f.views FROM unnest($1, $2) AS f(product_id, views)"
@@ -66,11 +65,14 @@ static RecoPlan write_plan = {
 static void
 look(Popularity *found, const RecoState *state, MemoryContext context)
 {
-	Datum		values[1] = {TimestampTzGetDatum(state->clock - state->recent_window * USECS_PER_SEC)};
+	RecoSums	sums = reco_trending_sums(state->clock - state->recent_window * USECS_PER_SEC);
+	Datum		values[1];
 	MemoryContext caller;
 	bool		null[2];
 
 	found->state = *state;
+	values[0] = PointerGetDatum(construct_array((Datum *) sums.views, sums.size, INT8OID, sizeof(int64),
+												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 	reco_sql_query(&look_plan, values, NULL, 1);
 	caller = MemoryContextSwitchTo(context);
 	for (int i = 0; i < 2; i++)

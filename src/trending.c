@@ -8,14 +8,16 @@
  * top is found among the present one and the products that changed; when one
  * shrinks (DELETE of activity), the window is scanned.
  *
- * The caller holds reco's lock.
+ * The caller holds reco's lock, but for the sums.
  *
  *-------------------------------------------------------------------------
  */
 #include "compat.h"
 
+#include "access/tableam.h"
 #include "catalog/pg_type.h"
 #include "counts.h"
+#include "miscadmin.h"
 #include "ring.h"
 #include "sql.h"
 #include "table.h"
@@ -23,7 +25,19 @@
 #include "trending.h"
 #include "utils/fmgroids.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
+
+/* Columns of reco.window_counter, from 1. */
+enum
+{
+	WINDOW_START = 1, BUCKET, COUNTS, COLUMNS = COUNTS
+};
+
+static RecoPlaces *places = NULL;
+static const RecoTableName by_bucket = {
+	"window_counter", COLUMNS, "window_counter_pkey", 2, {F_TIMESTAMPTZ_EQ, F_INT4EQ}, &places
+};
 
 static RecoPlan scan_plan = {
 	"SELECT number, view_count FROM (SELECT number, view_count,"
@@ -79,7 +93,7 @@ write_bucket(RecoTable *table, RecoCount *counts, int n)
 	bool		null;
 
 	if (row != NULL)
-		reco_counts_unpack(&unpacked, slot_getattr(row, 3, &null));
+		reco_counts_unpack(&unpacked, slot_getattr(row, COUNTS, &null));
 	else
 		reco_counts_clear(&unpacked);
 	for (int i = 0; i < n; i++)
@@ -97,11 +111,7 @@ write_bucket(RecoTable *table, RecoCount *counts, int n)
 static void
 write_counters(RecoCount *counts, int n)
 {
-	static RecoPlaces *places = NULL;
-	static const RecoTableName name = {
-		"window_counter", 3, "window_counter_pkey", 2, {F_TIMESTAMPTZ_EQ, F_INT4EQ}, &places
-	};
-	RecoTable  *table = reco_table_open(&name);
+	RecoTable  *table = reco_table_open(&by_bucket);
 
 	for (int first = 0, end; first < n; first = end)
 	{
@@ -244,4 +254,57 @@ reco_trending_drop(const RecoState *state)
 		reco_ring_add_window(window, (ItemPointer) DatumGetPointer(reco_sql_value(i, 2, &null)));
 	}
 	SPI_freetuptable(SPI_tuptable);
+}
+
+/* Add a row's counters to the sums, which are made longer where need be. */
+static void
+add_row(RecoSums *sums, TupleTableSlot *row)
+{
+	bool		null;
+	int32		bucket = DatumGetInt32(slot_getattr(row, BUCKET, &null));
+	int32		first = bucket * RECO_BUCKET;
+	RecoCounts	counts;
+
+	if (bucket < 0 || bucket >= PG_INT32_MAX / RECO_BUCKET)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("a row of reco.window_counter is of bucket %d, which no product is in", bucket),
+				 errhint("Run reco_rebuild().")));
+	if (first + RECO_BUCKET > sums->size)
+	{
+		int32		size = Max(first + RECO_BUCKET, sums->size * 2);
+
+		sums->views = repalloc_huge(sums->views, size * sizeof(int64));
+		memset(sums->views + sums->size, 0, (size - sums->size) * sizeof(int64));
+		sums->size = size;
+	}
+	reco_counts_unpack(&counts, slot_getattr(row, COUNTS, &null));
+	for (int i = 0; i < RECO_BUCKET; i++)
+		sums->views[first + i] += counts.counts[i];
+}
+
+/*
+ * Each product's views in the windows that start after a moment, as they are
+ * now.  To aggregate the view reco.window_count took 40 times as long.
+ */
+RecoSums
+reco_trending_sums(TimestampTz after)
+{
+	RecoTable  *table = reco_table_open_read(&by_bucket, GetLatestSnapshot());
+	TupleTableSlot *row = table_slot_create(reco_table_relation(table), NULL);
+	TableScanDesc scan = table_beginscan(reco_table_relation(table), reco_table_snapshot(table), 0, NULL);
+	RecoSums	sums = {palloc0(RECO_BUCKET * sizeof(int64)), RECO_BUCKET};
+
+	while (table_scan_getnextslot(scan, ForwardScanDirection, row))
+	{
+		bool		null;
+
+		CHECK_FOR_INTERRUPTS();
+		if (DatumGetTimestampTz(slot_getattr(row, WINDOW_START, &null)) > after)
+			add_row(&sums, row);
+	}
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(row);
+	reco_table_close(table);
+	return sums;
 }

@@ -18,6 +18,14 @@ typedef struct RecoCount
 	int64		views;			/* more (or fewer) than before */
 } RecoCount;
 
+/* Views by product number. */
+typedef struct RecoSums
+{
+	int64	   *views;
+	int32		size;
+} RecoSums;
+
+extern RecoSums reco_trending_sums(TimestampTz after);
 extern void reco_trending_add(const RecoState *state, RecoCount *counts, int n);
 extern void reco_trending_drop(const RecoState *state);
 

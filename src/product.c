@@ -367,6 +367,19 @@ reco_product_category(int32 number)
 	return loaded_all ? RECO_NO_CATEGORY : load_number(number);
 }
 
+/* Put the categories of products in the place of their numbers. */
+void
+reco_product_categorize(int32 *numbers, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		int32		number = numbers[i];
+		int32		category = number < category_of_size ? category_of[number] : NOT_LOADED;
+
+		numbers[i] = likely(category != NOT_LOADED) ? category : reco_product_category(number);
+	}
+}
+
 /* A category and its products; good until the next call that names a product. */
 RecoCategory *
 reco_product_list(int32 category)

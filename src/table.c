@@ -32,9 +32,6 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-/* Bytes that are free in a page that is not pruned yet. */
-#define MIN_FREE 1024
-
 struct RecoTable
 {
 	EState	   *estate;
@@ -165,7 +162,7 @@ is_crowded(TupleTableSlot *row)
 	BufferHeapTupleTableSlot *slot = (BufferHeapTupleTableSlot *) row;
 	Size		length = slot->base.tuple->t_len;
 
-	return PageGetHeapFreeSpace(BufferGetPage(slot->buffer)) < Max(MIN_FREE, length + length / 2);
+	return PageGetHeapFreeSpace(BufferGetPage(slot->buffer)) < length + length / 2;
 }
 
 static void

@@ -285,7 +285,8 @@ add_row(RecoSums *sums, TupleTableSlot *row)
 
 /*
  * Each product's views in the windows that start after a moment, as they are
- * now.  To aggregate the view reco.window_count took 40 times as long.
+ * now.  To aggregate the view reco.window_count took 1.4 s for 100,000 products
+ * in 24 windows.
  */
 RecoSums
 reco_trending_sums(TimestampTz after)

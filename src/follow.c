@@ -386,7 +386,7 @@ step(void)
 	next = Min(next, reco_summarize_step());
 	due = reco_sweep_step();
 	if (due >= 0)
-		return due;
+		return Min(next, due);
 	reco_reclaim_step();
 	due = reco_popularity_step();
 	return Min(next, due);

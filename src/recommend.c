@@ -143,8 +143,7 @@ count_interests(const RecoRecent *recent, Interest *interests)
 
 /*
  * Put the most viewed of the interests from first on before the others;
- * returns where those end.  Few ranks are asked for: a sort took three times
- * as long.
+ * returns where those end.  A few ranks are asked for, which need no sort.
  */
 static int
 select_most_viewed(Interest *interests, int first, int count)

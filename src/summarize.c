@@ -124,17 +124,18 @@ long
 reco_summarize_step(void)
 {
 	static TimestampTz due = 0;
+	static bool done = true;
 	TimestampTz now = GetCurrentTimestamp();
-	bool		done = true;
 
-	if (now < due)
+	if (done && now < due)
 		return TimestampDifferenceMilliseconds(now, due);
-	look();
+	if (done)
+	{
+		look();
+		due = TimestampTzPlusMilliseconds(now, INTERVAL);
+	}
+	done = true;
 	for (int i = 0; i < nindexes; i++)
-		if (!summarize(&indexes[i]))
-			done = false;
-	if (!done)
-		return 0;
-	due = TimestampTzPlusMilliseconds(now, INTERVAL);
-	return INTERVAL;
+		done &= summarize(&indexes[i]);
+	return done ? INTERVAL : 0;
 }

@@ -19,11 +19,13 @@
 #include "common/hashfn.h"
 #include "counters.h"
 #include "fmgr.h"
+#include "portability/instr_time.h"
 #include "product.h"
 #include "ring.h"
 #include "sql.h"
 #include "sweep.h"
 #include "user.h"
+#include "utils/timestamp.h"
 
 /* Steps that go through the same pages. */
 #define PARTS 4
@@ -43,6 +45,13 @@
  */
 #define MAX_RING 2000
 #define PAUSE 10
+
+/*
+ * A patient sweep waits for twice the time that reco's lock took to get.  That
+ * is the rest of a batch of events: where ingestion is behind, batches are long
+ * and steps become rare.
+ */
+#define PATIENCE 2
 
 /* How far the sweep is: a part of the users on the pages from first to end. */
 typedef struct Progress
@@ -120,31 +129,62 @@ reco_sweep(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(total);
 }
 
+/* Take reco's lock; returns the ms that it took. */
+static long
+lock(void)
+{
+	instr_time	start;
+	instr_time	end;
+
+	INSTR_TIME_SET_CURRENT(start);
+	reco_state_lock();
+	INSTR_TIME_SET_CURRENT(end);
+	INSTR_TIME_SUBTRACT(end, start);
+	return (long) INSTR_TIME_GET_MILLISEC(end);
+}
+
+/*
+ * One step, if it is time; the next one follows at once, or after a pause.  Lists
+ * of an older popularity can wait, those that a change of the catalog has made
+ * wrong cannot.
+ */
 long
 reco_sweep_step(void)
 {
 	static int64 sweeping = 0;	/* the generation that it brings */
-	static Progress progress;
+	static TimestampTz popularity_at = 0;	/* when its popularity was taken */
+	static bool patient = false;
 	static bool done = false;
-	RecoState	state;
+	static Progress progress;
+	static TimestampTz due = 0;
+	RecoState	state = {0};
+	long		waited;
+	long		pause;
 
+	if (!done && GetCurrentTimestamp() < due)
+		return TimestampDifferenceMilliseconds(GetCurrentTimestamp(), due);
 	reco_sql_begin();
 	if (!reco_state_peek(&state) || (state.generation == sweeping && done))
 	{
+		popularity_at = state.popularity_at;	/* it may change nothing */
 		reco_sql_commit();
 		return -1;
 	}
-	reco_state_lock();
+	waited = lock();
 	reco_state_read(&state);
 	reco_product_sync(&state);
 	if (state.generation != sweeping)
 	{
 		sweeping = state.generation;
+		patient = popularity_at != 0 && state.popularity_at != popularity_at;
+		popularity_at = state.popularity_at;
 		progress = (Progress) {0};
 	}
 	done = !sweep(&state, &progress, STEP_LISTS);
 	reco_sql_commit();
 	if (done)
 		return -1;
-	return reco_ring_length() > MAX_RING ? PAUSE : 0;
+	pause = Max(patient ? PATIENCE * waited : 0, reco_ring_length() > MAX_RING ? PAUSE : 0);
+	due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause);
+	return pause;
 }

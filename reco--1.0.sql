@@ -111,7 +111,7 @@ CREATE UNLOGGED TABLE reco.product_order (
 );
 ALTER TABLE reco.product_order ALTER COLUMN numbers SET STORAGE EXTERNAL,
 	ALTER COLUMN popularity SET STORAGE EXTERNAL;
-COMMENT ON TABLE reco.product_order IS 'the order of all products that the last popularity gave, and the version of the mirror that it made';
+COMMENT ON TABLE reco.product_order IS 'the order of all products with a category that the last popularity gave, and the version of the mirror that it made';
 
 --
 -- Derived state.
@@ -273,7 +273,7 @@ COMMENT ON FUNCTION reco_take_popularity() IS 'take the products'' popularity no
 CREATE FUNCTION reco_sweep(max_lists integer DEFAULT 10000) RETURNS bigint
 	AS 'MODULE_PATHNAME', 'reco_sweep'
 	LANGUAGE C STRICT SET search_path = pg_catalog, pg_temp SET jit = off;
-COMMENT ON FUNCTION reco_sweep(integer) IS 'bring lists to the current generation; returns how many';
+COMMENT ON FUNCTION reco_sweep(integer) IS 'bring about so many lists to the current generation; returns how many';
 
 CREATE FUNCTION reco_rebuild() RETURNS void
 	AS 'MODULE_PATHNAME', 'reco_rebuild'

@@ -127,4 +127,20 @@ BEGIN;
 UPDATE reco.user_state SET recent = recent || recent WHERE user_id = 1;
 SELECT product_id FROM reco.user_views;
 ROLLBACK;
+BEGIN;
+UPDATE reco.user_state SET recent = substr(recent, 1, 5) || '\xffffffff07' WHERE user_id = 1;	-- product 2147483647
+INSERT INTO reco.activity VALUES ('page_view', 1, 'a', NULL, '2100-01-01 12:00Z');
+ROLLBACK;
+BEGIN;
+UPDATE reco.user_state SET recent = substr(recent, 1, 5) || '\xfeffffff07' WHERE user_id = 1;
+INSERT INTO reco.activity VALUES ('page_view', 1, 'a', NULL, '2100-01-01 12:00Z');
+ROLLBACK;
+
+-- counters and lists of products that cannot be
+BEGIN;
+INSERT INTO reco.window_counter SELECT window_start, b, counts FROM reco.window_counter, (VALUES (-1), (2147483647)) v (b);
+SELECT reco_take_popularity();
+UPDATE reco.user_state SET list = '{-1000000000}' WHERE user_id = 1;
+SELECT reco.reclaim();
+ROLLBACK;
 DROP FUNCTION numbers;

@@ -17,6 +17,6 @@ typedef struct RecoOrder
 } RecoOrder;
 
 extern void reco_order_write(int64 version);
-extern bool reco_order_read(int64 after, RecoOrder *order);
+extern bool reco_order_read(int64 after, int64 version, RecoOrder *order);
 
 #endif							/* RECO_ORDER_H */

@@ -33,6 +33,9 @@
 /* After so many single look-ups all is loaded: 100 cost what 100k rows do. */
 #define MAX_LOOKUPS 100
 
+/* That there is no product of a number beyond is asked again: it is damage. */
+#define MAX_REMEMBERED (16 * 1024 * 1024)
+
 /* Versions that can be caught up with, and products that one may change. */
 #define KEPT_VERSIONS 1000
 #define MAX_CHANGES 1000
@@ -273,7 +276,7 @@ load_number(int32 number)
 
 	if (reco_sql_query(&number_plan, values, NULL, 1) > 0)
 		index = take_row(0, false, 0);
-	else
+	else if (number < MAX_REMEMBERED)
 		set_category(number, RECO_NO_CATEGORY);
 	SPI_freetuptable(SPI_tuptable);
 	return index;
@@ -333,7 +336,7 @@ catch_up(int64 version)
 
 	if (version < cached_version || version - cached_version > KEPT_VERSIONS)
 		return false;
-	reordered = loaded_all && reco_order_read(cached_version, &order);
+	reordered = loaded_all && reco_order_read(cached_version, version, &order);
 	count = reco_sql_query(&changes_plan, values, NULL, MAX_CHANGES + 1);
 	if (count > 0)
 		known = DatumGetInt64(reco_sql_value(0, 5, &null));

@@ -79,7 +79,7 @@ reco_recent_unpack(RecoRecent *recent, const bytea *packed)
 		if (at != NULL)
 			at = take_number(at, end, &number);
 		second += passed;
-		if (at == NULL || number > PG_INT32_MAX || second > PG_INT32_MAX)
+		if (at == NULL || number >= PG_INT32_MAX || second > PG_INT32_MAX)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATA_CORRUPTED),
 					 errmsg("a user's recent views are not pairs of a time and a product's number"),

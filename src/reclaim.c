@@ -50,7 +50,7 @@ typedef struct Unused
 static void
 mark_used(Unused *unused, int32 number)
 {
-	if (number < unused->size)
+	if (number >= 0 && number < unused->size)
 		unused->flags[number] = false;
 }
 

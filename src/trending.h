@@ -18,14 +18,7 @@ typedef struct RecoCount
 	int64		views;			/* more (or fewer) than before */
 } RecoCount;
 
-/* Views by product number. */
-typedef struct RecoSums
-{
-	int64	   *views;
-	int32		size;
-} RecoSums;
-
-extern RecoSums reco_trending_sums(TimestampTz after);
+extern int64 *reco_trending_sums(TimestampTz after, int32 size);
 extern void reco_trending_add(const RecoState *state, RecoCount *counts, int n);
 extern void reco_trending_drop(const RecoState *state);
 

@@ -44,8 +44,14 @@ list_becomes('the first lists', 3, 'a2 a3 b2');
 # 1. Each kind of change
 $reco->sql("INSERT INTO public.products VALUES ('a4', 'A')");
 list_becomes('an insert', 1, 'a2 a3 a4');
+my $locker = $reco->session;
+$locker->say(q{BEGIN; DO $$ BEGIN EXECUTE (SELECT format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', min(inhrelid::regclass::text))
+	FROM pg_inherits WHERE inhparent = 'reco.activity'::regclass); END $$;});
+my $clock = $reco->sql('SELECT clock FROM reco.state');
+$reco->wait_for('two seconds pass beside a locked partition', "SELECT clock >= '$clock'::timestamptz + '2 s' FROM reco.state", 't');
 $reco->sql("UPDATE public.products SET category = 'A' WHERE product_id = 'b2'");
 list_becomes('a category move: gained', 1, 'a2 a3 a4 b2');
+$locker->close;
 list_becomes('a category move: lost', 2, 'none');
 $reco->sql("UPDATE public.products SET product_id = 'a9' WHERE product_id = 'a2'");
 list_becomes('a key change', 1, 'a3 a4 a9 b2');

@@ -130,6 +130,23 @@ $reco->up('postgres');
 list_becomes('a clean restart', 1, 'a2 a3 a4 a6');
 $reco->verify('slot');
 
+# Somebody else changes so much of the mirror that it is not noted what, and then the popularity is taken by a worker that has all products cached.
+$reco->sql("INSERT INTO public.products SELECT 'q' || n, 'Q' FROM generate_series(1, 1500) n");
+mirror_becomes_the_catalog('many products', 'product_id', 'category', 'public.products');
+view(7, map { "q$_" } 1 .. 150);
+$reco->sql("INSERT INTO public.products VALUES ('q0', 'Q')");
+list_becomes('which the worker has cached', 7, join(' ', 'q0', sort map { "q$_" } 151 .. 1500) =~ s/^((\S+ ){19}\S+).*/$1/r);
+$reco->sql("UPDATE reco.product SET category = 'R' WHERE product_id LIKE 'q%' AND product_id > 'q2'");
+view(8, 'q151', 'q3');
+my $generation = $reco->sql('SELECT generation FROM reco.state');
+$reco->set('reco.popularity_interval', '1s');
+$reco->wait_for('a popularity after that', "SELECT generation > $generation FROM reco.state", 't');
+$reco->set('reco.popularity_interval', '1h');
+$reco->wait_for('and its sweep', 'SELECT count(*) FROM reco.user_state WHERE generation < (SELECT generation FROM reco.state)', 0);
+is($reco->sql('SELECT * FROM reco_verify_state(1)'), '', 'the lists follow from the mirror as it is');
+$reco->sql("UPDATE reco.product SET category = 'Q' WHERE category = 'R'");
+$reco->verify('the mirror put right');
+
 # 3. Each kind of table
 sub follow_table
 {

@@ -3,10 +3,9 @@
  * follow.c
  *	  The follow worker: the catalog's changes to the mirror, and generations.
  *
- * At each start the mirror is compared with the catalog, whatever is in it;
- * a slot is made; they are compared once more, since the slot tells only what
- * commits after it; then the slot tells which products to look up.  What the
- * slot cannot tell makes all of it due to be compared again.
+ * At each start the mirror is compared with the catalog; a slot is made; they
+ * are compared once more, since the slot tells only what commits after it; then
+ * it tells which products to look up, or makes all due to be compared again.
  *
  * A catalog that cannot be read or followed does not stop the worker: it shows
  * the error, goes on with popularity and its sweep, and tries again after a

@@ -9,11 +9,9 @@
  * good for one version of the mirror, which reco.state tells.
  *
  * A backend that inserts an event once in a while loads what it asks for; a
- * process that asks for much, as the ingest worker does, loads everything in
- * one go.  A later version is caught up with where reco.mirror_change says
- * which products it changed, or reco.product_order how they stand after a
- * popularity: loading 100,000 anew takes 0.2 s, and a shop changes its catalog
- * all day.
+ * process that asks for much loads everything in one go.  A later version is
+ * caught up with by reco.mirror_change (which products) and reco.product_order
+ * (how they stand after a popularity): to load 100,000 anew takes 0.3 s.
  *
  *-------------------------------------------------------------------------
  */
@@ -47,7 +45,6 @@ static int64 cached_numbers = 0;	/* of the dictionary */
 static uint64 cached_epoch = 0;
 
 static bool catch_up(int64 version);
-
 static RecoNames *category_names = NULL;
 static RecoCategory *categories = NULL;
 static int	category_count = 0;

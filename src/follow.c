@@ -56,8 +56,7 @@ static RecoLook looked;			/* what the last attempt gave */
 static const RecoChanges *changes = NULL;
 static TimestampTz written_at = 0;
 
-/* The catalog's settings as they were acted on. */
-static char *settings_in_force = NULL;
+static char *settings_in_force = NULL;	/* as the catalog's were acted on */
 
 static long pause_length = FIRST_PAUSE;
 static TimestampTz paused_until = 0;

@@ -5,9 +5,8 @@
  *
  * A popularity changes each product, so each process that computes lists needs
  * all of them anew, under reco's lock.  Rows, sorted by the executor, take
- * 0.3 s for 100,000 products, and half a minute at half of the maximum load to
- * catch up with; two arrays that whoever takes the popularity leaves in
- * reco.product_order take 6 ms.
+ * 0.3 s for 100,000 products; two arrays that whoever takes the popularity
+ * leaves in reco.product_order take 6 ms.
  *
  * Who writes takes the popularity, and is alone in that; who reads holds
  * reco's lock.
@@ -16,8 +15,8 @@
  */
 #include "compat.h"
 
-#include "array.h"
 #include "catalog/pg_type.h"
+#include "elements.h"
 #include "order.h"
 #include "sql.h"
 
@@ -62,8 +61,8 @@ reco_order_read(int64 after, int64 version, RecoOrder *order)
 		ArrayType  *popularity = DatumGetArrayTypePCopy(reco_sql_value(0, 2, &null));
 
 		order->count = ArrayGetNItems(ARR_NDIM(numbers), ARR_DIMS(numbers));
-		order->numbers = reco_array_elements(numbers, INT4OID, order->count);
-		order->popularity = reco_array_elements(popularity, INT8OID, order->count);
+		order->numbers = reco_elements(numbers, INT4OID, order->count);
+		order->popularity = reco_elements(popularity, INT8OID, order->count);
 		found = order->numbers != NULL && order->popularity != NULL;
 	}
 	SPI_freetuptable(SPI_tuptable);

@@ -44,7 +44,6 @@ static int64 cached_version = 0;	/* of the mirror */
 static int64 cached_numbers = 0;	/* of the dictionary */
 static uint64 cached_epoch = 0;
 
-static bool catch_up(int64 version);
 static RecoNames *category_names = NULL;
 static RecoCategory *categories = NULL;
 static int	category_count = 0;
@@ -96,25 +95,6 @@ forget(void)
 	category_of = NULL;
 	loaded_all = false;
 	lookups = 0;
-}
-
-/* Make sure that the cache shows the mirror of this transaction. */
-void
-reco_product_sync(const RecoState *state)
-{
-	Oid			table = reco_sql_table("product");
-
-	if (cache != NULL && cached_table == table && cached_epoch == reco_number_epoch() &&
-		cached_numbers == state->numbers_version &&
-		(cached_version == state->mirror_version || catch_up(state->mirror_version)))
-		return;
-	if (cached_numbers != state->numbers_version || cached_table != table)
-		reco_number_reset();
-	forget();
-	cached_table = table;
-	cached_version = state->mirror_version;
-	cached_numbers = state->numbers_version;
-	cached_epoch = reco_number_epoch();
 }
 
 /* Note which products a version changes. */
@@ -349,6 +329,25 @@ catch_up(int64 version)
 	}
 	SPI_freetuptable(SPI_tuptable);
 	return cached_version == version;
+}
+
+/* Make sure that the cache shows the mirror of this transaction. */
+void
+reco_product_sync(const RecoState *state)
+{
+	Oid			table = reco_sql_table("product");
+
+	if (cache != NULL && cached_table == table && cached_epoch == reco_number_epoch() &&
+		cached_numbers == state->numbers_version &&
+		(cached_version == state->mirror_version || catch_up(state->mirror_version)))
+		return;
+	if (cached_numbers != state->numbers_version || cached_table != table)
+		reco_number_reset();
+	forget();
+	cached_table = table;
+	cached_version = state->mirror_version;
+	cached_numbers = state->numbers_version;
+	cached_epoch = reco_number_epoch();
 }
 
 /* The category of a product, RECO_NO_CATEGORY if it has none. */

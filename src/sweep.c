@@ -19,7 +19,6 @@
 #include "common/hashfn.h"
 #include "counters.h"
 #include "fmgr.h"
-#include "portability/instr_time.h"
 #include "product.h"
 #include "ring.h"
 #include "sql.h"
@@ -129,20 +128,6 @@ reco_sweep(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(total);
 }
 
-/* Take reco's lock; returns the ms that it took. */
-static long
-lock(void)
-{
-	instr_time	start;
-	instr_time	end;
-
-	INSTR_TIME_SET_CURRENT(start);
-	reco_state_lock();
-	INSTR_TIME_SET_CURRENT(end);
-	INSTR_TIME_SUBTRACT(end, start);
-	return (long) INSTR_TIME_GET_MILLISEC(end);
-}
-
 /*
  * One step, if it is time; the next one follows at once, or after a pause.  Lists
  * of an older popularity can wait, those that a change of the catalog has made
@@ -158,6 +143,7 @@ reco_sweep_step(void)
 	static Progress progress;
 	static TimestampTz due = 0;
 	RecoState	state = {0};
+	TimestampTz asked;
 	long		waited;
 	long		pause;
 
@@ -170,7 +156,9 @@ reco_sweep_step(void)
 		reco_sql_commit();
 		return -1;
 	}
-	waited = lock();
+	asked = GetCurrentTimestamp();
+	reco_state_lock();
+	waited = TimestampDifferenceMilliseconds(asked, GetCurrentTimestamp());
 	reco_state_read(&state);
 	reco_product_sync(&state);
 	if (state.generation != sweeping)

@@ -14,8 +14,8 @@
  */
 #include "compat.h"
 
-#include "array.h"
 #include "catalog/pg_type.h"
+#include "elements.h"
 #include "ring.h"
 #include "top.h"
 #include "utils/fmgroids.h"
@@ -57,8 +57,8 @@ unpack(TupleTableSlot *row, RecoTop *top)
 	numbers = DatumGetArrayTypeP(row->tts_values[NUMBERS]);
 	counts = DatumGetArrayTypeP(row->tts_values[VIEW_COUNTS]);
 	top->count = ArrayGetNItems(ARR_NDIM(numbers), ARR_DIMS(numbers));
-	number = reco_array_elements(numbers, INT4OID, top->count);
-	views = reco_array_elements(counts, INT8OID, top->count);
+	number = reco_elements(numbers, INT4OID, top->count);
+	views = reco_elements(counts, INT8OID, top->count);
 	if (number == NULL || views == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),

@@ -75,7 +75,7 @@ def index_differences(connection, pick):
 def summarized(connection):
     """Partitions with so many pages that an index knows some, and those whose index knows the first ones."""
     return query(connection, """SELECT count(*), count(*) FILTER (WHERE brin_summarize_range(i.indexrelid, 0) = 0)
-        FROM pg_inherits h JOIN pg_index i ON i.indrelid = h.inhrelid, reco.state s
+        FROM pg_inherits h JOIN pg_index i ON i.indrelid = h.inhrelid
         WHERE h.inhparent = 'reco.activity'::regclass AND pg_relation_size(h.inhrelid) > 100 * 8192
           AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.relation = h.inhrelid AND l.mode = 'ShareUpdateExclusiveLock')""")[0]
 

@@ -8,10 +8,10 @@
  * generation begins: rows of users who are touched are computed with it at
  * once, all others when the sweep (sweep.c) gets to them.
  *
- * With 100,000 products that takes half a second, for which events would wait: so the
+ * With 100,000 products that takes a second, for which events would wait: so the
  * worker adds the counters up in a transaction of its own, and in a second one
- * writes the products and their order before it takes reco's lock for the new
- * generation.
+ * writes the products, with pauses, and their order, before it takes reco's lock
+ * for the new generation.
  * That is the one place where the lock comes after a table; who changes rows of
  * reco.product holds no lock yet, and who takes the popularity has a lock
  * against others who do.
@@ -32,28 +32,43 @@
 #include "product.h"
 #include "shared.h"
 #include "sql.h"
-#include "storage/lmgr.h"
 #include "state.h"
+#include "storage/latch.h"
+#include "storage/lmgr.h"
 #include "trending.h"
 #include "utils/array.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "utils/wait_event.h"
 
-/* What the counters said: products whose popularity differs, and theirs. */
+/*
+ * Milliseconds without work before each of its parts, of 5,000 products (see
+ * look_plan).  Where ingestion needs most of a processor, half a second beside a
+ * third busy process made events half a second late.
+ */
+#define PAUSE 50
+
+/* Products whose popularity differs, and theirs. */
+typedef struct Part
+{
+	Datum		values[2];		/* text[], bigint[] */
+} Part;
+
+/* What the counters said. */
 typedef struct Popularity
 {
 	RecoState	state;			/* by which they were added up */
-	Datum		values[2];		/* text[], bigint[] */
-	bool		any;
+	Part	   *parts;
+	int			count;			/* 0: no product's differs */
 	int64		version;		/* of the mirror that they make */
 } Popularity;
 
 static RecoPlan numbers_plan = {"SELECT next_number FROM reco.state"};
 static RecoPlan look_plan = {
 	"SELECT array_agg(product_id), array_agg(views) FROM ("
-	" SELECT p.product_id, coalesce($1[n.number], 0) AS views, p.popularity"
+	" SELECT p.product_id, p.popularity, coalesce($1[n.number], 0) AS views, n.number / 5000 AS part"
 	" FROM reco.product p LEFT JOIN reco.product_number n USING (product_id)) f"
-	" WHERE popularity <> views",
+	" WHERE popularity <> views GROUP BY part",
 	1, {INT8ARRAYOID}
 };
 static RecoPlan write_plan = {
@@ -71,25 +86,25 @@ look(Popularity *found, const RecoState *state, MemoryContext context)
 	int			first = 0;		/* subscript */
 	Datum		values[1];
 	MemoryContext caller;
-	bool		null[2];
+	bool		null;
 
 	found->state = *state;
 	reco_sql_query(&numbers_plan, NULL, NULL, 1);
-	size = DatumGetInt32(reco_sql_value(0, 1, &null[0]));
+	size = DatumGetInt32(reco_sql_value(0, 1, &null));
 	SPI_freetuptable(SPI_tuptable);
 	sums = reco_trending_sums(state->clock - state->recent_window * USECS_PER_SEC, size);
 	values[0] = PointerGetDatum(construct_md_array((Datum *) sums, NULL, 1, &size, &first, INT8OID,
 												   sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-	reco_sql_query(&look_plan, values, NULL, 1);
+	found->count = reco_sql_query(&look_plan, values, NULL, 0);
 	caller = MemoryContextSwitchTo(context);
-	for (int i = 0; i < 2; i++)
+	found->parts = palloc(found->count * sizeof(Part));
+	for (int i = 0; i < found->count; i++)
 	{
-		found->values[i] = reco_sql_value(0, i + 1, &null[i]);
-		if (!null[i])
-			found->values[i] = PointerGetDatum(PG_DETOAST_DATUM_COPY(found->values[i]));
+		for (int j = 0; j < 2; j++)
+			found->parts[i].values[j] =
+				PointerGetDatum(PG_DETOAST_DATUM_COPY(reco_sql_value(i, j + 1, &null)));
 	}
 	MemoryContextSwitchTo(caller);
-	found->any = !null[0];
 	SPI_freetuptable(SPI_tuptable);
 }
 
@@ -100,16 +115,34 @@ lock_popularity(void)
 	LockDatabaseObject(ExtensionRelationId, get_extension_oid("reco", false), 1, ExclusiveLock);
 }
 
-/* Write the products and their new order, for the next version of the mirror. */
+/* Let others have the processors; not to be done under reco's lock. */
 static void
-write_products(Popularity *found, const RecoState *state)
+give_way(void)
+{
+	CHECK_FOR_INTERRUPTS();
+	(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, PAUSE, PG_WAIT_EXTENSION);
+}
+
+/*
+ * Write the products and their new order, for the next version of the mirror;
+ * patiently: with pauses.
+ */
+static void
+write_products(Popularity *found, const RecoState *state, bool patiently)
 {
 	found->version = state->mirror_version + 1;
-	if (!found->any)
+	if (found->count == 0)
 		return;
 	reco_affected_ignore(true);
-	reco_sql_execute(&write_plan, found->values, NULL);
+	for (int i = 0; i < found->count; i++)
+	{
+		if (patiently)
+			give_way();
+		reco_sql_execute(&write_plan, found->parts[i].values, NULL);
+	}
 	reco_affected_ignore(false);
+	if (patiently)
+		give_way();
 	reco_order_write(found->version);
 }
 
@@ -117,7 +150,7 @@ write_products(Popularity *found, const RecoState *state)
 static void
 begin_generation(RecoState *state, const Popularity *found)
 {
-	if (found->any)
+	if (found->count > 0)
 	{
 		/* a change of the catalog may have come in between */
 		if (found->version != state->mirror_version + 1)
@@ -144,10 +177,10 @@ reco_take_popularity(PG_FUNCTION_ARGS)
 	reco_state_read(&state);
 	reco_product_sync(&state);
 	look(&found, &state, CurrentMemoryContext);
-	write_products(&found, &state);
+	write_products(&found, &state, false);
 	begin_generation(&state, &found);
 	SPI_finish();
-	PG_RETURN_BOOL(found.any);
+	PG_RETURN_BOOL(found.count > 0);
 }
 
 /* Milliseconds of the clock until the popularity is due. */
@@ -189,7 +222,7 @@ take(Popularity *found)
 	/* somebody else may have taken it meanwhile */
 	if (reco_state_peek(&state) && state.popularity_at == found->state.popularity_at)
 	{
-		write_products(found, &state);
+		write_products(found, &state, true);
 		reco_state_lock();
 		reco_state_read(&state);
 		reco_product_sync(&state);

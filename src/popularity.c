@@ -9,7 +9,8 @@
  * once, all others when the sweep (sweep.c) gets to them.
  *
  * With 100,000 products that takes a second, for which events would wait: so the
- * worker adds the counters up in a transaction of its own, and in a second one
+ * worker adds the counters up in a transaction of its own, in which it also loads
+ * the products that the sweep will ask for, and in a second one
  * writes the products, with pauses, and their order, before it takes reco's lock
  * for the new generation.
  * That is the one place where the lock comes after a table; who changes rows of
@@ -42,11 +43,14 @@
 #include "utils/wait_event.h"
 
 /*
- * Milliseconds without work before each of its parts, of 5,000 products (see
- * look_plan).  Where ingestion needs most of a processor, half a second beside a
- * third busy process made events half a second late.
+ * Products are written in parts: of PART_SIZE, at most MAX_PARTS, so that the
+ * catalog, which is not followed meanwhile, does not wait long.  Before each is a
+ * pause, in milliseconds.  Where ingestion needs most of a processor, two of five
+ * parts of the time beside it made events half a second late: a part takes 20 ms.
  */
-#define PAUSE 50
+#define PART_SIZE 2500
+#define MAX_PARTS 40
+#define PAUSE 100
 
 /* Products whose popularity differs, and theirs. */
 typedef struct Part
@@ -66,10 +70,10 @@ typedef struct Popularity
 static RecoPlan numbers_plan = {"SELECT next_number FROM reco.state"};
 static RecoPlan look_plan = {
 	"SELECT array_agg(product_id), array_agg(views) FROM ("
-	" SELECT p.product_id, p.popularity, coalesce($1[n.number], 0) AS views, n.number / 5000 AS part"
+	" SELECT p.product_id, p.popularity, coalesce($1[n.number], 0) AS views, n.number / $2 AS part"
 	" FROM reco.product p LEFT JOIN reco.product_number n USING (product_id)) f"
 	" WHERE popularity <> views GROUP BY part",
-	1, {INT8ARRAYOID}
+	2, {INT8ARRAYOID, INT4OID}
 };
 static RecoPlan write_plan = {
 	"UPDATE reco.product p SET popularity = f.views FROM unnest($1, $2) AS f(product_id, views)"
@@ -84,7 +88,7 @@ look(Popularity *found, const RecoState *state, MemoryContext context)
 	int64	   *sums;
 	int32		size;
 	int			first = 0;		/* subscript */
-	Datum		values[1];
+	Datum		values[2];
 	MemoryContext caller;
 	bool		null;
 
@@ -95,6 +99,7 @@ look(Popularity *found, const RecoState *state, MemoryContext context)
 	sums = reco_trending_sums(state->clock - state->recent_window * USECS_PER_SEC, size);
 	values[0] = PointerGetDatum(construct_md_array((Datum *) sums, NULL, 1, &size, &first, INT8OID,
 												   sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	values[1] = Int32GetDatum(Max(PART_SIZE, size / MAX_PARTS + 1));
 	found->count = reco_sql_query(&look_plan, values, NULL, 0);
 	caller = MemoryContextSwitchTo(context);
 	found->parts = palloc(found->count * sizeof(Part));
@@ -204,7 +209,11 @@ look_if_due(Popularity *found, MemoryContext context)
 	{
 		left = due_in(&state);
 		if (left == 0)
+		{
 			look(found, &state, context);
+			if (found->count > 0)
+				reco_product_load(&state);
+		}
 	}
 	reco_sql_commit();
 	return left;

@@ -4,9 +4,10 @@
  *	  The mirror of the catalog as a process caches it.
  *
  * Lists are computed from memory: the category of each product number, and
- * each category's products in order of popularity.  All callers hold reco's
- * lock and have called reco_product_sync in their transaction: the cache is
- * good for one version of the mirror, which reco.state tells.
+ * each category's products in order of popularity.  All callers but
+ * reco_product_load's hold reco's lock and have called reco_product_sync in
+ * their transaction: the cache is good for one version of the mirror, which
+ * reco.state tells.
  *
  * A backend that inserts an event once in a while loads what it asks for; a
  * process that asks for much loads everything in one go.  A later version is
@@ -348,6 +349,20 @@ reco_product_sync(const RecoState *state)
 	cached_version = state->mirror_version;
 	cached_numbers = state->numbers_version;
 	cached_epoch = reco_number_epoch();
+}
+
+/*
+ * Load all products, unless they are known; for a process that will need them
+ * under reco's lock, and does not hold it yet.  So rows may be newer than the
+ * state: a change says how a product is, not what differs, and is none the
+ * worse for being taken twice.
+ */
+void
+reco_product_load(const RecoState *state)
+{
+	reco_product_sync(state);
+	if (!loaded_all)
+		load_all();
 }
 
 /* The category of a product, RECO_NO_CATEGORY if it has none. */

@@ -16,6 +16,7 @@
 #define RECO_NO_CATEGORY (-1)
 
 extern void reco_product_sync(const RecoState *state);
+extern void reco_product_load(const RecoState *state);
 extern void reco_product_changed(RecoState *state, const int32 *numbers, int n);
 extern void reco_product_numbers_changed(RecoState *state);
 

@@ -19,11 +19,11 @@
 #include "compat.h"
 
 #include "catalog/pg_type.h"
+#include "changes.h"
 #include "number.h"
 #include "order.h"
 #include "product.h"
 #include "sql.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -34,10 +34,6 @@
 
 /* That there is no product of a number beyond is asked again: it is damage. */
 #define MAX_REMEMBERED (16 * 1024 * 1024)
-
-/* Versions that can be caught up with, and products that one may change. */
-#define KEPT_VERSIONS 1000
-#define MAX_CHANGES 1000
 
 static MemoryContext cache = NULL;
 static Oid	cached_table = InvalidOid;	/* differs after DROP and CREATE EXTENSION */
@@ -68,20 +64,6 @@ static RecoPlan number_plan = {
 	PRODUCT_COLUMNS " WHERE n.number = $1 AND p.category IS NOT NULL", 1, {INT4OID}
 };
 
-static RecoPlan log_plan = {
-	"INSERT INTO reco.mirror_change SELECT $1, unnest($2)", 2, {INT8OID, INT4ARRAYOID}
-};
-static RecoPlan trim_plan = {
-	"DELETE FROM reco.mirror_change WHERE version <= $1", 1, {INT8OID}
-};
-static RecoPlan changes_plan = {
-	"SELECT c.number, p.category, p.popularity, n.product_id,"
-	" (SELECT count(DISTINCT version) FROM reco.mirror_change WHERE version > $1)"
-	" FROM (SELECT DISTINCT number FROM reco.mirror_change WHERE version > $1) c"
-	" LEFT JOIN reco.product_number n USING (number) LEFT JOIN reco.product p USING (product_id)",
-	1, {INT8OID}
-};
-
 static void
 forget(void)
 {
@@ -98,21 +80,6 @@ forget(void)
 	lookups = 0;
 }
 
-/* Note which products a version changes. */
-static void
-log_changes(int64 version, const int32 *numbers, int n)
-{
-	Datum	   *elements = palloc(n * sizeof(Datum));
-	Datum		values[2] = {Int64GetDatum(version - KEPT_VERSIONS)};
-
-	reco_sql_execute(&trim_plan, values, NULL);
-	for (int i = 0; i < n; i++)
-		elements[i] = Int32GetDatum(numbers[i]);
-	values[0] = Int64GetDatum(version);
-	values[1] = PointerGetDatum(construct_array(elements, n, INT4OID, 4, true, TYPALIGN_INT));
-	reco_sql_execute(&log_plan, values, NULL);
-}
-
 /*
  * The transaction has changed n products of the mirror (NULL: any): a new
  * version begins.  The caller writes the state.
@@ -122,8 +89,8 @@ reco_product_changed(RecoState *state, const int32 *numbers, int n)
 {
 	state->mirror_version++;
 	reco_number_set_dirty();
-	if (numbers != NULL && n <= MAX_CHANGES)
-		log_changes(state->mirror_version, numbers, n);
+	if (numbers != NULL)
+		reco_changes_write(state->mirror_version, numbers, n);
 	reco_product_sync(state);
 }
 
@@ -260,7 +227,7 @@ load_number(int32 number)
 	return index;
 }
 
-/* A row of changes_plan: the product as it is now. */
+/* A row of reco_changes_read: the product as it is now. */
 static void
 take_change(uint64 row)
 {
@@ -305,26 +272,20 @@ take_order(const RecoOrder *order)
 static bool
 catch_up(int64 version)
 {
-	Datum		values[1] = {Int64GetDatum(cached_version)};
-	int64		known = 0;		/* versions of which that is known */
+	int64		known;			/* versions of which that is known, -1: too much */
 	RecoOrder	order;
 	bool		reordered;
-	uint64		count;
-	bool		null;
+	int			count;
 
-	if (version < cached_version || version - cached_version > KEPT_VERSIONS)
+	if (version < cached_version)
 		return false;
 	reordered = loaded_all && reco_order_read(cached_version, version, &order);
-	count = reco_sql_query(&changes_plan, values, NULL, MAX_CHANGES + 1);
-	if (count > 0)
-		known = DatumGetInt64(reco_sql_value(0, 5, &null));
-	if (reordered)
-		known++;
-	if (count <= MAX_CHANGES && known == version - cached_version)
+	count = reco_changes_read(cached_version, &known);
+	if (known >= 0 && known + (reordered ? 1 : 0) == version - cached_version)
 	{
 		if (reordered)
 			take_order(&order);
-		for (uint64 i = 0; i < count; i++)
+		for (int i = 0; i < count; i++)
 			take_change(i);
 		cached_version = version;
 	}

@@ -24,10 +24,11 @@ sub settled
 {
 	my ($name) = @_;
 
-	$reco->wait_for("$name: every list is of the last generation",
-		'SELECT count(*) FROM reco.user_state u, reco.state s WHERE u.generation <> s.generation', 0);
+	# a popularity begins a generation, which then comes to the lists
 	$reco->wait_for("$name: popularity is that of all views",
 		q{SELECT coalesce(sum(popularity), 0) = (SELECT count(*) FROM reco.activity a JOIN reco.product p USING (product_id)) FROM reco.product});
+	$reco->wait_for("$name: every list is of the last generation",
+		'SELECT count(*) FROM reco.user_state u, reco.state s WHERE u.generation <> s.generation', 0);
 }
 
 $reco->sql(q{INSERT INTO public.products SELECT 'p' || i, 'category ' || i % 17 FROM generate_series(1, 200) i});

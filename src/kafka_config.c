@@ -35,10 +35,11 @@ static const struct
 
 	/*
 	 * librdkafka before 2.2 stops fetching for a second when this many
-	 * messages wait: they must last longer than that.  The other limits
+	 * messages wait: they must last longer than that.  With 150,000 a drain
+	 * of 170,000 events/s waited for a fifth of its time.  The other limits
 	 * bound memory, with fetches that overshoot and with large messages.
 	 */
-	{"queued.min.messages", "150000", false},
+	{"queued.min.messages", "300000", false},
 	{"queued.max.messages.kbytes", "49152", false},
 	{"fetch.message.max.bytes", "262144", false},
 	{"fetch.max.bytes", "4194304", false},

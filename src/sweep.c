@@ -55,6 +55,7 @@
 /* How far the sweep is: a part of the users on the pages from first to end. */
 typedef struct Progress
 {
+	Oid			file;			/* that holds the rows */
 	BlockNumber first;
 	BlockNumber end;			/* found by part 0 */
 	int			part;
@@ -81,9 +82,14 @@ sweep(const RecoState *state, Progress *progress, int64 max)
 {
 	RecoUsers  *users = reco_user_open(state);
 	BlockNumber blocks = reco_user_blocks(users);
-	BlockNumber end = Min(blocks, progress->part == 0 ? progress->first + STEP_BLOCKS : progress->end);
-	BlockNumber block = progress->first;
+	BlockNumber end;
+	BlockNumber block;
 
+	/* VACUUM FULL has moved the rows: begin again */
+	if (progress->file != reco_user_file(users))
+		*progress = (Progress) {.file = reco_user_file(users)};
+	end = Min(blocks, progress->part == 0 ? progress->first + STEP_BLOCKS : progress->end);
+	block = progress->first;
 	progress->swept = 0;
 	while (block < end && (progress->part > 0 || progress->swept < max))
 		block = reco_user_scan(users, block, Min(CHUNK_BLOCKS, end - block), visit, progress);

@@ -355,3 +355,10 @@ reco_user_scan(RecoUsers *users, BlockNumber first, BlockNumber blocks,
 	ExecDropSingleTupleTableSlot(row);
 	return first + blocks;
 }
+
+/* The file of their table; another one after VACUUM FULL or TRUNCATE. */
+Oid
+reco_user_file(RecoUsers *users)
+{
+	return reco_table_relation(users->table)->rd_rel->relfilenode;
+}

@@ -28,6 +28,7 @@ extern void reco_user_replace(RecoUsers *users, int64 user_id, const RecoView *v
 extern void reco_user_refresh(RecoUsers *users, int64 user_id);
 
 extern BlockNumber reco_user_blocks(RecoUsers *users);
+extern Oid	reco_user_file(RecoUsers *users);
 extern BlockNumber reco_user_scan(RecoUsers *users, BlockNumber first, BlockNumber blocks,
 								  RecoUserVisitor visit, void *arg);
 extern int64 reco_user_id(TupleTableSlot *row);

@@ -141,6 +141,13 @@ reco_by_user_next(RecoByUser *sort, RecoUserView *view)
 	return true;
 }
 
+/* The view that comes after n others; NULL if that is not known. */
+const RecoUserView *
+reco_by_user_ahead(const RecoByUser *sort, int n)
+{
+	return sort->tuples == NULL && sort->next + n < sort->count ? &sort->array[sort->next + n] : NULL;
+}
+
 void
 reco_by_user_end(RecoByUser *sort)
 {

@@ -23,6 +23,7 @@ extern RecoByUser *reco_by_user_begin(void);
 extern void reco_by_user_put(RecoByUser *sort, const RecoUserView *view);
 extern void reco_by_user_perform(RecoByUser *sort);
 extern bool reco_by_user_next(RecoByUser *sort, RecoUserView *view);
+extern const RecoUserView *reco_by_user_ahead(const RecoByUser *sort, int n);
 extern void reco_by_user_end(RecoByUser *sort);
 
 #endif							/* RECO_BY_USER_H */

@@ -279,7 +279,7 @@ reco_table_learn_places(const RecoTableName *name)
 			CHECK_FOR_INTERRUPTS();
 			slot_getsomeattrs(row, name->nkeys);
 			reco_place_set(name->places, place_key(RelationGetDescr(heap), row->tts_values, name->nkeys),
-						   &row->tts_tid);
+						   &row->tts_tid, ((BufferHeapTupleTableSlot *) row)->buffer);
 		}
 		table_endscan(scan);
 	}
@@ -308,20 +308,20 @@ fill(RecoTable *table, const Datum *values, const bool *nulls)
 }
 
 static void
-remember(RecoTable *table)
+remember(RecoTable *table, Buffer buffer)
 {
 	TupleTableSlot *row = table->written;
 
 	if (table->places != NULL)
 		reco_place_set(table->places, place_key(RelationGetDescr(table->heap), row->tts_values, table->nkeys),
-					   &row->tts_tid);
+					   &row->tts_tid, buffer);
 }
 
 void
 reco_table_insert(RecoTable *table, const Datum *values, const bool *nulls)
 {
 	ExecSimpleRelationInsert(table->result, table->estate, fill(table, values, nulls));
-	remember(table);
+	remember(table, InvalidBuffer);
 }
 
 /*
@@ -361,12 +361,14 @@ void
 reco_table_update(RecoTable *table, TupleTableSlot *old, const Datum *values, const bool *nulls)
 {
 	TupleTableSlot *row = fill(table, values, nulls);
+	bool		stays;
 
 	if (is_plain(table))
 		update_plain(table, &old->tts_tid, row);
 	else
 		ExecSimpleRelationUpdate(table->result, table->estate, &table->epq, old, row);
-	remember(table);
+	stays = ItemPointerGetBlockNumber(&old->tts_tid) == ItemPointerGetBlockNumber(&row->tts_tid);
+	remember(table, stays ? ((BufferHeapTupleTableSlot *) old)->buffer : InvalidBuffer);
 }
 
 void

@@ -238,7 +238,14 @@ reco_user_refresh(RecoUsers *users, int64 user_id)
 		update_row(users, user_id, row, NULL, 0);
 }
 
-/* The same for a row that a scan has found. */
+/* The user's row will be wanted soon. */
+void
+reco_user_prefetch(int64 user_id, RecoPlaceStage stage)
+{
+	reco_place_prefetch(places, user_id, stage);
+}
+
+/* The same as reco_user_refresh for a row that a scan has found. */
 void
 reco_user_refresh_row(RecoUsers *users, TupleTableSlot *row)
 {

@@ -26,6 +26,7 @@ extern int64 reco_user_close(RecoUsers *users);
 extern void reco_user_add(RecoUsers *users, int64 user_id, const RecoView *views, int n);
 extern void reco_user_replace(RecoUsers *users, int64 user_id, const RecoView *views, int n);
 extern void reco_user_refresh(RecoUsers *users, int64 user_id);
+extern void reco_user_prefetch(int64 user_id, RecoPlaceStage stage);
 
 extern BlockNumber reco_user_blocks(RecoUsers *users);
 extern Oid	reco_user_file(RecoUsers *users);

@@ -90,7 +90,7 @@ COMMENT ON TABLE reco.product IS 'mirror of the catalog, with the popularity of 
 
 CREATE UNLOGGED TABLE reco.product_number (
 	product_id text COLLATE "C" PRIMARY KEY,
-	number integer NOT NULL UNIQUE
+	number integer NOT NULL UNIQUE CHECK (number BETWEEN 0 AND 1000000000)
 );
 COMMENT ON TABLE reco.product_number IS 'numbers that stand for products in packed views and in counters';
 
@@ -99,7 +99,7 @@ COMMENT ON TABLE reco.free_number IS 'numbers that nothing refers to any more, t
 
 CREATE UNLOGGED TABLE reco.mirror_change (
 	version bigint NOT NULL,
-	number integer NOT NULL
+	number integer NOT NULL CHECK (number BETWEEN 0 AND 1000000000)
 );
 CREATE INDEX mirror_change_version ON reco.mirror_change (version);
 COMMENT ON TABLE reco.mirror_change IS 'products that the last versions of the mirror changed, by number';
@@ -389,7 +389,7 @@ CREATE FUNCTION reco_status()
 			(SELECT array_agg(l.pid) FROM pg_locks l JOIN pg_extension e ON e.oid = l.objid
 			 WHERE l.locktype = 'object' AND l.classid = 'pg_extension'::regclass
 				AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-				AND e.extname = 'reco' AND l.mode = 'ExclusiveLock' AND l.granted),
+				AND e.extname = 'reco' AND l.objsubid = 0 AND l.mode = 'ExclusiveLock' AND l.granted),
 			to_jsonb(s)
 		FROM (VALUES (1)) one LEFT JOIN reco.state s ON true
 		UNION ALL

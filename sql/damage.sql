@@ -38,6 +38,22 @@ DELETE FROM reco.product_number WHERE product_id = 'c';
 SELECT * FROM reco_verify() ORDER BY relation, key COLLATE "C";
 ROLLBACK;
 
+-- numbers that are none
+UPDATE reco.product_number SET number = -1 WHERE product_id = 'a';
+INSERT INTO reco.mirror_change VALUES (1, 2000000000);
+
+-- rows that are no views, once activity has lost its constraints
+BEGIN;
+ALTER TABLE reco.activity DROP CONSTRAINT product_id_present, ALTER event_type DROP NOT NULL, ALTER user_id DROP NOT NULL;
+INSERT INTO reco.activity VALUES ('page_view', 1, NULL, NULL, '2100-01-01 12:00Z'),
+  (NULL, 1, 'c', NULL, '2100-01-01 12:00Z'), ('page_view', NULL, 'c', NULL, '2100-01-01 12:00Z');
+SELECT user_id, product_id FROM reco.user_views WHERE user_id = 1 OR user_id IS NULL;
+SELECT reco_rebuild();
+SELECT user_id, product_id FROM reco.user_views WHERE user_id = 1 OR user_id IS NULL;
+DELETE FROM reco.activity WHERE user_id IS NULL OR product_id IS NULL OR event_type IS NULL;
+SELECT * FROM reco_verify();
+ROLLBACK;
+
 -- tops that are none: another length, a number of no product, more dimensions, NULLs, nothing
 BEGIN;
 UPDATE reco.window_top SET view_counts = view_counts || 7::bigint;

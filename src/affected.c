@@ -98,12 +98,7 @@ reco_affected_init(void)
 	RegisterSubXactCallback(at_savepoint_end, NULL);
 }
 
-void
-reco_affected_ignore(bool ignore)
-{
-	ignore_changes = ignore;
-}
-
+/* The change at hand needs no maintenance. */
 bool
 reco_affected_ignored(void)
 {

@@ -13,8 +13,7 @@ extern void reco_affected_product(const text *product, const text *category, boo
 extern void reco_affected_everything(void);
 extern void reco_affected_apply(void);
 
-/* Changes of the mirror that are none for the lists: popularity is taken. */
-extern void reco_affected_ignore(bool ignore);
+/* Is the change at hand none for the lists? */
 extern bool reco_affected_ignored(void);
 
 extern void reco_affected_init(void);

@@ -382,12 +382,12 @@ step(void)
 	else
 		next = follow();
 	next = Min(next, reco_summarize_step());
+	next = Min(next, reco_popularity_step());
 	due = reco_sweep_step();
 	if (due >= 0)
-		return Min(next, due);
+		next = Min(next, due);
 	reco_reclaim_step();
-	due = reco_popularity_step();
-	return Min(next, due);
+	return next;
 }
 
 const RecoRoutine reco_follow_routine = {

@@ -24,13 +24,17 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-/* Made-up ids must not fill a process's memory: start again beyond this. */
+/*
+ * Made-up ids must not fill a process's memory: start again beyond this, and
+ * the products of the mirror, which would be loaded again.
+ */
 #define MAX_CACHED 2000000
 
 static MemoryContext cache = NULL;
 static RecoNames *numbers_of = NULL;
 static text **names = NULL;		/* by number; NULL: not cached */
 static int32 names_size = 0;
+static int64 mirrored = 0;		/* products of the mirror among those cached */
 static uint64 epoch = 1;
 static bool dirty = false;		/* the transaction changed what is cached */
 
@@ -67,6 +71,7 @@ reco_number_reset(void)
 	numbers_of = NULL;
 	names = NULL;
 	names_size = 0;
+	mirrored = 0;
 	epoch++;
 }
 
@@ -106,6 +111,13 @@ void
 reco_number_set_dirty(void)
 {
 	dirty = true;
+}
+
+/* So many of the ids cached are those of the mirror. */
+void
+reco_number_set_mirrored(int64 count)
+{
+	mirrored = count;
 }
 
 /* Keep a pair of the dictionary; id is copied.  Returns the number. */
@@ -247,7 +259,7 @@ reco_number_resolve(const RecoText *ids, int32 *numbers, int n)
 	int		   *missing = NULL;
 	int			count = 0;
 
-	if (numbers_of != NULL && reco_names_count(numbers_of) > MAX_CACHED)
+	if (numbers_of != NULL && reco_names_count(numbers_of) > MAX_CACHED + mirrored)
 		reco_number_reset();
 	for (int i = 0; i < n; i++)
 	{

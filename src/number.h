@@ -14,6 +14,7 @@ extern void reco_number_init(void);
 extern void reco_number_reset(void);
 extern uint64 reco_number_epoch(void);
 extern void reco_number_set_dirty(void);
+extern void reco_number_set_mirrored(int64 count);
 
 extern void reco_number_resolve(const RecoText *ids, int32 *numbers, int n);
 extern int32 reco_number_learn(text *id, int32 number);

@@ -8,20 +8,17 @@
  * generation begins: rows of users who are touched are computed with it at
  * once, all others when the sweep (sweep.c) gets to them.
  *
- * With 100,000 products that takes a second, for which events would wait: so the
- * worker adds the counters up in a transaction of its own, in which it also loads
- * the products that the sweep will ask for, and in a second one
- * writes the products, with pauses, and their order, before it takes reco's lock
- * for the new generation.
- * That is the one place where the lock comes after a table; who changes rows of
- * reco.product holds no lock yet, and who takes the popularity has a lock
- * against others who do.
+ * Events do not wait for that: in a transaction of its own the worker loads the
+ * products that the sweep will ask for, and in a second one it adds the counters
+ * up, writes the products, with pauses, and their order, before it takes reco's
+ * lock for the new generation.  That is the one place where the lock comes after
+ * a table.  Who takes the popularity has a lock against others who do, and
+ * meanwhile nobody else changes reco.product.
  *
  *-------------------------------------------------------------------------
  */
 #include "compat.h"
 
-#include "affected.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
@@ -36,61 +33,87 @@
 #include "state.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
+#include "table.h"
 #include "trending.h"
 #include "utils/array.h"
-#include "utils/memutils.h"
+#include "utils/fmgroids.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
 /*
- * Products are written in parts: of PART_SIZE, at most MAX_PARTS.  Before each is
- * a pause, in milliseconds: where ingestion needs most of a processor, a statement
- * of 0.7 s made events half a second late.  Longer pauses do not help: until the
- * transaction ends, nobody can prune what ingestion has replaced, and the catalog is
- * not followed.
+ * Products are written PART_SIZE at a time, in about 10 ms, with a pause of so
+ * many milliseconds before each part.  Longer pauses do not help: until the
+ * transaction ends, nobody can prune what ingestion has replaced, and the
+ * catalog is not followed.
  */
-#define PART_SIZE 2500
-#define MAX_PARTS 40
-#define PAUSE 20
+#define PART_SIZE 5000
+#define PAUSE 10
 
-/* Products whose popularity differs, and theirs. */
-typedef struct Part
+/* Columns of reco.product, from 0. */
+enum
 {
-	Datum		values[2];		/* text[], bigint[] */
-} Part;
+	PRODUCT_ID, CATEGORY, POPULARITY, COLUMNS
+};
+
+/* A product whose popularity differs. */
+typedef struct Change
+{
+	ItemPointerData place;
+	int64		popularity;
+} Change;
 
 /* What the counters said. */
 typedef struct Popularity
 {
 	RecoState	state;			/* by which they were added up */
-	Part	   *parts;
-	int			count;			/* 0: no product's differs */
+	Change	   *changes;
+	int64		count;			/* 0: no product's differs */
 	int64		version;		/* of the mirror that they make */
 } Popularity;
 
+static const RecoTableName by_product = {
+	"product", COLUMNS, "product_pkey", 1, {F_TEXTEQ}
+};
+
 static RecoPlan numbers_plan = {"SELECT next_number FROM reco.state"};
 static RecoPlan look_plan = {
-	"SELECT array_agg(product_id), array_agg(views) FROM ("
-	" SELECT p.product_id, p.popularity, coalesce($1[n.number], 0) AS views, n.number / $2 AS part"
+	"SELECT place, views FROM ("
+	" SELECT p.ctid AS place, p.popularity, coalesce($1[n.number], 0) AS views"
 	" FROM reco.product p LEFT JOIN reco.product_number n USING (product_id)) f"
-	" WHERE popularity <> views GROUP BY part",
-	2, {INT8ARRAYOID, INT4OID}
+	" WHERE popularity <> views",
+	1, {INT8ARRAYOID}
 };
-static RecoPlan write_plan = {
-	"UPDATE reco.product p SET popularity = f.views FROM unnest($1, $2) AS f(product_id, views)"
-	" WHERE p.product_id = f.product_id COLLATE \"C\"",
-	2, {TEXTARRAYOID, INT8ARRAYOID}
-};
+
+/*
+ * Nobody else takes the popularity or changes a product until the end of the
+ * transaction.  Who holds reco's lock must not wait for who waits for it.
+ */
+static void
+lock_popularity(void)
+{
+	Oid			products = reco_sql_table("product");
+	bool		may_wait = !reco_state_is_locked();
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId, get_extension_oid("reco", false), 1);
+	if (LockAcquire(&tag, ExclusiveLock, false, !may_wait) == LOCKACQUIRE_NOT_AVAIL ||
+		(!may_wait && !ConditionalLockRelationOid(products, ShareRowExclusiveLock)))
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("somebody else takes the popularity or changes reco.product"),
+				 errhint("Call reco_take_popularity() before the transaction writes to reco's tables.")));
+	if (may_wait)
+		LockRelationOid(products, ShareRowExclusiveLock);
+}
 
 /* Add the counters up; without reco's lock they are those of one snapshot. */
 static void
-look(Popularity *found, const RecoState *state, MemoryContext context)
+look(Popularity *found, const RecoState *state)
 {
 	int64	   *sums;
 	int32		size;
 	int			first = 0;		/* subscript */
-	Datum		values[2];
-	MemoryContext caller;
+	Datum		values[1];
 	bool		null;
 
 	found->state = *state;
@@ -100,25 +123,14 @@ look(Popularity *found, const RecoState *state, MemoryContext context)
 	sums = reco_trending_sums(state->clock - state->recent_window * USECS_PER_SEC, size);
 	values[0] = PointerGetDatum(construct_md_array((Datum *) sums, NULL, 1, &size, &first, INT8OID,
 												   sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-	values[1] = Int32GetDatum(Max(PART_SIZE, size / MAX_PARTS + 1));
 	found->count = reco_sql_query(&look_plan, values, NULL, 0);
-	caller = MemoryContextSwitchTo(context);
-	found->parts = palloc(found->count * sizeof(Part));
-	for (int i = 0; i < found->count; i++)
+	found->changes = palloc_extended(Max(1, found->count) * sizeof(Change), MCXT_ALLOC_HUGE);
+	for (int64 i = 0; i < found->count; i++)
 	{
-		for (int j = 0; j < 2; j++)
-			found->parts[i].values[j] =
-				PointerGetDatum(PG_DETOAST_DATUM_COPY(reco_sql_value(i, j + 1, &null)));
+		found->changes[i].place = *(ItemPointer) DatumGetPointer(reco_sql_value(i, 1, &null));
+		found->changes[i].popularity = DatumGetInt64(reco_sql_value(i, 2, &null));
 	}
-	MemoryContextSwitchTo(caller);
 	SPI_freetuptable(SPI_tuptable);
-}
-
-/* Nobody else takes the popularity until the end of the transaction. */
-static void
-lock_popularity(void)
-{
-	LockDatabaseObject(ExtensionRelationId, get_extension_oid("reco", false), 1, ExclusiveLock);
 }
 
 /* Let others have the processors; not to be done under reco's lock. */
@@ -130,23 +142,46 @@ give_way(void)
 }
 
 /*
+ * Write a product.  By SQL 100,000 of them took 0.7 s, in which events came half
+ * a second late.
+ */
+static void
+write_product(RecoTable *table, Change *change)
+{
+	TupleTableSlot *row = reco_table_fetch_at(table, &change->place);
+	Datum		values[COLUMNS];
+	bool		nulls[COLUMNS];
+
+	if (row == NULL)
+		elog(ERROR, "a product is gone that nobody could delete");
+	slot_getallattrs(row);
+	memcpy(values, row->tts_values, sizeof(values));
+	memcpy(nulls, row->tts_isnull, sizeof(nulls));
+	values[POPULARITY] = Int64GetDatum(change->popularity);
+	nulls[POPULARITY] = false;
+	reco_table_update(table, row, values, nulls);
+}
+
+/*
  * Write the products and their new order, for the next version of the mirror;
  * patiently: with pauses.
  */
 static void
 write_products(Popularity *found, const RecoState *state, bool patiently)
 {
+	RecoTable  *table;
+
 	found->version = state->mirror_version + 1;
 	if (found->count == 0)
 		return;
-	reco_affected_ignore(true);
-	for (int i = 0; i < found->count; i++)
+	table = reco_table_open(&by_product);
+	for (int64 i = 0; i < found->count; i++)
 	{
-		if (patiently)
+		if (patiently && i % PART_SIZE == 0)
 			give_way();
-		reco_sql_execute(&write_plan, found->parts[i].values, NULL);
+		write_product(table, &found->changes[i]);
 	}
-	reco_affected_ignore(false);
+	reco_table_close(table);
 	if (patiently)
 		give_way();
 	reco_order_write(found->version);
@@ -182,7 +217,7 @@ reco_take_popularity(PG_FUNCTION_ARGS)
 	reco_state_lock();
 	reco_state_read(&state);
 	reco_product_sync(&state);
-	look(&found, &state, CurrentMemoryContext);
+	look(&found, &state);
 	write_products(&found, &state, false);
 	begin_generation(&state, &found);
 	SPI_finish();
@@ -198,9 +233,9 @@ due_in(const RecoState *state)
 	return due <= state->clock ? 0 : (long) ((due - state->clock) / 1000);
 }
 
-/* One transaction: look, if it is due; ms until it is (0: has looked). */
+/* Load what the sweep will need, if the popularity is due; ms until it is. */
 static long
-look_if_due(Popularity *found, MemoryContext context)
+prepare(void)
 {
 	RecoState	state;
 	long		left = 1000;
@@ -210,36 +245,33 @@ look_if_due(Popularity *found, MemoryContext context)
 	{
 		left = due_in(&state);
 		if (left == 0)
-		{
-			look(found, &state, context);
-			if (found->count > 0)
-				reco_product_load(&state);
-		}
+			reco_product_load(&state);
 	}
 	reco_sql_commit();
 	return left;
 }
 
-/* The next one: write what was found, and begin a generation; ms until the next is due. */
+/* Take it, if nobody else has meanwhile; ms until the next is due. */
 static long
-take(Popularity *found)
+take(void)
 {
 	RecoState	state;
+	Popularity	found;
 	long		left = 0;
 
 	reco_sql_begin();
 	lock_popularity();
-	/* somebody else may have taken it meanwhile */
-	if (reco_state_peek(&state) && state.popularity_at == found->state.popularity_at)
+	if (reco_state_peek(&state) && due_in(&state) == 0)
 	{
-		write_products(found, &state, true);
+		look(&found, &state);
+		write_products(&found, &state, true);
 		reco_state_lock();
 		reco_state_read(&state);
 		reco_product_sync(&state);
-		if (state.recent_window != found->state.recent_window ||
-			state.trending_window != found->state.trending_window)
-			found->state.clock = state.clock - reco_popularity_interval * USECS_PER_SEC;	/* due again */
-		begin_generation(&state, found);
+		if (state.recent_window != found.state.recent_window ||
+			state.trending_window != found.state.trending_window)
+			found.state.clock = state.clock - reco_popularity_interval * USECS_PER_SEC;	/* due again */
+		begin_generation(&state, &found);
 		left = due_in(&state);
 	}
 	reco_sql_commit();
@@ -249,13 +281,9 @@ take(Popularity *found)
 long
 reco_popularity_step(void)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "reco popularity",
-												  ALLOCSET_DEFAULT_SIZES);
-	Popularity	found;
-	long		left = look_if_due(&found, context);
+	long		left = prepare();
 
 	if (left == 0)
-		left = take(&found);
-	MemoryContextDelete(context);
+		left = take();
 	return Max(1, left);
 }

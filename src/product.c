@@ -196,6 +196,7 @@ load_all(void)
 	for (uint64 i = 0; i < count; i++)
 		take_row(i, true, i + 1);
 	SPI_freetuptable(SPI_tuptable);
+	reco_number_set_mirrored(count);
 	for (int i = 0; i < category_count; i++)
 		categories[i].loaded = true;
 	loaded_all = true;

@@ -39,12 +39,14 @@
 
 static RecoPlan some_plan = {
 	"SELECT user_id, product_id, \"timestamp\" FROM reco.activity"
-	" WHERE event_type = 'page_view' AND \"timestamp\" > $1 AND user_id = ANY ($2)",
+	" WHERE event_type = 'page_view' AND \"timestamp\" > $1 AND user_id = ANY ($2)"
+	" AND product_id IS NOT NULL",
 	2, {TIMESTAMPTZOID, INT8ARRAYOID}
 };
 static RecoPlan since_plan = {
 	"SELECT user_id, product_id, \"timestamp\" FROM reco.activity"
-	" WHERE event_type = 'page_view' AND \"timestamp\" >= $1", 1, {TIMESTAMPTZOID}
+	" WHERE event_type = 'page_view' AND \"timestamp\" >= $1 AND product_id IS NOT NULL"
+	" AND user_id IS NOT NULL", 1, {TIMESTAMPTZOID}
 };
 static RecoPlan mirror_products_plan = {
 	"SELECT product_id FROM reco.product p"

@@ -8,11 +8,17 @@
  * counter refers to them, and used again.  A process may have them cached, so
  * the numbers' version is raised.
  *
+ * The users' rows are looked through without reco's lock, in a transaction before
+ * the one that has it.  A view that comes in between shows in its window's
+ * counter, which is held as long as the view; and a list holds only products of
+ * the mirror, which must be the same version.
+ *
  *-------------------------------------------------------------------------
  */
 #include "compat.h"
 
 #include "catalog/pg_type.h"
+#include "counts.h"
 #include "fmgr.h"
 #include "product.h"
 #include "reclaim.h"
@@ -36,8 +42,10 @@ static RecoPlan unused_plan = {
 	" AND NOT EXISTS (SELECT FROM reco.window_count c WHERE c.number = n.number)"
 };
 static RecoPlan free_plan = {
-	"WITH gone AS (DELETE FROM reco.product_number WHERE number = ANY ($1) RETURNING number)"
-	" INSERT INTO reco.free_number SELECT number FROM gone", 1, {INT4ARRAYOID}
+	"WITH gone AS (DELETE FROM reco.product_number n WHERE number = ANY ($1)"
+	" AND NOT EXISTS (SELECT FROM reco.window_count c WHERE c.number = n.number AND c.bucket = ANY ($2))"
+	" RETURNING number)"
+	" INSERT INTO reco.free_number SELECT number FROM gone", 2, {INT4ARRAYOID, INT4ARRAYOID}
 };
 
 /* Numbers that may be given free, as flags by number. */
@@ -84,26 +92,43 @@ read_candidates(Unused *unused)
 	SPI_freetuptable(SPI_tuptable);
 }
 
-static void
-free_numbers(RecoState *state)
+/* Numbers that nothing refers to, at most MAX_FREED; returns how many. */
+static int
+find_unused(const RecoState *state, int32 *numbers)
 {
-	RecoUsers  *users = reco_user_open(state);
-	BlockNumber blocks = reco_user_blocks(users);
-	Datum	   *numbers = palloc(MAX_FREED * sizeof(Datum));
-	Datum		values[1];
+	RecoUsers  *users;
+	BlockNumber blocks;
 	Unused		unused;
 	int			n = 0;
 
+	/* before the users' rows: their snapshot must not be older */
 	read_candidates(&unused);
+	users = reco_user_open(state);
+	blocks = reco_user_blocks(users);
 	if (blocks > 0)
 		reco_user_scan(users, 0, blocks, visit, &unused);
 	reco_user_close(users);
 	for (int32 i = 0; i < unused.size && n < MAX_FREED; i++)
 		if (unused.flags[i])
-			numbers[n++] = Int32GetDatum(i);
-	if (n == 0)
-		return;
-	values[0] = PointerGetDatum(construct_array(numbers, n, INT4OID, 4, true, TYPALIGN_INT));
+			numbers[n++] = i;
+	return n;
+}
+
+/* Give them free, but for those that a view has come of; under reco's lock. */
+static void
+free_numbers(RecoState *state, const int32 *numbers, int n)
+{
+	Datum	   *ids = palloc(n * sizeof(Datum));
+	Datum	   *buckets = palloc(n * sizeof(Datum));
+	Datum		values[2];
+
+	for (int i = 0; i < n; i++)
+	{
+		ids[i] = Int32GetDatum(numbers[i]);
+		buckets[i] = Int32GetDatum(numbers[i] / RECO_BUCKET);
+	}
+	values[0] = PointerGetDatum(construct_array(ids, n, INT4OID, 4, true, TYPALIGN_INT));
+	values[1] = PointerGetDatum(construct_array(buckets, n, INT4OID, 4, true, TYPALIGN_INT));
 	reco_sql_execute(&free_plan, values, NULL);
 	reco_product_numbers_changed(state);
 	reco_state_write(state);
@@ -125,20 +150,28 @@ void
 reco_reclaim_step(void)
 {
 	static int64 looked_at = 0; /* the generation */
+	static int32 numbers[MAX_FREED];
 	RecoState	state;
+	RecoState	now;
+	int			n = 0;
 
 	reco_sql_begin();
 	if (reco_state_peek(&state) && state.generation != looked_at)
 	{
 		looked_at = state.generation;
 		if (count_stray() > MIN_STRAY)
-		{
-			reco_state_lock();
-			reco_state_read(&state);
-			reco_product_sync(&state);
-			free_numbers(&state);
-		}
+			n = find_unused(&state, numbers);
 	}
+	reco_sql_commit();
+	if (n == 0)
+		return;
+
+	reco_sql_begin();
+	reco_state_lock();
+	reco_state_read(&now);
+	reco_product_sync(&now);
+	if (now.mirror_version == state.mirror_version && now.numbers_version == state.numbers_version)
+		free_numbers(&now, numbers, n);
 	reco_sql_commit();
 }
 
@@ -149,12 +182,16 @@ Datum
 reco_reclaim(PG_FUNCTION_ARGS)
 {
 	RecoState	state;
+	int32	   *numbers = palloc(MAX_FREED * sizeof(int32));
+	int			n;
 
 	SPI_connect();
 	reco_state_lock();
 	reco_state_read(&state);
 	reco_product_sync(&state);
-	free_numbers(&state);
+	n = find_unused(&state, numbers);
+	if (n > 0)
+		free_numbers(&state, numbers, n);
 	SPI_finish();
 	PG_RETURN_VOID();
 }

@@ -91,6 +91,13 @@ reco_state_lock(void)
 	lock_taken = true;
 }
 
+/* Does the transaction hold it? */
+bool
+reco_state_is_locked(void)
+{
+	return lock_taken;
+}
+
 static TimestampTz
 whole_second(TimestampTz at)
 {

@@ -12,6 +12,10 @@
  * the index and onto new pages.  So a step takes a part of the users in a
  * range of pages, and the next one another part.
  *
+ * A generation that begins during a sweep makes it go on from where it is, once
+ * around the table: from the first page on, pages at the end would never see it
+ * where the catalog changes much.
+ *
  *-------------------------------------------------------------------------
  */
 #include "compat.h"
@@ -19,6 +23,7 @@
 #include "common/hashfn.h"
 #include "counters.h"
 #include "fmgr.h"
+#include "guc.h"
 #include "product.h"
 #include "ring.h"
 #include "sql.h"
@@ -29,11 +34,14 @@
 /* Steps that go through the same pages. */
 #define PARTS 4
 
-/* Lists that one step computes, about 5 ms. */
+/* Lists that one step computes, about 5 ms; and if the sweep is late. */
 #define STEP_LISTS 500
+#define LATE_LISTS 2000
 
 /* Blocks that one step looks at, if their lists are current. */
 #define STEP_BLOCKS 5000
+
+#define ALL_BLOCKS InvalidBlockNumber
 
 /* Blocks scanned between two looks at the number of lists. */
 #define CHUNK_BLOCKS 32
@@ -48,7 +56,8 @@
 /*
  * A patient sweep waits for twice the time that reco's lock took to get.  That
  * is the rest of a batch of events: where ingestion is behind, batches are long
- * and steps become rare.
+ * and steps become rare.  It is late, and waits no longer, when it is behind a
+ * course that ends after half of reco.popularity_interval.
  */
 #define PATIENCE 2
 
@@ -56,8 +65,10 @@
 typedef struct Progress
 {
 	Oid			file;			/* that holds the rows */
+	BlockNumber blocks;			/* of it */
 	BlockNumber first;
 	BlockNumber end;			/* found by part 0 */
+	BlockNumber left;			/* blocks from first on, around the table */
 	int			part;
 	int64		swept;			/* lists in this step */
 } Progress;
@@ -87,8 +98,13 @@ sweep(const RecoState *state, Progress *progress, int64 max)
 
 	/* VACUUM FULL has moved the rows: begin again */
 	if (progress->file != reco_user_file(users))
-		*progress = (Progress) {.file = reco_user_file(users)};
-	end = Min(blocks, progress->part == 0 ? progress->first + STEP_BLOCKS : progress->end);
+		*progress = (Progress) {.file = reco_user_file(users),.left = ALL_BLOCKS};
+	progress->blocks = blocks;
+	progress->left = Min(progress->left, blocks);
+	if (progress->first >= blocks)
+		progress->first = 0;
+	end = Min(blocks, progress->part > 0 ? progress->end :
+			  progress->first + Min(progress->left, STEP_BLOCKS));
 	block = progress->first;
 	progress->swept = 0;
 	while (block < end && (progress->part > 0 || progress->swept < max))
@@ -99,10 +115,11 @@ sweep(const RecoState *state, Progress *progress, int64 max)
 	progress->end = block;
 	if (++progress->part == PARTS)
 	{
+		progress->left -= block - progress->first;
 		progress->first = block;
 		progress->part = 0;
 	}
-	return progress->first < blocks;
+	return progress->left > 0;
 }
 
 PG_FUNCTION_INFO_V1(reco_sweep);
@@ -112,7 +129,7 @@ Datum
 reco_sweep(PG_FUNCTION_ARGS)
 {
 	int32		max = PG_GETARG_INT32(0);
-	Progress	progress = {0};
+	Progress	progress = {.left = ALL_BLOCKS};
 	RecoState	state;
 	int64		total = 0;
 	bool		more = true;
@@ -134,6 +151,15 @@ reco_sweep(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(total);
 }
 
+/* Is a sweep that began at a moment behind its course? */
+static bool
+is_late(const Progress *progress, TimestampTz began)
+{
+	double		passed = (double) (GetCurrentTimestamp() - began) / USECS_PER_SEC;
+
+	return progress->blocks - progress->left < progress->blocks * passed / (reco_popularity_interval / 2.0);
+}
+
 /*
  * One step, if it is time; the next one follows at once, or after a pause.  Lists
  * of an older popularity can wait, those that a change of the catalog has made
@@ -144,7 +170,9 @@ reco_sweep_step(void)
 {
 	static int64 sweeping = 0;	/* the generation that it brings */
 	static TimestampTz popularity_at = 0;	/* when its popularity was taken */
+	static TimestampTz began;
 	static bool patient = false;
+	static bool late = false;
 	static bool done = false;
 	static Progress progress;
 	static TimestampTz due = 0;
@@ -172,13 +200,16 @@ reco_sweep_step(void)
 		sweeping = state.generation;
 		patient = popularity_at != 0 && state.popularity_at != popularity_at;
 		popularity_at = state.popularity_at;
-		progress = (Progress) {0};
+		progress.left = ALL_BLOCKS;
+		progress.part = 0;
+		began = asked;
 	}
-	done = !sweep(&state, &progress, STEP_LISTS);
+	done = !sweep(&state, &progress, late ? LATE_LISTS : STEP_LISTS);
 	reco_sql_commit();
 	if (done)
 		return -1;
-	pause = Max(patient ? PATIENCE * waited : 0, reco_ring_length() > MAX_RING ? PAUSE : 0);
+	late = patient && is_late(&progress, began);
+	pause = Max(patient && !late ? PATIENCE * waited : 0, reco_ring_length() > MAX_RING ? PAUSE : 0);
 	due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause);
 	return pause;
 }

@@ -174,9 +174,9 @@ prune(RecoTable *table, BlockNumber block)
 	ReleaseBuffer(buffer);
 }
 
-/* The row that stands at a place, if one is visible there. */
-static TupleTableSlot *
-fetch_at(RecoTable *table, ItemPointer tid)
+/* The row that stands at a place, NULL if none is visible there; good until the next fetch. */
+TupleTableSlot *
+reco_table_fetch_at(RecoTable *table, ItemPointer tid)
 {
 	BlockNumber block = ItemPointerGetBlockNumber(tid);
 	bool		found = block < table->blocks &&
@@ -237,7 +237,7 @@ place_key(TupleDesc desc, const Datum *keys, int nkeys)
 TupleTableSlot *
 reco_table_fetch_near(RecoTable *table, const Datum *keys, ItemPointer place)
 {
-	TupleTableSlot *row = place != NULL ? fetch_at(table, place) : NULL;
+	TupleTableSlot *row = place != NULL ? reco_table_fetch_at(table, place) : NULL;
 
 	if (row != NULL && has_keys(table, row, keys))
 		return row;

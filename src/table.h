@@ -39,6 +39,7 @@ extern Snapshot reco_table_snapshot(RecoTable *table);
 
 extern TupleTableSlot *reco_table_fetch(RecoTable *table, const Datum *keys);
 extern TupleTableSlot *reco_table_fetch_near(RecoTable *table, const Datum *keys, ItemPointer place);
+extern TupleTableSlot *reco_table_fetch_at(RecoTable *table, ItemPointer place);
 extern void reco_table_learn_places(const RecoTableName *name);
 extern ItemPointer reco_table_written_at(RecoTable *table);
 extern void reco_table_insert(RecoTable *table, const Datum *values, const bool *nulls);

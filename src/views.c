@@ -181,12 +181,18 @@ reco_views_put(RecoViews *views, int64 user_id, RecoText product, TimestampTz at
 		end_chunk(views);
 }
 
+/* Nulls, which the table's constraints forbid unless its owner drops them, are no view. */
 static bool
 is_page_view(TupleTableSlot *row)
 {
 	bool		null;
-	text	   *type = DatumGetTextPP(slot_getattr(row, RECO_ACTIVITY_EVENT_TYPE, &null));
+	text	   *type;
 
+	slot_getallattrs(row);
+	if (row->tts_isnull[RECO_ACTIVITY_EVENT_TYPE - 1] || row->tts_isnull[RECO_ACTIVITY_USER_ID - 1] ||
+		row->tts_isnull[RECO_ACTIVITY_PRODUCT_ID - 1])
+		return false;
+	type = DatumGetTextPP(slot_getattr(row, RECO_ACTIVITY_EVENT_TYPE, &null));
 	return VARSIZE_ANY_EXHDR(type) == sizeof(PAGE_VIEW) - 1 &&
 		memcmp(VARDATA_ANY(type), PAGE_VIEW, sizeof(PAGE_VIEW) - 1) == 0;
 }

@@ -12,6 +12,7 @@ from shop import wait_for
 
 WARM_UP = 60                # seconds of load before the first probe: the broker's JVM compiles what it runs
 PROBES_PER_SECOND = 20
+POPULARITY = 300            # seconds of reco.popularity_interval: a longer run has one, and its sweep
 PATIENCE = 30               # seconds after which a probe counts as lost
 FIRST_USER = 10**12         # above all users of the load: no other event makes these keys
 
@@ -108,6 +109,8 @@ def measure(bench):
             row('p95', quantile(times, 0.95), 'ms'), row('p99', quantile(times, 0.99), 'ms', ('<=', 250)),
             row('max', max(times), 'ms'), row('lost probes', len(seen) - len(times), 'probes', ('<=', 0)),
             row('events taken meanwhile', events / (after['at'] - begin['at']), 'events/s', ('>=', 0.97 * rate)),
+            row('lists swept meanwhile', after['counters']['follow.swept'] - begin['counters']['follow.swept'], 'lists',
+                ('>=', 1) if seconds > POPULARITY else None),
             row('most messages behind', worst, 'messages'), row('load generator behind its own schedule, worst', said['behind_ms'], 'ms'),
             row('WAL', (after['wal'] - begin['wal']) / events, 'B/event')]
     rows += cpu_rows(cpu, events, said)

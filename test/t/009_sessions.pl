@@ -124,5 +124,16 @@ like(disordered(6, q(numbers = '{}')), qr/^p3 p4 p5 p6 p10 p100 /, 'one that is 
 $reco->sql('SELECT reco_sweep()');
 right('an order that is none');
 
+# Who holds reco's lock does not wait for who changes products, and so may wait for that lock.
+anew();
+my $shop = $reco->session;
+$shop->say('BEGIN; LOCK TABLE reco.product IN ROW EXCLUSIVE MODE;');
+$writer->say('BEGIN; INSERT INTO reco.activity VALUES ' . view(1, 'a') . ';');
+like($writer->say('SELECT reco_take_popularity();'), qr/somebody else takes the popularity/, 'a popularity that would wait with the lock held');
+$writer->say('ROLLBACK;');
+$shop->say('COMMIT;');
+like($writer->say('BEGIN; INSERT INTO reco.activity VALUES ' . view(1, 'a') . '; SELECT reco_take_popularity(); COMMIT;'), qr/^t$/m, 'one that need not');
+right('popularity after an event');
+
 $_->close for $writer, $limited;
 done_testing;

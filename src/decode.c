@@ -368,3 +368,22 @@ reco_decode_confirm(RecoDecode *decode)
 	if (MyReplicationSlot->data.restart_lsn != kept)
 		ReplicationSlotsComputeRequiredLSN();
 }
+
+/* Name the transaction that keeps the slot from being made, in the worker's state. */
+void
+reco_decode_tell_blocker(const char *catalog)
+{
+	static RecoPlan plan = {
+		"SELECT format('process %s (%s)', pid, coalesce(nullif(application_name, ''), backend_type)),"
+		" age(backend_xid) FROM pg_stat_activity WHERE backend_xid IS NOT NULL"
+		" UNION ALL"
+		" SELECT format('prepared transaction %s', gid), age(transaction) FROM pg_prepared_xacts"
+		" ORDER BY 2 DESC LIMIT 1"
+	};
+
+	reco_sql_begin();
+	if (reco_sql_query(&plan, NULL, NULL, 1) > 0)
+		reco_shared_state(RECO_FOLLOW, "comparing now and then: to follow %s needs the transaction of %s to end",
+						  catalog, SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
+	reco_sql_commit();
+}

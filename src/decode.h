@@ -37,5 +37,6 @@ extern bool reco_decode_may_have_missed(RecoDecode *decode);
 extern const RecoChanges *reco_decode_read(RecoDecode *decode);
 extern bool reco_decode_settled(RecoDecode *decode);
 extern void reco_decode_confirm(RecoDecode *decode);
+extern void reco_decode_tell_blocker(const char *catalog);
 
 #endif							/* RECO_DECODE_H */

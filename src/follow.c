@@ -36,7 +36,9 @@
 /* Pauses, in ms. */
 #define IDLE 50					/* between looks at the end of WAL */
 #define SETTLE 2				/* until what was read is visible */
-#define PACE 100				/* between writes: ingestion needs the lock, too */
+#define PACE 100				/* between writes, for ingestion needs the lock, too: */
+#define SHARE 4					/* at least so many times as long as the last one took, */
+#define LONGEST_PACE 800		/* but no longer */
 #define LOCKED 50				/* while the shop alters the table */
 #define LOCKED_LONG 5000		/* then WAL is read on, and all is compared later */
 #define FIRST_PAUSE 1000		/* after an error, doubled each time */
@@ -54,7 +56,7 @@ static bool compare_due = true;
 static bool missed_some = false;	/* the last comparison may have */
 static RecoLook looked;			/* what the last attempt gave */
 static const RecoChanges *changes = NULL;
-static TimestampTz written_at = 0;
+static TimestampTz next_write_at = 0;
 
 static char *settings_in_force = NULL;	/* as the catalog's were acted on */
 
@@ -208,26 +210,6 @@ compare(void)
 	return true;
 }
 
-/* Name the transaction that keeps the slot from being made. */
-static void
-report_oldest_transaction(void)
-{
-	static RecoPlan plan = {
-		"SELECT format('process %s (%s)', pid, coalesce(nullif(application_name, ''), backend_type)),"
-		" age(backend_xid) FROM pg_stat_activity WHERE backend_xid IS NOT NULL"
-		" UNION ALL"
-		" SELECT format('prepared transaction %s', gid), age(transaction) FROM pg_prepared_xacts"
-		" ORDER BY 2 DESC LIMIT 1"
-	};
-
-	reco_sql_begin();
-	if (reco_sql_query(&plan, NULL, NULL, 1) > 0)
-		reco_shared_state(RECO_FOLLOW, "comparing now and then: to follow %s needs the transaction of %s to end",
-						  catalog_name(), SPI_getvalue(SPI_tuptable->vals[0],
-													   SPI_tuptable->tupdesc, 1));
-	reco_sql_commit();
-}
-
 /* There is no slot yet: compare, and try to make one. */
 static long
 begin_to_follow(void)
@@ -242,7 +224,7 @@ begin_to_follow(void)
 	if (decode == NULL)
 	{
 		open_timeout = Min(open_timeout * 2, LONGEST_TIMEOUT);
-		report_oldest_transaction();
+		reco_decode_tell_blocker(catalog_name());
 	}
 	else
 	{
@@ -252,10 +234,22 @@ begin_to_follow(void)
 	return 0;
 }
 
+/* The next write of the mirror comes some time after one that has ended now. */
+static void
+pace_writes(TimestampTz begin)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	long		pace = SHARE * TimestampDifferenceMilliseconds(begin, now);
+
+	next_write_at = TimestampTzPlusMilliseconds(now, Min(Max(pace, PACE), LONGEST_PACE));
+}
+
 /* Apply the changes that were read; false if that has to be tried again. */
 static bool
 apply_changes(void)
 {
+	TimestampTz begin = GetCurrentTimestamp();
+
 	if (changes->nkeys == 0 && !reco_mirror_is_stale())
 		return true;
 	if (!attempt(changes->nkeys > 0 ? look_up : look_whether_altered) || was_locked())
@@ -266,7 +260,7 @@ apply_changes(void)
 		compare_due = true;
 	}
 	else if (changes->nkeys > 0 && reco_mirror_apply())
-		written_at = GetCurrentTimestamp();
+		pace_writes(begin);
 	return true;
 }
 
@@ -301,7 +295,7 @@ follow(void)
 	if (changes->everything)
 		compare_due = true;
 	if (!compare_due && changes->nkeys > 0 &&
-		!TimestampDifferenceExceeds(written_at, GetCurrentTimestamp(), PACE))
+		GetCurrentTimestamp() < next_write_at)
 		return SETTLE;
 	if (!compare_due && !apply_changes())
 	{

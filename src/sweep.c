@@ -41,8 +41,6 @@
 /* Blocks that one step looks at, if their lists are current. */
 #define STEP_BLOCKS 5000
 
-#define ALL_BLOCKS InvalidBlockNumber
-
 /* Blocks scanned between two looks at the number of lists. */
 #define CHUNK_BLOCKS 32
 
@@ -61,17 +59,48 @@
  */
 #define PATIENCE 2
 
-/* How far the sweep is: a part of the users on the pages from first to end. */
+/*
+ * How far the sweep is: a part of the users on the pages from first to end.  The
+ * table may grow meanwhile, so a round ends at a place and not after so many
+ * blocks.
+ */
 typedef struct Progress
 {
 	Oid			file;			/* that holds the rows */
 	BlockNumber blocks;			/* of it */
+	BlockNumber start;			/* of the round */
 	BlockNumber first;
 	BlockNumber end;			/* found by part 0 */
-	BlockNumber left;			/* blocks from first on, around the table */
+	bool		around;			/* past the table's last page */
 	int			part;
 	int64		swept;			/* lists in this step */
 } Progress;
+
+/* Go around the table once from where the last round ended. */
+static void
+begin_round(Progress *progress)
+{
+	progress->start = progress->first;
+	progress->around = false;
+	progress->part = 0;
+}
+
+/* Where the pages end that come next. */
+static BlockNumber
+next_stop(const Progress *progress)
+{
+	return progress->around ? Min(progress->start, progress->blocks) : progress->blocks;
+}
+
+/* Blocks still to go. */
+static BlockNumber
+blocks_left(const Progress *progress)
+{
+	BlockNumber stop = next_stop(progress);
+	BlockNumber left = stop - Min(progress->first, stop);
+
+	return progress->around ? left : left + Min(progress->start, progress->blocks);
+}
 
 /* A row that the sweep passes. */
 static bool
@@ -92,19 +121,20 @@ static bool
 sweep(const RecoState *state, Progress *progress, int64 max)
 {
 	RecoUsers  *users = reco_user_open(state);
-	BlockNumber blocks = reco_user_blocks(users);
 	BlockNumber end;
 	BlockNumber block;
 
 	/* VACUUM FULL has moved the rows: begin again */
 	if (progress->file != reco_user_file(users))
-		*progress = (Progress) {.file = reco_user_file(users),.left = ALL_BLOCKS};
-	progress->blocks = blocks;
-	progress->left = Min(progress->left, blocks);
-	if (progress->first >= blocks)
+		*progress = (Progress) {.file = reco_user_file(users)};
+	progress->blocks = reco_user_blocks(users);
+	if (!progress->around && progress->first >= progress->blocks)
+	{
 		progress->first = 0;
-	end = Min(blocks, progress->part > 0 ? progress->end :
-			  progress->first + Min(progress->left, STEP_BLOCKS));
+		progress->around = true;
+		progress->part = 0;
+	}
+	end = Min(next_stop(progress), progress->part > 0 ? progress->end : progress->first + STEP_BLOCKS);
 	block = progress->first;
 	progress->swept = 0;
 	while (block < end && (progress->part > 0 || progress->swept < max))
@@ -115,11 +145,10 @@ sweep(const RecoState *state, Progress *progress, int64 max)
 	progress->end = block;
 	if (++progress->part == PARTS)
 	{
-		progress->left -= block - progress->first;
 		progress->first = block;
 		progress->part = 0;
 	}
-	return progress->left > 0;
+	return blocks_left(progress) > 0;
 }
 
 PG_FUNCTION_INFO_V1(reco_sweep);
@@ -129,7 +158,7 @@ Datum
 reco_sweep(PG_FUNCTION_ARGS)
 {
 	int32		max = PG_GETARG_INT32(0);
-	Progress	progress = {.left = ALL_BLOCKS};
+	Progress	progress = {0};
 	RecoState	state;
 	int64		total = 0;
 	bool		more = true;
@@ -157,7 +186,7 @@ is_late(const Progress *progress, TimestampTz began)
 {
 	double		passed = (double) (GetCurrentTimestamp() - began) / USECS_PER_SEC;
 
-	return progress->blocks - progress->left < progress->blocks * passed / (reco_popularity_interval / 2.0);
+	return progress->blocks - blocks_left(progress) < progress->blocks * passed / (reco_popularity_interval / 2.0);
 }
 
 /*
@@ -200,8 +229,7 @@ reco_sweep_step(void)
 		sweeping = state.generation;
 		patient = popularity_at != 0 && state.popularity_at != popularity_at;
 		popularity_at = state.popularity_at;
-		progress.left = ALL_BLOCKS;
-		progress.part = 0;
+		begin_round(&progress);
 		began = asked;
 	}
 	done = !sweep(&state, &progress, late ? LATE_LISTS : STEP_LISTS);

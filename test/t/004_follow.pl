@@ -147,6 +147,37 @@ is($reco->sql('SELECT * FROM reco_verify_state(1)'), '', 'the lists follow from 
 $reco->sql("UPDATE reco.product SET category = 'Q' WHERE category = 'R'");
 $reco->verify('the mirror put right');
 
+# Sweeps go on where the last one ended, also in a table that grows meanwhile.
+my $older = 'SELECT count(*) FROM reco.user_state WHERE generation < (SELECT generation FROM reco.state)';
+my $users = 1000;
+
+sub more_users
+{
+	my ($count) = @_;
+
+	$reco->sql("INSERT INTO reco.activity SELECT 'page_view', u, 'q' || 1 + u % 50, NULL, now() FROM generate_series($users + 1, $users + $count) u");
+	$users += $count;
+}
+
+sub begin_sweep
+{
+	my $before = $reco->sql('SELECT generation FROM reco.state');
+
+	$reco->set('reco.popularity_interval', '1s');
+	$reco->wait_for('a popularity', "SELECT generation > $before FROM reco.state", 't');
+	$reco->set('reco.popularity_interval', '1h');
+}
+
+more_users(20000);
+begin_sweep();
+$reco->wait_for('a sweep of many lists', $older, 0);
+more_users(20000);
+begin_sweep();
+my $grown = 0;
+$grown++, more_users(300) while $grown < 100 and $reco->sql($older) > 0;
+cmp_ok($grown, '>', 1, 'the table grows during the next');
+$reco->wait_for('which brings all lists to the generation', $older, 0);
+
 # 3. Each kind of table
 sub follow_table
 {

@@ -71,6 +71,7 @@ class Shop:
         self.redis.config_set('save', '')       # no snapshot in the midst of a figure
         self.processes = Processes(self.dir)
         self.connection = self.connect()
+        self.touch_memory()
         self.catalog()
         self.wait_for_workers()
         self.memory = Sampler(2, self.processes.memory)
@@ -124,6 +125,14 @@ class Shop:
     def set(self, name, value):
         self.rows('ALTER SYSTEM SET %s = %%s' % name, (value,))
         self.rows('SELECT pg_reload_conf()')
+
+    def touch_memory(self):
+        """Uses each buffer once, as a server has that runs for a while: its kernel and host give memory at the first use."""
+        self.tell('using all of shared_buffers once')
+        self.rows('CREATE UNLOGGED TABLE touched (page text)')
+        self.rows('ALTER TABLE touched ALTER page SET STORAGE PLAIN')
+        self.rows("INSERT INTO touched SELECT repeat('x', 8000) FROM pg_settings, generate_series(1, setting::int) WHERE name = 'shared_buffers'")
+        self.rows('DROP TABLE touched')
 
     def catalog(self):
         self.tell('catalog of %d products in %d categories' % (self.products, self.categories))

@@ -374,3 +374,10 @@ reco_product_categories(void)
 {
 	return category_count;
 }
+
+/* All products whose category is known have numbers below this. */
+int32
+reco_product_end(void)
+{
+	return category_of_size;
+}

@@ -25,5 +25,6 @@ extern void reco_product_categorize(int32 *numbers, int n);
 extern RecoCategory *reco_product_list(int32 category);
 extern int32 reco_product_find_category(RecoText name);
 extern int32 reco_product_categories(void);
+extern int32 reco_product_end(void);
 
 #endif							/* RECO_PRODUCT_H */

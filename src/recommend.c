@@ -14,19 +14,24 @@
  */
 #include "compat.h"
 
-#include "port/pg_bitutils.h"
 #include "product.h"
 #include "recommend.h"
 #include "utils/memutils.h"
 
-/* A category that the user viewed, and how far its products are taken. */
+/* A category that the user viewed. */
 typedef struct Interest
 {
 	int32		category;
-	int			views;
-	int			next;
-	const RecoCategory *list;
+	int32		views;
 } Interest;
+
+/* A category whose products are taken, and its next one. */
+typedef struct Source
+{
+	const RecoCategory *list;
+	int			next;
+	int32		order;			/* of the next product; see RecoProduct */
+} Source;
 
 /* Where a category stands among the interests; good if mark is the present one. */
 typedef struct Slot
@@ -41,25 +46,44 @@ static int32 slots = 0;
 static uint32 mark = 0;			/* of the present list; nothing is cleared in between */
 
 /*
- * The products viewed, by open addressing; as small as can be, so that it
- * stays in the processor's first cache.  Marks by product number did not.
+ * The products viewed, those that the mirror holds: a bit each, by number.  All
+ * are clear between two lists, unless there was an error.  With a hash table of
+ * the few, and sources sorted by pointers, lists took 0.92 instead of 0.63 us.
  */
-#define NO_PRODUCT (-1)
-static int32 *viewed = NULL;
-static uint32 viewed_size = 0;	/* a power of 2 */
-static uint32 viewed_mask = 0;	/* of the part in use */
+static uint64 *viewed = NULL;
+static uint32 viewed_words = 0;
+static bool viewed_is_clear = true;
 
-static void
-grow_slots(int32 needed)
+#define WORD_OF(number) ((uint32) (number) / 64)
+#define BIT_OF(number) (UINT64CONST(1) << ((number) & 63))
+
+/* Bring an array of n elements, which may be none yet, to a size; what is new is 0. */
+static void *
+grow(void *array, Size element, int32 n, int32 wanted)
 {
-	int32		wanted = Max(needed, Max(1024, slots * 2));
+	array = array == NULL ? MemoryContextAllocHuge(TopMemoryContext, wanted * element) :
+		repalloc_huge(array, wanted * element);
+	memset((char *) array + n * element, 0, (wanted - n) * element);
+	return array;
+}
 
-	if (slot_of == NULL)
-		slot_of = MemoryContextAllocHuge(TopMemoryContext, wanted * sizeof(Slot));
-	else
-		slot_of = repalloc_huge(slot_of, wanted * sizeof(Slot));
-	memset(slot_of + slots, 0, (wanted - slots) * sizeof(Slot));
-	slots = wanted;
+/* Make room for the categories and products that are known. */
+static void
+make_room(void)
+{
+	int32		categories = reco_product_categories();
+	uint32		words = WORD_OF(reco_product_end()) + 1;
+
+	if (categories > slots)
+	{
+		slot_of = grow(slot_of, sizeof(Slot), slots, 2 * categories);
+		slots = 2 * categories;
+	}
+	if (words > viewed_words)
+	{
+		viewed = grow(viewed, sizeof(uint64), viewed_words, words);
+		viewed_words = words;
+	}
 }
 
 static void
@@ -72,70 +96,54 @@ next_mark(void)
 	}
 }
 
-/* Where a product stands among the viewed ones, or would. */
-static inline uint32
-viewed_slot(int32 number)
+/* Products that the mirror got after make_room are not viewed. */
+static inline bool
+is_viewed(int32 number)
 {
-	uint32		slot = ((uint32) number * 0x9E3779B1U) >> 7 & viewed_mask;
-
-	while (viewed[slot] != number && viewed[slot] != NO_PRODUCT)
-		slot = (slot + 1) & viewed_mask;
-	return slot;
+	return WORD_OF(number) < viewed_words && (viewed[WORD_OF(number)] & BIT_OF(number)) != 0;
 }
 
 static void
-note_viewed(const RecoRecent *recent)
+clear_viewed(const RecoRecent *recent)
 {
-	uint32		size = pg_nextpower2_32(Max(16, recent->count) * 4);
-
-	if (size > viewed_size)
-	{
-		if (viewed != NULL)
-			pfree(viewed);
-		viewed = NULL;
-		viewed_size = 0;
-		viewed = MemoryContextAllocHuge(TopMemoryContext, size * sizeof(int32));
-		viewed_size = size;
-	}
-	viewed_mask = size - 1;
-	memset(viewed, 0xFF, size * sizeof(int32));
 	for (int i = 0; i < recent->count; i++)
-		viewed[viewed_slot(recent->views[i].number)] = recent->views[i].number;
-}
-
-static bool
-is_viewed(int32 number)
-{
-	return viewed[viewed_slot(number)] == number;
+		if (WORD_OF(recent->views[i].number) < viewed_words)
+			viewed[WORD_OF(recent->views[i].number)] = 0;
+	viewed_is_clear = true;
 }
 
 /*
- * Count the views of each category; returns the number of categories.  All are
- * looked up first: so the processor waits for its misses side by side.
+ * Count the views of each category, and note what was viewed; returns the number
+ * of categories.  All are looked up first: so the processor waits for its misses
+ * side by side.
  */
 static int
 count_interests(const RecoRecent *recent, Interest *interests)
 {
 	int32	   *categories = palloc(recent->count * sizeof(int32));
 	int			count = 0;
+	Slot	   *slot;
 
 	for (int i = 0; i < recent->count; i++)
 		categories[i] = recent->views[i].number;
 	reco_product_categorize(categories, recent->count);
+	make_room();
+	next_mark();
+	viewed_is_clear = false;
 	for (int i = 0; i < recent->count; i++)
 	{
-		int32		category = categories[i];
+		int32		number = recent->views[i].number;
 
-		if (category == RECO_NO_CATEGORY)
+		if (categories[i] == RECO_NO_CATEGORY)
 			continue;
-		if (category >= slots)
-			grow_slots(category + 1);
-		if (slot_of[category].mark != mark)
+		viewed[WORD_OF(number)] |= BIT_OF(number);
+		slot = &slot_of[categories[i]];
+		if (slot->mark != mark)
 		{
-			interests[count] = (Interest) {.category = category};
-			slot_of[category] = (Slot) {mark, count++};
+			interests[count] = (Interest) {.category = categories[i]};
+			*slot = (Slot) {mark, count++};
 		}
-		interests[slot_of[category].interest].views++;
+		interests[slot->interest].views++;
 	}
 	pfree(categories);
 	return count;
@@ -165,79 +173,81 @@ select_most_viewed(Interest *interests, int first, int count)
 	return end;
 }
 
-/* Step over viewed products; the next one, NULL at the end. */
-static const RecoProduct *
-peek(Interest *interest)
+/* Step over viewed products; false at the end. */
+static inline bool
+find_next(Source *source)
 {
-	while (interest->next < interest->list->count)
+	const RecoCategory *list = source->list;
+
+	for (; source->next < list->count; source->next++)
 	{
-		const RecoProduct *product = &interest->list->products[interest->next];
+		const RecoProduct *product = &list->products[source->next];
 
 		if (!is_viewed(product->number))
-			return product;
-		interest->next++;
+		{
+			source->order = product->order;
+			return true;
+		}
 	}
-	return NULL;
-}
-
-static bool
-append(RecoList *list, const RecoProduct *product, int max)
-{
-	reco_list_append(list, product->number);
-	return max == 0 || list->count < max;
+	return false;
 }
 
 /* Does the next product of x come before that of y? */
 static inline bool
-is_better(const Interest *x, const Interest *y)
+is_better(const Source *x, const Source *y)
 {
-	int32		a = x->list->products[x->next].order;
-	int32		b = y->list->products[y->next].order;
-
-	if (a != 0 && b != 0)
-		return a < b;
+	if (x->order != 0 && y->order != 0)
+		return x->order < y->order;
 	return reco_category_compare(x->list, x->next, y->list, y->next) < 0;
 }
 
-/* Put an interest among n others, the one with the best next product first. */
-static void
-insert(Interest **sorted, int n, Interest *interest)
+/*
+ * Put a source among n others, the one with the best next product first; returns
+ * how many there are now.  Only so many are kept as products are wanted, for
+ * each has one that is better than all of those behind it.
+ */
+static int
+insert(Source *sorted, int n, int wanted, Source source)
 {
-	int			at = 0;
+	int			at = n;
 
-	while (at < n && is_better(sorted[at], interest))
-		at++;
-	memmove(&sorted[at + 1], &sorted[at], (n - at) * sizeof(Interest *));
-	sorted[at] = interest;
+	while (at > 0 && is_better(&source, &sorted[at - 1]))
+		at--;
+	if (at == wanted)
+		return n;
+	n = Min(n + 1, wanted);
+	memmove(&sorted[at + 1], &sorted[at], (n - 1 - at) * sizeof(Source));
+	sorted[at] = source;
+	return n;
 }
 
 /*
- * Append the products of categories of one rank; false when the list is full.
- * They are few: keeping them sorted takes half the time of a binaryheap.
+ * Append the products of categories of one rank, as many as are wanted.  They are
+ * few: keeping them sorted takes half the time of a binaryheap.
  */
-static bool
-append_group(RecoList *list, Interest *group, int n, int max)
+static void
+append_group(RecoList *list, const Interest *group, int n, int wanted)
 {
-	Interest  **sorted = palloc(n * sizeof(Interest *));
+	Source	   *sorted = palloc(n * sizeof(Source));
 	int			left = 0;
-	bool		more = true;
 
 	for (int i = 0; i < n; i++)
-		if (peek(&group[i]) != NULL)
-			insert(sorted, left++, &group[i]);
-	while (more && left > 0)
 	{
-		Interest   *best = sorted[0];
+		Source		source = {.list = reco_product_list(group[i].category)};
 
-		more = append(list, peek(best), max);
-		best->next++;
-		left--;
-		memmove(sorted, sorted + 1, left * sizeof(Interest *));
-		if (peek(best) != NULL)
-			insert(sorted, left++, best);
+		if (find_next(&source))
+			left = insert(sorted, left, Min(n, wanted), source);
+	}
+	for (; wanted > 0 && left > 0; wanted--)
+	{
+		Source		best = sorted[0];
+
+		reco_list_append(list, best.list->products[best.next++].number);
+		memmove(sorted, sorted + 1, --left * sizeof(Source));
+		if (find_next(&best))
+			left = insert(sorted, left, Min(n, wanted), best);
 	}
 	pfree(sorted);
-	return more;
 }
 
 /* Compute the list. */
@@ -245,19 +255,18 @@ void
 reco_recommend(const RecoState *state, const RecoRecent *recent, RecoList *list)
 {
 	Interest   *interests = palloc(Max(1, recent->count) * sizeof(Interest));
+	int			max = state->max_recommendations == 0 ? PG_INT32_MAX : state->max_recommendations;
 	int			count;
-	bool		more = true;
 
-	next_mark();
+	if (!viewed_is_clear)
+		memset(viewed, 0, viewed_words * sizeof(uint64));
 	count = count_interests(recent, interests);
 	list->count = 0;
-	note_viewed(recent);
-	for (int first = 0, end; more && first < count && first < state->top_categories; first = end)
+	for (int first = 0, end; list->count < max && first < count && first < state->top_categories; first = end)
 	{
 		end = select_most_viewed(interests, first, count);
-		for (int i = first; i < end; i++)
-			interests[i].list = reco_product_list(interests[i].category);
-		more = append_group(list, &interests[first], end - first, state->max_recommendations);
+		append_group(list, &interests[first], end - first, max - list->count);
 	}
+	clear_viewed(recent);
 	pfree(interests);
 }

@@ -18,6 +18,7 @@
 #include "shared.h"
 #include "sql.h"
 #include "state.h"
+#include "storage/lmgr.h"
 #include "trigger.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -168,6 +169,9 @@ reco_difference_write(void)
 
 	if (count == 0)
 		return;
+
+	/* in the order in which the popularity takes them */
+	LockRelationOid(reco_sql_table("product"), RowExclusiveLock);
 	reco_state_lock();
 	reco_trigger_defer_mirror();
 	run_for(&delete_plan, &gone);

@@ -38,7 +38,7 @@
 #define SETTLE 2				/* until what was read is visible */
 #define PACE 100				/* between writes, for ingestion needs the lock, too: */
 #define SHARE 4					/* at least so many times as long as the last one took, */
-#define LONGEST_PACE 800		/* but no longer */
+#define LONGEST_WAIT 900		/* but no longer than this with such a write */
 #define LOCKED 50				/* while the shop alters the table */
 #define LOCKED_LONG 5000		/* then WAL is read on, and all is compared later */
 #define FIRST_PAUSE 1000		/* after an error, doubled each time */
@@ -239,9 +239,9 @@ static void
 pace_writes(TimestampTz begin)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	long		pace = SHARE * TimestampDifferenceMilliseconds(begin, now);
+	long		took = TimestampDifferenceMilliseconds(begin, now);
 
-	next_write_at = TimestampTzPlusMilliseconds(now, Min(Max(pace, PACE), LONGEST_PACE));
+	next_write_at = TimestampTzPlusMilliseconds(now, Max(PACE, Min(SHARE * took, LONGEST_WAIT - took)));
 }
 
 /* Apply the changes that were read; false if that has to be tried again. */
@@ -281,6 +281,7 @@ static long
 follow(void)
 {
 	static TimestampTz applied_at;
+	TimestampTz now;
 	double		lag;
 
 	changes = reco_decode_read(decode);
@@ -294,9 +295,9 @@ follow(void)
 	}
 	if (changes->everything)
 		compare_due = true;
-	if (!compare_due && changes->nkeys > 0 &&
-		GetCurrentTimestamp() < next_write_at)
-		return SETTLE;
+	now = GetCurrentTimestamp();
+	if (!compare_due && changes->nkeys > 0 && now < next_write_at)
+		return Min(IDLE, TimestampDifferenceMilliseconds(now, next_write_at));
 	if (!compare_due && !apply_changes())
 	{
 		if (!TimestampDifferenceExceeds(applied_at, GetCurrentTimestamp(), LOCKED_LONG))
@@ -379,7 +380,7 @@ step(void)
 	next = Min(next, reco_popularity_step());
 	due = reco_sweep_step();
 	if (due >= 0)
-		next = Min(next, due);
+		return Min(next, due);
 	reco_reclaim_step();
 	return next;
 }

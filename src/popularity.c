@@ -91,11 +91,14 @@ static RecoPlan look_plan = {
 static void
 lock_popularity(void)
 {
+	Oid			extension = get_extension_oid("reco", false);
 	Oid			products = reco_sql_table("product");
 	bool		may_wait = !reco_state_is_locked();
 	LOCKTAG		tag;
 
-	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId, get_extension_oid("reco", false), 1);
+	/* DROP EXTENSION waits here, not when it has locked a table */
+	LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId, extension, 1);
 	if (LockAcquire(&tag, ExclusiveLock, false, !may_wait) == LOCKACQUIRE_NOT_AVAIL ||
 		(!may_wait && !ConditionalLockRelationOid(products, ShareRowExclusiveLock)))
 		ereport(ERROR,
@@ -278,12 +281,24 @@ take(void)
 	return left;
 }
 
+/*
+ * Take it, if it is due; ms until the next step.  However short the interval, half
+ * of the time is left to the sweep and to the catalog.
+ */
 long
 reco_popularity_step(void)
 {
-	long		left = prepare();
+	static TimestampTz rest_until = 0;
+	TimestampTz begin = GetCurrentTimestamp();
+	long		left = TimestampDifferenceMilliseconds(begin, rest_until);
 
+	if (left > 0)
+		return left;
+	left = prepare();
 	if (left == 0)
+	{
 		left = take();
+		rest_until = 2 * GetCurrentTimestamp() - begin;
+	}
 	return Max(1, left);
 }

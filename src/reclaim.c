@@ -103,6 +103,8 @@ find_unused(const RecoState *state, int32 *numbers)
 
 	/* before the users' rows: their snapshot must not be older */
 	read_candidates(&unused);
+	if (unused.size == 0)
+		return 0;
 	users = reco_user_open(state);
 	blocks = reco_user_blocks(users);
 	if (blocks > 0)

@@ -58,6 +58,7 @@
  * course that ends after half of reco.popularity_interval.
  */
 #define PATIENCE 2
+#define LONGEST_PAUSE 500		/* ms, for a session may sit on the lock */
 
 /*
  * How far the sweep is: a part of the users on the pages from first to end.  The
@@ -107,7 +108,8 @@ static bool
 visit(RecoUsers *users, TupleTableSlot *row, void *arg)
 {
 	Progress   *progress = arg;
-	uint32		hash = murmurhash32((uint32) reco_user_id(row));
+	uint64		user_id = (uint64) reco_user_id(row);
+	uint32		hash = murmurhash32((uint32) user_id ^ (uint32) (user_id >> 32));
 
 	if (hash % PARTS != progress->part || reco_user_is_current(users, row))
 		return true;
@@ -180,13 +182,70 @@ reco_sweep(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(total);
 }
 
-/* Is a sweep that began at a moment behind its course? */
-static bool
-is_late(const Progress *progress, TimestampTz began)
+/* The worker's sweep. */
+static struct
 {
-	double		passed = (double) (GetCurrentTimestamp() - began) / USECS_PER_SEC;
+	int64		generation;		/* that it brings */
+	TimestampTz popularity_at;	/* when its popularity was taken; 0: not known */
+	TimestampTz began;
+	TimestampTz due;			/* of the next step */
+	bool		patient;
+	bool		late;
+	bool		done;
+	Progress	progress;
+}			sweeping;
+
+/* Begin to bring the present generation. */
+static void
+begin_generation(const RecoState *state, TimestampTz now)
+{
+	/* the popularity alone has begun it, and nothing is left that cannot wait */
+	sweeping.patient = sweeping.popularity_at != 0 && state->popularity_at != sweeping.popularity_at &&
+		state->generation == sweeping.generation + 1 && (sweeping.done || sweeping.patient);
+	sweeping.late = false;
+	sweeping.generation = state->generation;
+	sweeping.popularity_at = state->popularity_at;
+	sweeping.began = now;
+	begin_round(&sweeping.progress);
+}
+
+/* Is it behind its course? */
+static bool
+is_late(void)
+{
+	const Progress *progress = &sweeping.progress;
+	double		passed = (double) (GetCurrentTimestamp() - sweeping.began) / USECS_PER_SEC;
 
 	return progress->blocks - blocks_left(progress) < progress->blocks * passed / (reco_popularity_interval / 2.0);
+}
+
+/* Milliseconds until the next step, after one that waited so many for the lock. */
+static long
+pause_after(long waited)
+{
+	long		pause = sweeping.patient && !sweeping.late ? Min(PATIENCE * waited, LONGEST_PAUSE) : 0;
+
+	if (reco_ring_length() > MAX_RING && !reco_ring_publish_all_requested())
+		pause = Max(pause, PAUSE);
+	return pause;
+}
+
+/* Is there a step to do?  If not, *next is in so many milliseconds, or -1. */
+static bool
+is_due(TimestampTz now, long *next)
+{
+	RecoState	state;
+
+	*next = -1;
+	if (!reco_state_peek(&state))
+		return false;
+	if (state.generation != sweeping.generation)
+		return true;
+	sweeping.popularity_at = state.popularity_at;	/* it may have changed nothing */
+	if (sweeping.done)
+		return false;
+	*next = Max(1, TimestampDifferenceMilliseconds(now, sweeping.due));
+	return now >= sweeping.due;
 }
 
 /*
@@ -197,47 +256,29 @@ is_late(const Progress *progress, TimestampTz began)
 long
 reco_sweep_step(void)
 {
-	static int64 sweeping = 0;	/* the generation that it brings */
-	static TimestampTz popularity_at = 0;	/* when its popularity was taken */
-	static TimestampTz began;
-	static bool patient = false;
-	static bool late = false;
-	static bool done = false;
-	static Progress progress;
-	static TimestampTz due = 0;
-	RecoState	state = {0};
-	TimestampTz asked;
+	RecoState	state;
+	TimestampTz asked = GetCurrentTimestamp();
 	long		waited;
 	long		pause;
 
-	if (!done && GetCurrentTimestamp() < due)
-		return TimestampDifferenceMilliseconds(GetCurrentTimestamp(), due);
 	reco_sql_begin();
-	if (!reco_state_peek(&state) || (state.generation == sweeping && done))
+	if (!is_due(asked, &pause))
 	{
-		popularity_at = state.popularity_at;	/* it may change nothing */
 		reco_sql_commit();
-		return -1;
+		return pause;
 	}
-	asked = GetCurrentTimestamp();
 	reco_state_lock();
 	waited = TimestampDifferenceMilliseconds(asked, GetCurrentTimestamp());
 	reco_state_read(&state);
 	reco_product_sync(&state);
-	if (state.generation != sweeping)
-	{
-		sweeping = state.generation;
-		patient = popularity_at != 0 && state.popularity_at != popularity_at;
-		popularity_at = state.popularity_at;
-		begin_round(&progress);
-		began = asked;
-	}
-	done = !sweep(&state, &progress, late ? LATE_LISTS : STEP_LISTS);
+	if (state.generation != sweeping.generation)
+		begin_generation(&state, asked);
+	sweeping.done = !sweep(&state, &sweeping.progress, sweeping.late ? LATE_LISTS : STEP_LISTS);
 	reco_sql_commit();
-	if (done)
+	if (sweeping.done)
 		return -1;
-	late = patient && is_late(&progress, began);
-	pause = Max(patient && !late ? PATIENCE * waited : 0, reco_ring_length() > MAX_RING ? PAUSE : 0);
-	due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause);
+	sweeping.late = sweeping.patient && is_late();
+	pause = pause_after(waited);
+	sweeping.due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause);
 	return pause;
 }

@@ -134,8 +134,10 @@ reco_table_close(RecoTable *table)
 	ExecDropSingleTupleTableSlot(table->found);
 	index_endscan(table->scan);
 	UnregisterSnapshot(table->snapshot);
-	index_close(table->index, NoLock);
-	table_close(table->heap, NoLock);
+
+	/* who only read may come to wait for reco's lock, whose holder may TRUNCATE */
+	index_close(table->index, table->result != NULL ? NoLock : AccessShareLock);
+	table_close(table->heap, table->result != NULL ? NoLock : AccessShareLock);
 	pfree(table);
 }
 

@@ -228,6 +228,39 @@ $reco->sql(q{TRUNCATE "Shop"."West"});
 list_becomes('partitioned: a partition is truncated', 1, 'x3');
 $reco->verify('partitioned');
 
+# Who holds reco's lock may wait for what a worker has locked, but no worker then waits for that lock.
+sub follow_waits
+{
+	my ($name) = @_;
+
+	$reco->wait_for("$name waits for a client", q{SELECT count(*) > 0 FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+		WHERE a.backend_type = 'reco follow' AND NOT l.granted});
+}
+
+my $client = $reco->session;
+my $worker = $reco->sql($follow);
+$client->say("BEGIN; INSERT INTO reco.activity VALUES ('page_view', 1, 'x1', NULL, now());");
+$reco->set('reco.popularity_interval', '1s');
+follow_waits('a popularity');
+is($client->say('TRUNCATE reco.activity; COMMIT;'), '', 'who may empty the activity');
+$reco->set('reco.popularity_interval', '1h');
+is($reco->sql($follow), $worker, 'and the worker goes on');
+$reco->verify('a popularity beside TRUNCATE');
+
+$client->say("BEGIN; INSERT INTO reco.activity VALUES ('page_view', 1, 'x1', NULL, now());");
+$reco->sql(q{INSERT INTO "Shop"."Product List" VALUES ('x4', 'X', 'north')});
+follow_waits('a change of the catalog');
+my $taken = '';
+my $taking = IPC::Run::start([ qw(psql -XqtA -d shop -c), 'SELECT reco_take_popularity()' ], '>', \$taken, '2>&1');
+$reco->wait_for('a popularity taken by hand waits, too',
+	q{SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT reco_take_popularity()' AND wait_event_type = 'Lock'}, 1);
+$client->say('COMMIT;');
+$taking->finish;
+like($taken, qr/^[tf]$/, 'and is taken after both');
+list_becomes('the change of the catalog', 1, 'x3 x4');
+is($reco->sql($follow), $worker, 'and the worker goes on');
+$reco->verify('a popularity beside a change of the catalog');
+
 # 4. A table that does not fit, or is not there yet
 follow_table('none', 'public.later', '', '');
 $reco->wait_for('a missing table is named in reco_status()', q{SELECT count(*) > 0 FROM reco_status() s WHERE s::text LIKE '%later%'});

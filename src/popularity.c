@@ -11,8 +11,9 @@
  * Events do not wait for that: in a transaction of its own the worker loads the
  * products that the sweep will ask for, and in a second one it adds the counters
  * up, writes the products, with pauses, and their order, before it takes reco's
- * lock for the new generation.  That is the one place where the lock comes after
- * a table.  Who takes the popularity has a lock against others who do, and
+ * lock for the new generation.  So reco.product is locked before reco's lock,
+ * here and where a change of the catalog is written (difference.c); no other
+ * table is.  Who takes the popularity has a lock against others who do, and
  * meanwhile nobody else changes reco.product.
  *
  *-------------------------------------------------------------------------

@@ -50,6 +50,13 @@ SELECT view_products(6, 'm002', 'm004', 'm030');
 SELECT array_length(recommended_products, 1), recommended_products[1:3], recommended_products[20]
   FROM lists WHERE user_id = 6;
 
+-- more categories tie than the list has places: the best products of all of them
+INSERT INTO reco.product SELECT 't' || n || '_' || m, 'tie ' || n, CASE WHEN n % 3 = 0 THEN 100 - m ELSE n END
+  FROM generate_series(1, 30) AS n, generate_series(1, 8) AS m;
+SELECT view_products(8, VARIADIC (SELECT array_agg('t' || n || '_1') FROM generate_series(1, 30) AS n));
+SELECT array_length(recommended_products, 1), recommended_products[1:3], recommended_products[18:20]
+  FROM lists WHERE user_id = 8;
+
 -- deleting views takes them back
 DELETE FROM reco.activity WHERE user_id = 1 AND product_id = 'a1';
 SELECT recommended_products FROM lists WHERE user_id = 1;

@@ -13,7 +13,7 @@ def draw(results, out, tell):
             continue
         figure = pyplot.figure(figsize=(10, 5), layout='constrained')
         importlib.import_module('figures.' + name).draw(measured['data'], figure)
-        figure.suptitle('%s, %s' % (name, results['machine']['date']), fontsize=8, color='gray')
+        figure.suptitle('%s, %s' % (name, measured.get('date')), fontsize=8, color='gray')
         path = os.path.join(out, name + '.svg')
         figure.savefig(path)
         pyplot.close(figure)

@@ -23,6 +23,11 @@ def field(path, name):
     return ''
 
 
+def revision():
+    """The code that is measured."""
+    return first_line(['git', '-C', os.path.dirname(os.path.abspath(__file__)), 'describe', '--always', '--dirty', '--abbrev=10'])
+
+
 def facts():
     memory = int(field('/proc/meminfo', 'MemTotal').split()[0])
     return {

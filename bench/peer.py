@@ -10,7 +10,7 @@ FOLDER = os.path.join(HERE, 'peers')
 HISTORY = 86340             # seconds over which the events of a peer's topic are spread
 ALL = 0                     # everything that reco has taken: the topic of the history and the backlogs
 BACKLOG = -1                # as many as reco drains
-SIZES = {'limit': ALL, 'python': 1000000, 'flink expert': BACKLOG}
+SIZES = {'limit': ALL, 'python': 1000000, 'flink expert': BACKLOG, 'flink article-minibatch': 200000, 'flink article': 50000}
 OTHER_SIZE = 300000
 
 
@@ -73,7 +73,7 @@ class Field:
         size = self.size(name, variant)
         topic, events = self.topic(size)
         runs = []
-        for n in range(self.bench.options.runs if size == ALL else 1):
+        for n in range(self.bench.options.runs):
             runs.append(self.run_once(name, variant, topic, events))
             self.bench.tell('peer %s %s: %s' % (name, variant, json.dumps(runs[-1])))
             if not runs[-1].get('finished'):

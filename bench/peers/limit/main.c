@@ -21,7 +21,7 @@
 #define WAIT_MS 5				/* for a batch: lists are published when there is none */
 #define LISTS 1000				/* published between batches */
 #define BACKLOG_MS 1000			/* messages older than this are a backlog */
-#define COALESCE 2.0			/* then rounds begin so many seconds apart, as reco's */
+#define COALESCE 2.0			/* then rounds begin so many seconds apart: fewer lists and writes */
 #define AHEAD 8					/* events between asking for a user's slot and using it; a power of 2 */
 
 static int64_t taken, refused;

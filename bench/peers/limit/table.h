@@ -76,7 +76,6 @@ grow(Table *table)
 }
 
 /* The slot of this key, or a free one; several keys of the same hash follow each other. */
-/* The slot of this key, or a free one; several keys of the same hash follow each other. */
 static inline Slot *
 find_slot(Table *table, uint64_t key, Slot *after)
 {

@@ -183,9 +183,9 @@ def progress(peer, taken):
     print(f'{peer}: {taken} of {events} events', file=sys.stderr, flush=True)
 
 
-def report(peer, taken, seconds, finished, database, leaves_out):
+def report(peer, taken, seconds, finished, database, leaves_out, **more):
     usage = resource.getrusage(resource.RUSAGE_SELF)
     print(json.dumps({
         'peer': peer, 'variant': 'default', 'events': taken, 'seconds': round(seconds, 3), 'finished': finished,
         'cpu_seconds': round(usage.ru_utime + usage.ru_stime + database.cpu_seconds(), 2),
-        'rss_mb': round(usage.ru_maxrss / 1024 + database.rss_mb(), 1), 'leaves_out': leaves_out}), flush=True)
+        'rss_mb': round(usage.ru_maxrss / 1024 + database.rss_mb(), 1), 'leaves_out': leaves_out, **more}), flush=True)

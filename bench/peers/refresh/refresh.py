@@ -7,8 +7,8 @@ sys.path.insert(0, os.path.join(here, '..', 'python'))
 import peer  # noqa: E402
 
 BATCH = 10000
-# between two refreshes events are taken for at most so many seconds: what waits in Kafka is not refreshed for
-TAKE_SECONDS = 20
+# between two refreshes events are taken for at most so many seconds: all the while lists stay as they are
+TAKE_SECONDS = 2
 LEAVES_OUT = [
     'popularity: lists are in the order of product_id',
     'changes of the catalog after the start',
@@ -89,7 +89,7 @@ def publish_windows(connection, publisher):
 
 
 def run(connection, publisher, state):
-    """state: events that Redis shows, and whether that is all of them."""
+    """state: events that Redis shows, whether that is all of them, and how many refreshes that took."""
     kafka = peer.consumer()
     taken = 0
     while not state['finished']:
@@ -99,14 +99,14 @@ def run(connection, publisher, state):
         connection.commit()
         publish_users(connection, publisher)
         publish_windows(connection, publisher)
-        state.update(events=taken, finished=taken >= peer.events)
+        state.update(events=taken, finished=taken >= peer.events, refreshes=state['refreshes'] + 1)
     kafka.close()
 
 
 def main():
     publisher = peer.Publisher()
     database = peer.Database('peer_refresh')
-    state = {'events': 0, 'finished': False}
+    state = {'events': 0, 'finished': False, 'refreshes': 0}
     with database as connection:
         set_up(connection)
         peer.begin()
@@ -115,7 +115,7 @@ def main():
         except (OutOfTime, peer.psycopg2.errors.QueryCanceled):
             connection.rollback()
         seconds = peer.elapsed()
-        peer.report('refresh', state['events'], seconds, state['finished'], database, LEAVES_OUT)
+        peer.report('refresh', state['events'], seconds, state['finished'], database, LEAVES_OUT, refreshes=state['refreshes'])
 
 
 main()

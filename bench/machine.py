@@ -28,10 +28,14 @@ def revision():
     return first_line(['git', '-C', os.path.dirname(os.path.abspath(__file__)), 'describe', '--always', '--dirty', '--abbrev=10'])
 
 
+def date():
+    return time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())
+
+
 def facts():
     memory = int(field('/proc/meminfo', 'MemTotal').split()[0])
     return {
-        'date': time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime()),
+        'date': date(),
         'processors': '%d × %s' % (os.cpu_count(), field('/proc/cpuinfo', 'model name') or platform.machine()),
         'memory': '%.1f GB' % (memory / 2**20),
         'kernel': platform.release(),

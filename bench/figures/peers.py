@@ -28,7 +28,7 @@ def rates(entry):
 
 def rows_of(entry, reco):
     label = entry['name'] + (' ' + entry['variant'] if entry['variant'] else '')
-    last = entry['runs'][-1]
+    last, finished = entry['runs'][-1], [run for run in entry['runs'] if run.get('finished')]
     left = last.get('leaves_out') or []
     note = '%s events%s' % (last.get('events'), '; leaves out: ' + ', '.join(left) if left else '')
     done = rates(entry)
@@ -36,11 +36,11 @@ def rows_of(entry, reco):
         return [row(label + ': did not finish', 0, 'events/s', None, '%s; %s' % (note, last.get('failure', '')))]
     rows = [row(label, done, 'events/s', None, note), row('reco to ' + label, [reco / rate for rate in done], '×', reach_of(entry))]
     if last.get('cpu_seconds'):
-        rows.append(row('processor time of ' + label, [run['cpu_seconds'] * 1e6 / run['events'] for run in entry['runs'] if run.get('finished')], 'µs/event'))
+        rows.append(row('processor time of ' + label, [run['cpu_seconds'] * 1e6 / run['events'] for run in finished], 'µs/event'))
     if last.get('refreshes'):
-        rows.append(row('refreshes in a run of ' + label, [run['refreshes'] for run in entry['runs'] if run.get('finished')], ''))
+        rows.append(row('refreshes in a run of ' + label, [run['refreshes'] for run in finished], ''))
     if last.get('rss_mb'):
-        rows.append(row('memory of ' + label, [run['rss_mb'] for run in entry['runs'] if run.get('finished')], 'MB'))
+        rows.append(row('memory of ' + label, [run['rss_mb'] for run in finished], 'MB'))
     return rows
 
 

@@ -2,6 +2,7 @@
 from results import row
 
 TABLES = ('user_state', 'window_counter', 'window_top', 'product', 'product_number', 'free_number', 'offsets', 'rejected')
+LARGE = 0.05        # of the total: a table that the limit is for
 SIZES = """SELECT c.relname, pg_total_relation_size(c.oid) / 1048576.0::float8
 FROM pg_class c WHERE c.relnamespace = 'reco'::regnamespace AND c.relname = ANY (%s)
 UNION ALL
@@ -24,18 +25,15 @@ def mean(samples, name, begin, end):
     return sum(values) / len(values)
 
 
-LARGE = 0.05        # of the total: a table that the limit is for
-
-
 def growth_rows(samples, since, until, what, limit):
     """How much each table that matters has grown between two stretches of time, in per cent; the limit is for the large ones and the total."""
     stretch = (until - since) / 6
+    total = mean(samples, 'total', since, since + stretch)
     rows = []
     for name in ('total', 'user_state', 'activity', 'window_counter', 'product_number'):
         first, last = mean(samples, name, since, since + stretch), mean(samples, name, until - stretch, until)
         grown = 100 * (last / first - 1) if first else 0
-        large = first >= LARGE * mean(samples, 'total', since, since + stretch)
-        rows.append(row('%s: growth %s' % (name, what), grown, '%', ('<=', limit) if large else None, '%.0f → %.0f MB' % (first, last)))
+        rows.append(row('%s: growth %s' % (name, what), grown, '%', ('<=', limit) if first >= LARGE * total else None, '%.0f → %.0f MB' % (first, last)))
     return rows
 
 

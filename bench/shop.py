@@ -175,8 +175,9 @@ class Shop:
         return self.value('SELECT NOT EXISTS (SELECT FROM reco.user_state u, reco.state s WHERE u.generation <> s.generation)')
 
     def settle(self):
-        """Waits until all that was produced is in the tables and in Redis, and no sweep is under way."""
+        """Waits until all that was produced is in the tables and in Redis, and no sweep is under way, nor what follows a start."""
         wait_for(lambda: self.status()['ingest']['lag_messages'] == 0, 3600, 'ingestion', 0.2)
+        wait_for(lambda: self.status()['publish']['state'] == 'publishing', 600, 'all lists to be sent', 0.2)
         wait_for(lambda: self.published() and self.swept(), 600, 'the sweep and the publisher', 0.5)
 
     # Activity

@@ -16,6 +16,7 @@
 #include "compat.h"
 
 #include "common/hashfn.h"
+#include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "place.h"
 #include "storage/buf_internals.h"
@@ -23,8 +24,9 @@
 #include "utils/memutils.h"
 
 /*
- * Slots of a table, of 24 bytes, before all is forgotten: a worker's take
- * 192 MB, with 5 million rows or so.  A client's session has few rows to write.
+ * Slots of a table, of 24 bytes: a worker's take 192 MB, with 5 million rows or
+ * so.  A client's session has few rows to write.  When there are more rows, a
+ * new place takes the room of any other: what is written often comes back soon.
  */
 #define MAX_WORKER_SLOTS (8 * 1024 * 1024)
 #define MAX_CLIENT_SLOTS (8 * 1024)
@@ -67,6 +69,17 @@ reco_place_find(RecoPlaces *places, int64 key)
 	return place ? &place->tid : NULL;
 }
 
+/* Forget some place. */
+static void
+forget_any(RecoPlaces *places)
+{
+	uint32		at = pg_prng_uint32(&pg_global_prng_state) & places->sizemask;
+
+	while (places->data[at].status != places_SH_IN_USE)
+		at = (at + 1) & places->sizemask;
+	places_delete_item(places, &places->data[at]);
+}
+
 /* The key's row stands here now. */
 void
 reco_place_set(RecoPlaces **places, int64 key, ItemPointer tid, Buffer buffer)
@@ -75,7 +88,7 @@ reco_place_set(RecoPlaces **places, int64 key, ItemPointer tid, Buffer buffer)
 	uint64		most = MyBackendType == B_BG_WORKER ? MAX_WORKER_SLOTS : MAX_CLIENT_SLOTS;
 	bool		found;
 
-	if (*places != NULL && ((*places)->members > most / 5 * 3 || (*places)->size > most))
+	if (*places != NULL && (*places)->size > most)	/* keys that hash badly have made it grow */
 	{
 		places_destroy(*places);
 		*places = NULL;
@@ -83,6 +96,11 @@ reco_place_set(RecoPlaces **places, int64 key, ItemPointer tid, Buffer buffer)
 	if (*places == NULL)
 		*places = places_create(TopMemoryContext, 256, NULL);
 	place = places_insert(*places, key, &found);
+	if (!found && (*places)->members > most / 5 * 3)
+	{
+		forget_any(*places);
+		place = places_insert(*places, key, &found);	/* others have moved, or this is the one */
+	}
 	place->tid = *tid;
 	place->buffer = buffer;
 }

@@ -164,7 +164,8 @@ COMMENT ON VIEW reco.trending_products IS 'the most viewed products of each wind
 -- One row a user, read once and written once for a batch of events: half a
 -- page is left free so that the new version finds room beside the old one.
 -- Autovacuum comes every minute; it takes its time, so that events do not wait
--- for a processor, and leaves statistics alone, whose snapshot keeps dead rows.
+-- for a processor.  It never analyzes: rows are found by their key, and the
+-- snapshot of some seconds would keep what all tables replace meanwhile.
 CREATE UNLOGGED TABLE reco.user_state (
 	user_id bigint PRIMARY KEY,
 	updated_at timestamptz NOT NULL,
@@ -173,7 +174,8 @@ CREATE UNLOGGED TABLE reco.user_state (
 	list integer[],
 	recent bytea NOT NULL
 ) USING heap WITH (fillfactor = 50, toast_tuple_target = 8160,
-	autovacuum_vacuum_cost_delay = 20, autovacuum_analyze_scale_factor = 100);
+	autovacuum_vacuum_cost_delay = 20,
+	autovacuum_analyze_threshold = 2147483647, autovacuum_analyze_scale_factor = 100);
 ALTER TABLE reco.user_state ALTER COLUMN recent SET STORAGE EXTERNAL;
 COMMENT ON TABLE reco.user_state IS 'a user''s list and the packed recent views it was computed from';
 COMMENT ON COLUMN reco.user_state.sent_at IS 'when the list was last handed to the publisher';

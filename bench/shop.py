@@ -136,7 +136,7 @@ class Shop:
 
     def catalog(self):
         self.tell('catalog of %d products in %d categories' % (self.products, self.categories))
-        self.rows('CREATE TABLE products (product_id text PRIMARY KEY, category text)')
+        self.rows('CREATE TABLE products (product_id text PRIMARY KEY, category text, price integer)')
         self.rows("INSERT INTO products SELECT 'product_' || i, 'category_' || i %% %s FROM generate_series(0, %s - 1) i",
                   (self.categories, self.products))
         self.rows('VACUUM ANALYZE products')

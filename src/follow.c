@@ -36,7 +36,7 @@
 /* Pauses, in ms. */
 #define IDLE 50					/* between looks at the end of WAL */
 #define SETTLE 2				/* until what was read is visible */
-#define PACE 100				/* between writes, for ingestion needs the lock, too: */
+#define PACE 400				/* between writes, for each may begin a generation: */
 #define SHARE 4					/* at least so many times as long as the last one took, */
 #define LONGEST_WAIT 900		/* but no longer than this with such a write */
 #define LOCKED 50				/* while the shop alters the table */

@@ -316,7 +316,7 @@ CREATE FUNCTION reco_trending(n integer DEFAULT 10, at timestamptz DEFAULT NULL)
 		WITH w AS (
 			SELECT pg_catalog.date_bin(s.trending_window, coalesce($2, s.clock), 'epoch'::timestamptz) AS window_start,
 				coalesce($1, s.trending_size) <= s.trending_size AS maintained
-			FROM reco.state s
+			FROM (SELECT * FROM reco.state ORDER BY age(xmin) LIMIT 1) s	-- see reco.trending_products
 		)
 		SELECT pg_catalog.rank() OVER (ORDER BY t.view_count DESC), t.product_id, t.view_count, t.window_start
 		FROM (

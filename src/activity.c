@@ -200,6 +200,8 @@ drop_oldest(const RecoState *state)
 		!reco_sql_lock_table(leaves[0].oid, AccessExclusiveLock, LOCK_WAIT))
 		return;
 	name = get_rel_name(leaves[0].oid);
+	if (name == NULL)
+		return;					/* dropped before it was locked */
 	run(psprintf("ALTER EXTENSION reco DROP TABLE reco.%s", quote_identifier(name)));
 	run(psprintf("DROP TABLE reco.%s", quote_identifier(name)));
 }

@@ -262,6 +262,5 @@ reco_affected_apply(void)
 	if (everything || !refresh_lists(&state, numbers))
 		state.generation++;
 	reco_state_write(&state);
-	reco_counter_add(RECO_COUNT_CATALOG, count);
 	forget();
 }

@@ -204,8 +204,14 @@ is_about_data(const ErrorData *error)
 		case ERRCODE_PLPGSQL_ERROR:
 			return true;
 		case ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION:
-			/* of reco.activity and its partitions: others are no matter of a message */
-			return error->table_name != NULL &&
+
+			/*
+			 * Of a constraint or column of reco.activity and its partitions:
+			 * others are no matter of a message, and a partition that is
+			 * missing is only not made yet.
+			 */
+			return (error->constraint_name != NULL || error->column_name != NULL) &&
+				error->table_name != NULL &&
 				strncmp(error->table_name, "activity", strlen("activity")) == 0;
 		default:
 			return false;

@@ -9,7 +9,8 @@
  * so the state is right in every snapshot.
  *
  * Partitions are made before reco's lock is taken: making one waits for
- * others' DDL on reco.activity.
+ * others' DDL on reco.activity.  Only where the parameters change, which may
+ * ask for others, are they made under it.
  *
  *-------------------------------------------------------------------------
  */

@@ -98,6 +98,9 @@ launch(RecoWorkerId id, BackgroundWorkerHandle **handle)
 	strlcpy(worker.bgw_function_name, "reco_worker_main", BGW_MAXLEN);
 	strlcpy(worker.bgw_name, reco_worker_routines[id]->name, BGW_MAXLEN);
 	strlcpy(worker.bgw_type, reco_worker_routines[id]->name, BGW_MAXLEN);
+	if (*handle != NULL)
+		pfree(*handle);
+	*handle = NULL;
 	if (RegisterDynamicBackgroundWorker(&worker, handle))
 		return true;
 	reco_shared_state(id, "no free background worker slot: raise max_worker_processes");
@@ -186,6 +189,9 @@ at_transaction_end(XactEvent event, void *arg)
 {
 	if (event == XACT_EVENT_COMMIT && announce_at_commit)
 	{
+		/* workers of an extension that was dropped in this very transaction */
+		if (reco_shared_serves_database())
+			reco_shared_forget_database();
 		reco_ring_request_publish_all();
 		reco_shared_announce_extension();
 	}

@@ -32,6 +32,9 @@
 /* Made-up ids must not fill a process's memory: start again beyond this. */
 #define MAX_CACHED 2000000
 
+/* Entries are allocated so many at a time: who reads a list needs few of all. */
+#define PAGE_ENTRIES 64
+
 static const RecoTableName by_number = {
 	"product_number", 2, "product_number_number_key", 1, {F_INT4EQ}
 };
@@ -49,9 +52,9 @@ typedef struct Product
 
 static MemoryContext cache = NULL;
 static MemoryContext category_cache = NULL;
-static Product *products = NULL;	/* by number */
-static int32 size = 0;
-static int32 cached = 0;
+static Product **pages = NULL;	/* by number / PAGE_ENTRIES; NULL: nothing of it is known */
+static int32 npages = 0;
+static int32 cached = 0;		/* entries allocated */
 static Oid	cached_table = InvalidOid;	/* differs after DROP and CREATE EXTENSION */
 static RecoVersions cached_versions;
 static uint64 cached_made = 0;	/* number.c's epoch: our own numbers were rolled back */
@@ -74,16 +77,17 @@ forget_all(void)
 	}
 	MemoryContextReset(cache);
 	MemoryContextReset(category_cache);
-	products = NULL;
-	size = cached = 0;
+	pages = NULL;
+	npages = cached = 0;
 }
 
 static void
 forget_categories(void)
 {
 	MemoryContextReset(category_cache);
-	for (int32 i = 0; i < size; i++)
-		products[i].has_category = false;
+	for (int32 i = 0; i < npages; i++)
+		for (int j = 0; pages[i] != NULL && j < PAGE_ENTRIES; j++)
+			pages[i][j].has_category = false;
 }
 
 void
@@ -119,17 +123,27 @@ reco_lookup_end(void)
 	UnregisterSnapshot(newest);
 }
 
-static void
-make_room(int32 number)
+/* The entry of a number that there is; an empty one if it is not known yet. */
+static Product *
+entry_of(int32 number)
 {
-	int32		wanted = Max(number + 1, Max(1024, size * 2));
+	int32		page = number / PAGE_ENTRIES;
 
-	if (number < size)
-		return;
-	products = products == NULL ? MemoryContextAllocHuge(cache, wanted * sizeof(Product)) :
-		repalloc_huge(products, wanted * sizeof(Product));
-	memset(products + size, 0, (wanted - size) * sizeof(Product));
-	size = wanted;
+	if (page >= npages)
+	{
+		int32		wanted = Max(page + 1, Max(64, npages * 2));
+
+		pages = pages == NULL ? MemoryContextAllocHuge(cache, wanted * sizeof(Product *)) :
+			repalloc_huge(pages, wanted * sizeof(Product *));
+		memset(pages + npages, 0, (wanted - npages) * sizeof(Product *));
+		npages = wanted;
+	}
+	if (pages[page] == NULL)
+	{
+		pages[page] = MemoryContextAllocZero(cache, PAGE_ENTRIES * sizeof(Product));
+		cached += PAGE_ENTRIES;
+	}
+	return &pages[page][number % PAGE_ENTRIES];
 }
 
 /* A text of a row, copied. */
@@ -149,19 +163,23 @@ find(int32 number)
 {
 	Datum		key = Int32GetDatum(number);
 	TupleTableSlot *row;
+	Product    *product;
 	bool		null;
 
-	if (number >= 0 && number < size && products[number].id != NULL)
-		return &products[number];
+	if (number >= 0 && number / PAGE_ENTRIES < npages && pages[number / PAGE_ENTRIES] != NULL)
+	{
+		product = &pages[number / PAGE_ENTRIES][number % PAGE_ENTRIES];
+		if (product->id != NULL)
+			return product;
+	}
 	if (numbers == NULL)
 		numbers = reco_table_open_read(&by_number, newest);
 	row = reco_table_fetch(numbers, &key);
 	if (row == NULL)
 		return NULL;
-	make_room(number);
-	products[number].id = keep(cache, slot_getattr(row, 1, &null));
-	cached++;
-	return &products[number];
+	product = entry_of(number);
+	product->id = keep(cache, slot_getattr(row, 1, &null));
+	return product;
 }
 
 /* The id of a number that the reader's snapshot shows and the newest does not. */

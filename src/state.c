@@ -5,12 +5,14 @@
  *
  * Every transaction that writes derived state holds one heavyweight lock, on
  * the extension as an object, until its end.  It is taken before any of
- * reco's rows is read, so reco's writers never deadlock with each other and
- * the result does not depend on how they interleave.  pg_locks shows it; no
+ * reco's rows is read, but after reco.product (popularity.c) and reco.activity
+ * are locked, so reco's writers never deadlock with each other and the result
+ * does not depend on how they interleave.  pg_locks shows it; no
  * plain role can take it.
  *
  * The row is unlogged like all that it describes: after a crash it is gone,
- * and whoever locks first makes a new one.
+ * and whoever locks first makes a new one.  It is looked for where it last
+ * stood: beside an old snapshot the table holds a version of each second.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,6 +27,7 @@
 #include "guc.h"
 #include "sql.h"
 #include "state.h"
+#include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -35,33 +38,38 @@
 #define EPOCH_SHIFT (((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)) * SECS_PER_DAY)
 
 static bool lock_taken = false;
+static ItemPointerData place;	/* of the row; invalid: not known */
 
-static RecoPlan read_plan = {
-	"SELECT clock, horizon, popularity_at, generation, mirror_version, numbers_version,"
-	" extract(epoch FROM trending_window)::int, extract(epoch FROM recent_window)::int,"
-	" extract(epoch FROM retention)::int, trending_size, max_user_views, top_categories,"
-	" max_recommendations FROM reco.state"
-};
+#define READ \
+	"SELECT clock, horizon, popularity_at, generation, mirror_version, numbers_version," \
+	" extract(epoch FROM trending_window)::int, extract(epoch FROM recent_window)::int," \
+	" extract(epoch FROM retention)::int, trending_size, max_user_views, top_categories," \
+	" max_recommendations, ctid FROM reco.state"
+
+static RecoPlan read_plan = {READ};
+static RecoPlan read_at_plan = {READ " WHERE ctid = $1", 1, {TIDOID}};
 
 #define STATE_COLUMNS 13
-#define STATE_ARGTYPES STATE_COLUMNS, {TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT8OID, \
-	INT8OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID}
+#define STATE_ARGTYPES TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT8OID, \
+	INT8OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID
 
 static RecoPlan insert_plan = {
 	"INSERT INTO reco.state (clock, horizon, popularity_at, generation, mirror_version, numbers_version,"
 	" trending_window, recent_window, retention, trending_size, max_user_views,"
 	" top_categories, max_recommendations)"
 	" VALUES ($1, $2, $3, $4, $5, $6, make_interval(secs => $7), make_interval(secs => $8),"
-	" make_interval(secs => $9), $10, $11, $12, $13)", STATE_ARGTYPES
+	" make_interval(secs => $9), $10, $11, $12, $13)", STATE_COLUMNS, {STATE_ARGTYPES}
 };
 
-static RecoPlan update_plan = {
-	"UPDATE reco.state SET clock = $1, horizon = $2, popularity_at = $3, generation = $4,"
-	" mirror_version = $5, numbers_version = $6, trending_window = make_interval(secs => $7),"
-	" recent_window = make_interval(secs => $8), retention = make_interval(secs => $9),"
-	" trending_size = $10, max_user_views = $11, top_categories = $12,"
-	" max_recommendations = $13", STATE_ARGTYPES
-};
+#define UPDATE \
+	"UPDATE reco.state SET clock = $1, horizon = $2, popularity_at = $3, generation = $4," \
+	" mirror_version = $5, numbers_version = $6, trending_window = make_interval(secs => $7)," \
+	" recent_window = make_interval(secs => $8), retention = make_interval(secs => $9)," \
+	" trending_size = $10, max_user_views = $11, top_categories = $12," \
+	" max_recommendations = $13"
+
+static RecoPlan update_plan = {UPDATE, STATE_COLUMNS, {STATE_ARGTYPES}};
+static RecoPlan update_at_plan = {UPDATE " WHERE ctid = $14", STATE_COLUMNS + 1, {STATE_ARGTYPES, TIDOID}};
 
 /* A prepared transaction would hold the lock with nobody to ask about it. */
 static void
@@ -83,11 +91,25 @@ reco_state_init(void)
 	RegisterXactCallback(at_transaction_end, NULL);
 }
 
-/* Take the lock for the rest of the transaction; waits for other writers. */
+/*
+ * Take the lock for the rest of the transaction; waits for other writers.
+ *
+ * TRUNCATE and INSERT lock reco.activity before they ask for it, so who will
+ * read or write that table must, too.  DROP EXTENSION has the extension before
+ * it asks for the tables: it is waited for with none of them locked.
+ */
 void
 reco_state_lock(void)
 {
-	LockDatabaseObject(ExtensionRelationId, get_extension_oid("reco", false), 0, ExclusiveLock);
+	Oid			extension = get_extension_oid("reco", false);
+
+	LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
+	LockRelationOid(reco_sql_table("activity"), AccessShareLock);
+	LockDatabaseObject(ExtensionRelationId, extension, 0, ExclusiveLock);
+	if (get_extension_oid("reco", true) != extension)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"reco\" was dropped while its lock was waited for")));
 	lock_taken = true;
 }
 
@@ -130,10 +152,12 @@ values_of(const RecoState *state, Datum *values)
 bool
 reco_state_peek(RecoState *state)
 {
+	Datum		at = PointerGetDatum(&place);
 	bool		null;
 	int			n = 0;
 
-	if (reco_sql_query(&read_plan, NULL, NULL, 1) == 0)
+	if (!(ItemPointerIsValid(&place) && reco_sql_query(&read_at_plan, &at, NULL, 1) > 0) &&
+		reco_sql_query(&read_plan, NULL, NULL, 1) == 0)
 		return false;
 	state->clock = DatumGetTimestampTz(reco_sql_value(0, ++n, &null));
 	state->horizon = DatumGetTimestampTz(reco_sql_value(0, ++n, &null));
@@ -148,6 +172,7 @@ reco_state_peek(RecoState *state)
 	state->max_user_views = DatumGetInt32(reco_sql_value(0, ++n, &null));
 	state->top_categories = DatumGetInt32(reco_sql_value(0, ++n, &null));
 	state->max_recommendations = DatumGetInt32(reco_sql_value(0, ++n, &null));
+	place = *(ItemPointer) DatumGetPointer(reco_sql_value(0, ++n, &null));
 	SPI_freetuptable(SPI_tuptable);
 	return true;
 }
@@ -165,23 +190,43 @@ column(Relation table, const char *name)
 	return number;
 }
 
+/* Find the row that a snapshot shows; false: there is none. */
+static bool
+find_row(Relation table, Snapshot snapshot, TupleTableSlot *row)
+{
+	TableScanDesc scan;
+	bool		found;
+
+	if (ItemPointerIsValid(&place) &&
+		ItemPointerGetBlockNumber(&place) < RelationGetNumberOfBlocks(table) &&
+		table_tuple_fetch_row_version(table, &place, snapshot, row))
+		return true;
+	scan = table_beginscan(table, snapshot, 0, NULL);
+	found = table_scan_getnextslot(scan, ForwardScanDirection, row);
+	if (found)
+	{
+		ExecMaterializeSlot(row);	/* the scan's end lets go of its page */
+		place = row->tts_tid;
+	}
+	table_endscan(scan);
+	return found;
+}
+
 /* The versions that a snapshot shows; 0 where there is no row. */
 RecoVersions
 reco_state_versions(Snapshot snapshot)
 {
 	Relation	table = table_open(reco_sql_table("state"), AccessShareLock);
-	TableScanDesc scan = table_beginscan(table, snapshot, 0, NULL);
 	TupleTableSlot *row = table_slot_create(table, NULL);
 	RecoVersions versions = {0, 0};
 	bool		null;
 
-	if (table_scan_getnextslot(scan, ForwardScanDirection, row))
+	if (find_row(table, snapshot, row))
 	{
 		versions.mirror = DatumGetInt64(slot_getattr(row, column(table, "mirror_version"), &null));
 		versions.numbers = DatumGetInt64(slot_getattr(row, column(table, "numbers_version"), &null));
 	}
 	ExecDropSingleTupleTableSlot(row);
-	table_endscan(scan);
 	table_close(table, AccessShareLock);
 	return versions;
 }
@@ -209,10 +254,12 @@ reco_state_read(RecoState *state)
 void
 reco_state_write(const RecoState *state)
 {
-	Datum		values[STATE_COLUMNS];
+	Datum		values[STATE_COLUMNS + 1];
 
 	values_of(state, values);
-	if (reco_sql_execute(&update_plan, values, NULL) != 1)
+	values[STATE_COLUMNS] = PointerGetDatum(&place);
+	if (!(ItemPointerIsValid(&place) && reco_sql_execute(&update_at_plan, values, NULL) == 1) &&
+		reco_sql_execute(&update_plan, values, NULL) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("reco.state does not hold exactly one row"),

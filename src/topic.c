@@ -35,7 +35,10 @@
 #define LOOK_INTERVAL 5000
 #define RETRY_INTERVAL 2000
 
-/* A topic that so many looks in a row did not find has been deleted. */
+/*
+ * A topic that so many looks in a row did not find, or found with fewer
+ * partitions, has been deleted: a broker that lags behind says so once.
+ */
 #define LOOKS_TO_MISS 3
 
 static RecoPartitions partitions = {NULL, NULL, 0};
@@ -199,6 +202,7 @@ begin(RecoKafka *kafka, const char *topic, int count, bool recreated)
 	RecoState	state;
 	RecoTopic	before;
 	char	   *cluster = reco_kafka_cluster(kafka, TIMEOUT);
+	bool		fewer = false;
 	bool		done;
 
 	if (cluster == NULL)
@@ -214,7 +218,9 @@ begin(RecoKafka *kafka, const char *topic, int count, bool recreated)
 	current.cluster = MemoryContextStrdup(partitions.context, cluster);
 	current.replaying = before.replaying;
 	for (int i = 0; i < nstored; i++)
-		recreated = recreated || stored[i].partition >= count;
+		fewer = fewer || stored[i].partition >= count;
+	if (fewer && !recreated && ++looks_missed < LOOKS_TO_MISS)
+		return false;
 
 	reco_partitions_resize(&partitions, count);
 	if (nstored == 0 || is_other_cluster(topic, before.cluster, cluster))
@@ -223,7 +229,7 @@ begin(RecoKafka *kafka, const char *topic, int count, bool recreated)
 		current.replaying = done && reco_partitions_past_is_left(&partitions);
 		done = done && go_on(kafka, topic, true);
 	}
-	else if (recreated)
+	else if (recreated || fewer)
 		done = begin_again(kafka, topic, count);
 	else
 		done = resume(kafka, topic, stored, nstored);
@@ -247,18 +253,21 @@ add_partitions(RecoKafka *kafka, const char *topic, int count)
 
 /*
  * Kafka does not hold what a partition's next message was to be: go on with
- * its first one.
+ * its first one.  A partition that ends before it was truncated, as after the
+ * loss of a broker, and what it still holds has been read; one that begins at 0
+ * was rather created again.
  */
 static void
 skip_gap(const char *topic, int number, int64 low, int64 high)
 {
 	RecoPartition *partition = &partitions.at[number];
 	int64		next = partition->next;
+	bool		truncated = next > high && low > 0;
 
 	partition->out_of_range = false;
 	if (next >= low && next <= high)
 		return;
-	partition->next = low;
+	partition->next = truncated ? high : low;
 	partition->replay_end = Min(partition->replay_end, high);
 	if (next < low)
 	{
@@ -274,8 +283,11 @@ skip_gap(const char *topic, int number, int64 low, int64 high)
 		ereport(WARNING,
 				(errmsg("partition %d of topic \"%s\" has no offset %lld any more",
 						number, topic, (long long) next),
-				 errdetail("Its messages end at offset %lld: it was truncated, or the topic created again. It is read from its beginning.",
-						   (long long) high)));
+				 truncated ?
+				 errdetail("It holds offsets %lld to %lld: it was truncated, and is read on from its end.",
+						   (long long) low, (long long) (high - 1)) :
+				 errdetail("It holds offsets 0 to %lld: the topic was created again, and is read from its beginning.",
+						   (long long) (high - 1))));
 }
 
 /* Find new places for the partitions that Kafka could not read on. */
@@ -309,9 +321,9 @@ look(RecoKafka *kafka, const char *topic)
 	bool		recreated = looks_missed >= LOOKS_TO_MISS;
 	bool		done;
 
-	if (count == 0)
+	if (count >= 0 && count < Max(1, partitions.count))
 		looks_missed++;
-	if (count <= 0)
+	if (count <= 0 || (count < partitions.count && looks_missed < LOOKS_TO_MISS))
 		return false;
 
 	if (partitions.count == 0)

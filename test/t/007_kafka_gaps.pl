@@ -49,6 +49,18 @@ arrived('late', 4, 'what Kafka still holds is read');
 is($reco->sql(q{SELECT value FROM reco.counters() WHERE name = 'ingest.lost'}), 6, 'what it no longer holds is counted');
 warned('6 messages of partition 0');
 
+# Cut off behind what was read, as by the loss of a broker: what is left has been read
+workers('off');
+$reco->wait_for('the worker has left again', q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'reco ingest'}, 0);
+$reco->sql('UPDATE reco.offsets SET next_offset = next_offset + 100 WHERE partition = 0');
+my $read = $reco->sql('SELECT count(*) FROM reco.activity');
+workers('on');
+$reco->wait_for('it goes on at the end', 'SELECT next_offset FROM reco.offsets WHERE partition = 0', 15);
+warned('partition 0 of topic "[^"]*" has no offset 115 any more');
+views('behind', 2, 0);
+arrived('behind', 2, 'what comes then is read');
+is($reco->sql('SELECT count(*) FROM reco.activity'), $read + 2, 'and nothing twice');
+
 # 2. Deleted, and created again
 kafka('run', 'org.apache.kafka.tools.TopicCommand', '--delete', '--topic', $topic);
 $reco->wait_for('a topic that is gone is told', q{SELECT last_error LIKE '%Unknown topic%' FROM reco_status() WHERE component = 'ingest'});
@@ -84,7 +96,7 @@ views('elsewhere', 2, 1);
 $reco->set('reco.kafka_brokers', $ENV{KAFKA});
 arrived('elsewhere', 2, 'another cluster is read');
 warned('reco.kafka_brokers leads to another Kafka cluster');
-is($reco->sql('SELECT count(*) FROM reco.activity'), 15, 'what was read before stays');
+is($reco->sql('SELECT count(*) FROM reco.activity'), 17, 'what was read before stays');
 
 # 5. Settings that do not work, and the clock runs
 open($file, '>', "$reco->{dir}/kafka.conf") or die $!;

@@ -41,6 +41,15 @@ $writer->say('COMMIT;');
 is(trending($writer), 'a 2, b 2, later 1', 'and so do all after its commit');
 right('a window written by two');
 
+# Nor does it see the parameters twice when it has written them.
+anew();
+$reco->sql('INSERT INTO reco.activity VALUES ' . view(1, 'a'));
+$writer->say('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM reco.product;');
+$reco->sql("SELECT reco_tick('2100-01-01 12:00:01Z')");
+$writer->say('INSERT INTO reco.activity VALUES ' . view(2, 'unseen') . ';');
+is($writer->say('SELECT product_id, view_count FROM reco_trending() ORDER BY 1;'), "a|1\nunseen|1\n", 'reco_trending() after a new product');
+$writer->say('COMMIT;');
+
 # A DBA's triggers fire, and leave nothing behind.
 anew();
 $reco->sql(<<'END');
@@ -135,5 +144,21 @@ $shop->say('COMMIT;');
 like($writer->say('BEGIN; INSERT INTO reco.activity VALUES ' . view(1, 'a') . '; SELECT reco_take_popularity(); COMMIT;'), qr/^t$/m, 'one that need not');
 right('popularity after an event');
 
-$_->close for $writer, $limited;
+# Who waits for reco's lock and will read the activity lets TRUNCATE wait, or has waited for it.
+anew();
+$reco->sql('INSERT INTO reco.activity VALUES ' . view(1, 'a'));
+$shop->say('BEGIN; SELECT reco_sweep();');
+my @waiting = ('SELECT reco_rebuild()', 'TRUNCATE reco.activity');
+my (@running, @said);
+for my $n (0, 1)
+{
+	push @running, IPC::Run::start([ qw(psql -XqtA -d shop -c), $waiting[$n] ], '>', \$said[$n], '2>&1');
+	$reco->wait_for("$waiting[$n] waits", 'SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted', $n + 1);
+}
+$shop->say('COMMIT;');
+$_->finish for @running;
+unlike("@said", qr/ERROR/, 'TRUNCATE beside a rebuild');
+right('TRUNCATE beside a rebuild');
+
+$_->close for $writer, $limited, $shop;
 done_testing;

@@ -10,7 +10,7 @@ FOLDER = os.path.join(HERE, 'peers')
 HISTORY = 86340             # seconds over which the events of a peer's topic are spread
 ALL = 0                     # everything that reco has taken: the topic of the history and the backlogs
 BACKLOG = -1                # as many as reco drains
-SIZES = {'limit': ALL, 'python': 1000000, 'flink expert': BACKLOG, 'flink article-minibatch': 200000, 'flink article': 50000}
+SIZES = {'limit': ALL, 'python': 1000000, 'flink expert': BACKLOG, 'flink article-minibatch': 100000, 'flink article': 50000}
 OTHER_SIZE = 300000
 
 

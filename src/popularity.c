@@ -191,9 +191,9 @@ write_products(Popularity *found, const RecoState *state, bool patiently)
 	reco_order_write(found->version);
 }
 
-/* The products are written: begin a generation, under reco's lock. */
+/* The products are written: begin a generation, under reco's lock; taken: the clock's time. */
 static void
-begin_generation(RecoState *state, const Popularity *found)
+begin_generation(RecoState *state, const Popularity *found, TimestampTz taken)
 {
 	if (found->count > 0)
 	{
@@ -203,7 +203,7 @@ begin_generation(RecoState *state, const Popularity *found)
 		state->generation++;
 		reco_product_changed(state, NULL, 0);
 	}
-	state->popularity_at = found->state.clock;
+	state->popularity_at = taken;
 	reco_state_write(state);
 }
 
@@ -223,7 +223,7 @@ reco_take_popularity(PG_FUNCTION_ARGS)
 	reco_product_sync(&state);
 	look(&found, &state);
 	write_products(&found, &state, false);
-	begin_generation(&state, &found);
+	begin_generation(&state, &found, state.clock);
 	SPI_finish();
 	PG_RETURN_BOOL(found.count > 0);
 }
@@ -267,6 +267,8 @@ take(void)
 	lock_popularity();
 	if (reco_state_peek(&state) && due_in(&state) == 0)
 	{
+		TimestampTz taken = state.clock;
+
 		look(&found, &state);
 		write_products(&found, &state, true);
 		reco_state_lock();
@@ -274,8 +276,8 @@ take(void)
 		reco_product_sync(&state);
 		if (state.recent_window != found.state.recent_window ||
 			state.trending_window != found.state.trending_window)
-			found.state.clock = state.clock - reco_popularity_interval * USECS_PER_SEC;	/* due again */
-		begin_generation(&state, &found);
+			taken = state.clock - reco_popularity_interval * USECS_PER_SEC; /* due again */
+		begin_generation(&state, &found, taken);
 		left = due_in(&state);
 	}
 	reco_sql_commit();

@@ -186,6 +186,27 @@ reco_activity_prepare(const RecoState *state, TimestampTz upto)
 	fill(state, upto, true);
 }
 
+/*
+ * Begin a transaction that holds reco's lock and may use the activity, in this
+ * mode.  TRUNCATE has the table and asks for reco's lock, or the other way
+ * round after an INSERT: so neither is waited for with the other held.
+ */
+void
+reco_activity_begin(LOCKMODE mode)
+{
+	for (;;)
+	{
+		reco_sql_begin();
+		reco_state_lock();
+		if (ConditionalLockRelationOid(reco_sql_table("activity"), mode))
+			return;
+		reco_sql_commit();
+		reco_sql_begin();
+		LockRelationOid(reco_sql_table("activity"), mode);
+		reco_sql_commit();
+	}
+}
+
 /* The oldest partition goes if the horizon has passed it. */
 static void
 drop_oldest(const RecoState *state)

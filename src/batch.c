@@ -19,6 +19,7 @@
 #include "compat.h"
 
 #include "access/xact.h"
+#include "activity.h"
 #include "batch.h"
 #include "catalog/pg_type.h"
 #include "counters.h"
@@ -163,8 +164,7 @@ write_rows(const char *topic_name, const Row *rows, int count)
 	instr_time	start;
 	uint64		before;
 
-	reco_sql_begin();
-	reco_state_lock();
+	reco_activity_begin(RowExclusiveLock);
 	reco_state_read(&state);
 	topic = CStringGetTextDatum(topic_name);
 

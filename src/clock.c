@@ -195,7 +195,9 @@ reco_clock_step(void)
 	if (reco_state_peek(&state) && state.clock + step * USECS_PER_SEC < now)
 		prepare(state.clock + step * USECS_PER_SEC);
 	prepare(now);				/* clients insert what happens now, even while the clock lags */
-	reco_state_lock();
+	reco_sql_commit();
+
+	reco_activity_begin(AccessShareLock);
 	reco_state_read(&state);
 	take_settings(&state);
 	before = state.clock;

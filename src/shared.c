@@ -32,6 +32,7 @@ typedef struct RecoShared
 	RecoProgress progress;
 	pg_atomic_uint64 follow_position;
 	pg_atomic_uint32 database;
+	pg_atomic_uint32 forgotten; /* how often that was forgotten */
 	pg_atomic_uint32 extensions;	/* CREATE EXTENSION so far */
 	pg_atomic_uint32 mirror_ready;
 	pg_atomic_uint32 replaying;
@@ -70,6 +71,7 @@ shmem_startup(void)
 		shared->lock = &GetNamedLWLockTranche("reco")->lock;
 		pg_atomic_init_u64(&shared->follow_position, InvalidXLogRecPtr);
 		pg_atomic_init_u32(&shared->database, InvalidOid);
+		pg_atomic_init_u32(&shared->forgotten, 0);
 		pg_atomic_init_u32(&shared->extensions, 0);
 		pg_atomic_init_u32(&shared->mirror_ready, false);
 		pg_atomic_init_u32(&shared->replaying, true);	/* until ingest knows better */
@@ -283,6 +285,14 @@ reco_shared_forget_database(void)
 	reco_shared_set_database(InvalidOid);
 	reco_shared_set_mirror_ready(false);
 	reco_shared_set_replaying(true);
+	pg_atomic_fetch_add_u32(&shared->forgotten, 1);
+}
+
+/* Differs when an extension that a worker has found is no longer there. */
+uint32
+reco_shared_forgotten(void)
+{
+	return pg_atomic_read_u32(&shared->forgotten);
 }
 
 Oid

@@ -64,6 +64,7 @@ extern void reco_shared_set_follow_position(XLogRecPtr position);
 extern XLogRecPtr reco_shared_follow_position(void);
 extern void reco_shared_set_database(Oid database);
 extern void reco_shared_forget_database(void);
+extern uint32 reco_shared_forgotten(void);
 extern Oid	reco_shared_database(void);
 extern bool reco_shared_serves_database(void);
 extern void reco_shared_announce_extension(void);

@@ -5,9 +5,9 @@
  *
  * Every transaction that writes derived state holds one heavyweight lock, on
  * the extension as an object, until its end.  It is taken before any of
- * reco's rows is read, but after reco.product (popularity.c) and reco.activity
- * are locked, so reco's writers never deadlock with each other and the result
- * does not depend on how they interleave.  pg_locks shows it; no
+ * reco's rows is read, but after reco.product is locked (popularity.c), so
+ * reco's writers never deadlock with each other and the result does not depend
+ * on how they interleave.  pg_locks shows it; no
  * plain role can take it.
  *
  * The row is unlogged like all that it describes: after a crash it is gone,
@@ -91,20 +91,12 @@ reco_state_init(void)
 	RegisterXactCallback(at_transaction_end, NULL);
 }
 
-/*
- * Take the lock for the rest of the transaction; waits for other writers.
- *
- * TRUNCATE and INSERT lock reco.activity before they ask for it, so who will
- * read or write that table must, too.  DROP EXTENSION has the extension before
- * it asks for the tables: it is waited for with none of them locked.
- */
+/* Take the lock for the rest of the transaction; waits for other writers. */
 void
 reco_state_lock(void)
 {
 	Oid			extension = get_extension_oid("reco", false);
 
-	LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
-	LockRelationOid(reco_sql_table("activity"), AccessShareLock);
 	LockDatabaseObject(ExtensionRelationId, extension, 0, ExclusiveLock);
 	if (get_extension_oid("reco", true) != extension)
 		ereport(ERROR,

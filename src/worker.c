@@ -154,7 +154,7 @@ measure(RecoWorkerId id)
 }
 
 static void
-run(const RecoRoutine *routine)
+run(const RecoRoutine *routine, uint32 forgotten)
 {
 	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "reco worker",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -169,8 +169,8 @@ run(const RecoRoutine *routine)
 			long		timeout;
 
 			CHECK_FOR_INTERRUPTS();
-			/* Another worker found the extension dropped: begin anew with it. */
-			if (reco_shared_database() != MyDatabaseId)
+			/* The extension was dropped: begin anew with the next one. */
+			if (reco_shared_forgotten() != forgotten)
 				proc_exit(0);
 			if (ConfigReloadPending)
 			{
@@ -208,6 +208,7 @@ void
 reco_worker_main(Datum arg)
 {
 	const RecoRoutine *routine = reco_worker_routines[DatumGetInt32(arg)];
+	uint32		forgotten;
 	Oid			owner;
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
@@ -219,6 +220,7 @@ reco_worker_main(Datum arg)
 	before_shmem_exit(reco_worker_detach, arg);
 	BackgroundWorkerInitializeConnection(reco_database, NULL, 0);
 	settle();
+	forgotten = reco_shared_forgotten();
 	owner = extension_owner();
 	if (!OidIsValid(owner))
 	{
@@ -235,5 +237,5 @@ reco_worker_main(Datum arg)
 	}
 	pgstat_report_appname(routine->name);
 	reco_shared_state(routine->id, "starting");
-	run(routine);
+	run(routine, forgotten);
 }

@@ -51,6 +51,23 @@ is($reco->sql('SELECT count(*) FROM reco.trending_products'), 0, 'trending too')
 fill();
 $reco->verify('truncated');
 
+# The ingest worker waits for reco's lock while TRUNCATE has the table and waits, too
+my $ingest = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'reco ingest'";
+my $worker = $reco->sql($ingest);
+my $sweeper = $reco->session;
+$sweeper->say('BEGIN; SELECT reco_sweep();');
+$reco->wait_for('the ingest worker waits for a session', "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = ($ingest)", 1);
+my $said = '';
+my $truncating = IPC::Run::start([ qw(psql -XqtA -d shop -c), 'TRUNCATE reco.activity' ], '>', \$said, '2>&1');
+$reco->wait_for('TRUNCATE waits', "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE query = 'TRUNCATE reco.activity' AND NOT granted", 1);
+$sweeper->say('COMMIT;');
+$truncating->finish;
+is($said, '', 'both go on');
+is($reco->sql($ingest), $worker, 'and the worker is the same');
+$sweeper->close;
+fill();
+$reco->verify('truncated beside the worker');
+
 my $blocker = $reco->session;
 $blocker->say("BEGIN; INSERT INTO reco.activity VALUES ('page_view', 1, 'p1', NULL, now());");
 my $blocking = $reco->sql("SELECT pid FROM pg_stat_activity WHERE state = 'idle in transaction'");

@@ -144,21 +144,5 @@ $shop->say('COMMIT;');
 like($writer->say('BEGIN; INSERT INTO reco.activity VALUES ' . view(1, 'a') . '; SELECT reco_take_popularity(); COMMIT;'), qr/^t$/m, 'one that need not');
 right('popularity after an event');
 
-# Who waits for reco's lock and will read the activity lets TRUNCATE wait, or has waited for it.
-anew();
-$reco->sql('INSERT INTO reco.activity VALUES ' . view(1, 'a'));
-$shop->say('BEGIN; SELECT reco_sweep();');
-my @waiting = ('SELECT reco_rebuild()', 'TRUNCATE reco.activity');
-my (@running, @said);
-for my $n (0, 1)
-{
-	push @running, IPC::Run::start([ qw(psql -XqtA -d shop -c), $waiting[$n] ], '>', \$said[$n], '2>&1');
-	$reco->wait_for("$waiting[$n] waits", 'SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted', $n + 1);
-}
-$shop->say('COMMIT;');
-$_->finish for @running;
-unlike("@said", qr/ERROR/, 'TRUNCATE beside a rebuild');
-right('TRUNCATE beside a rebuild');
-
 $_->close for $writer, $limited, $shop;
 done_testing;

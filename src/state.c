@@ -11,8 +11,9 @@
  * plain role can take it.
  *
  * The row is unlogged like all that it describes: after a crash it is gone,
- * and whoever locks first makes a new one.  It is looked for where it last
- * stood: beside an old snapshot the table holds a version of each second.
+ * and whoever locks first makes a new one.  It is read where it last stood:
+ * beside an old snapshot the table holds a version of each second.  Who writes
+ * it looks at all, and so notices that there are two.
  *
  *-------------------------------------------------------------------------
  */
@@ -50,26 +51,24 @@ static RecoPlan read_plan = {READ};
 static RecoPlan read_at_plan = {READ " WHERE ctid = $1", 1, {TIDOID}};
 
 #define STATE_COLUMNS 13
-#define STATE_ARGTYPES TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT8OID, \
-	INT8OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID
+#define STATE_ARGTYPES STATE_COLUMNS, {TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT8OID, \
+	INT8OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID}
 
 static RecoPlan insert_plan = {
 	"INSERT INTO reco.state (clock, horizon, popularity_at, generation, mirror_version, numbers_version,"
 	" trending_window, recent_window, retention, trending_size, max_user_views,"
 	" top_categories, max_recommendations)"
 	" VALUES ($1, $2, $3, $4, $5, $6, make_interval(secs => $7), make_interval(secs => $8),"
-	" make_interval(secs => $9), $10, $11, $12, $13)", STATE_COLUMNS, {STATE_ARGTYPES}
+	" make_interval(secs => $9), $10, $11, $12, $13)", STATE_ARGTYPES
 };
 
-#define UPDATE \
-	"UPDATE reco.state SET clock = $1, horizon = $2, popularity_at = $3, generation = $4," \
-	" mirror_version = $5, numbers_version = $6, trending_window = make_interval(secs => $7)," \
-	" recent_window = make_interval(secs => $8), retention = make_interval(secs => $9)," \
-	" trending_size = $10, max_user_views = $11, top_categories = $12," \
-	" max_recommendations = $13"
-
-static RecoPlan update_plan = {UPDATE, STATE_COLUMNS, {STATE_ARGTYPES}};
-static RecoPlan update_at_plan = {UPDATE " WHERE ctid = $14", STATE_COLUMNS + 1, {STATE_ARGTYPES, TIDOID}};
+static RecoPlan update_plan = {
+	"UPDATE reco.state SET clock = $1, horizon = $2, popularity_at = $3, generation = $4,"
+	" mirror_version = $5, numbers_version = $6, trending_window = make_interval(secs => $7),"
+	" recent_window = make_interval(secs => $8), retention = make_interval(secs => $9),"
+	" trending_size = $10, max_user_views = $11, top_categories = $12,"
+	" max_recommendations = $13", STATE_ARGTYPES
+};
 
 /* A prepared transaction would hold the lock with nobody to ask about it. */
 static void
@@ -246,12 +245,10 @@ reco_state_read(RecoState *state)
 void
 reco_state_write(const RecoState *state)
 {
-	Datum		values[STATE_COLUMNS + 1];
+	Datum		values[STATE_COLUMNS];
 
 	values_of(state, values);
-	values[STATE_COLUMNS] = PointerGetDatum(&place);
-	if (!(ItemPointerIsValid(&place) && reco_sql_execute(&update_at_plan, values, NULL) == 1) &&
-		reco_sql_execute(&update_plan, values, NULL) != 1)
+	if (reco_sql_execute(&update_plan, values, NULL) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("reco.state does not hold exactly one row"),

@@ -3,11 +3,11 @@
  * affected.c
  *	  The lists that a change of the mirror touches.
  *
- * A product that enters, leaves or moves changes the lists of the users who
- * viewed it, and of those who viewed anything in a category that it enters or
- * leaves.  One scan of the users' rows finds them; up to MAX_LISTS are brought
- * up to date in the transaction that changes the mirror.  Where there are
- * more, a generation begins, and the sweep brings them along in small steps.
+ * Those that a change may make other ones (touched.c) are found among all users'
+ * rows, or among those that the follow worker has foreseen (foresee.c).  Up to
+ * MAX_LISTS are brought up to date in the transaction that changes the mirror.
+ * Where there are more, a generation begins, and the sweep brings them along in
+ * small steps.
  *
  * What changed is collected first (trigger.c) and applied once.  The caller
  * of reco_affected_apply holds reco's lock.
@@ -20,7 +20,8 @@
 #include "affected.h"
 #include "catalog/pg_type.h"
 #include "counts.h"
-#include "counters.h"
+#include "foresee.h"
+#include "miscadmin.h"
 #include "number.h"
 #include "product.h"
 #include "shared.h"
@@ -43,15 +44,12 @@ static int	size = 0;
 static bool everything = false;
 static bool ignore_changes = false;
 
-/* What the scan looks for, and what it has found. */
+/* What is looked for, and what has been found. */
 typedef struct Search
 {
-	bool	   *numbers;		/* by product number */
-	int32		numbers_size;
-	bool	   *wanted;			/* by category */
-	int32		wanted_size;
-	int64	   *user_ids;
-	int			found;
+	RecoTouched *touched;
+	RecoUserPlace *users;
+	int			count;
 	bool		too_many;
 } Search;
 
@@ -172,58 +170,67 @@ take_popularity(const RecoState *state, const int32 *numbers)
 	ignore_changes = false;
 }
 
-static void
-prepare_search(Search *search, const int32 *numbers)
+/* The products as they are now. */
+static RecoTouched *
+collect_touched(const RecoState *state, const int32 *numbers)
 {
-	memset(search, 0, sizeof(*search));
-	for (int i = 0; i < count; i++)
-		search->numbers_size = Max(search->numbers_size, numbers[i] + 1);
-	search->numbers = palloc0(search->numbers_size);
-	for (int i = 0; i < count; i++)
-		search->numbers[numbers[i]] = true;
+	RecoTouched *touched = reco_touched_create(state->max_recommendations);
 
 	for (int i = 0; i < count; i++)
-		if (categories[i].data != NULL)
-			reco_product_find_category(categories[i]);
-	search->wanted_size = reco_product_categories();
-	search->wanted = palloc0(Max(1, search->wanted_size));
-	for (int i = 0; i < count; i++)
-		if (categories[i].data != NULL)
-			search->wanted[reco_product_find_category(categories[i])] = true;
-	search->user_ids = palloc(MAX_LISTS * sizeof(int64));
-}
-
-static bool
-is_touched(const Search *search, const RecoRecent *recent)
-{
-	for (int i = 0; i < recent->count; i++)
 	{
-		int32		number = recent->views[i].number;
-		int32		category;
+		int32		category = reco_product_category(numbers[i]);
+		int64		popularity = 0;
 
-		if (number < search->numbers_size && search->numbers[number])
-			return true;
-		category = reco_product_category(number);
-		if (category >= 0 && category < search->wanted_size && search->wanted[category])
-			return true;
+		if (category != RECO_NO_CATEGORY)
+		{
+			const RecoCategory *list = reco_product_list(category);
+			int			at = reco_category_find(list, numbers[i]);
+
+			popularity = at >= 0 ? list->popularity[at] : PG_INT64_MAX;
+		}
+		reco_touched_add(touched, numbers[i], category, popularity);
 	}
-	return false;
+	return touched;
 }
 
+/* A row that may be touched; false: there are too many. */
 static bool
 visit(RecoUsers *users, TupleTableSlot *row, void *arg)
 {
 	Search	   *search = arg;
 
-	if (!is_touched(search, reco_user_views(users, row)))
+	if (!reco_touched_is(search->touched, reco_user_views(users, row), reco_user_list(users, row)))
 		return true;
-	if (search->found == MAX_LISTS)
+	search->too_many = search->count == MAX_LISTS;
+	if (!search->too_many)
+		search->users[search->count++] = (RecoUserPlace) {reco_user_id(row), row->tts_tid};
+	return !search->too_many;
+}
+
+/* Find them among those that were foreseen, or among all. */
+static void
+find_lists(const RecoState *state, RecoUsers *users, Search *search)
+{
+	RecoUserPlace *candidates;
+	int			n;
+
+	if (!reco_foresee_take(state, search->touched, &candidates, &n))
 	{
-		search->too_many = true;
-		return false;
+		BlockNumber blocks = reco_user_blocks(users);
+
+		if (blocks > 0)
+			reco_user_scan(users, 0, blocks, visit, search);
+		return;
 	}
-	search->user_ids[search->found++] = reco_user_id(row);
-	return true;
+	for (int i = 0; i < n && !search->too_many; i++)
+	{
+		TupleTableSlot *row = reco_user_fetch_near(users, candidates[i].user_id, &candidates[i].place);
+
+		CHECK_FOR_INTERRUPTS();
+		if (row != NULL)
+			visit(users, row, search);
+	}
+	pfree(candidates);
 }
 
 /* Bring the touched lists up to date; false if there are too many. */
@@ -231,15 +238,19 @@ static bool
 refresh_lists(const RecoState *state, const int32 *numbers)
 {
 	RecoUsers  *users = reco_user_open(state);
-	BlockNumber blocks = reco_user_blocks(users);
-	Search		search;
+	Search		search = {
+		.touched = collect_touched(state, numbers),
+		.users = palloc(MAX_LISTS * sizeof(RecoUserPlace))
+	};
 
-	prepare_search(&search, numbers);
-	if (blocks > 0)
-		reco_user_scan(users, 0, blocks, visit, &search);
-	if (!search.too_many)
-		for (int i = 0; i < search.found; i++)
-			reco_user_refresh(users, search.user_ids[i]);
+	find_lists(state, users, &search);
+	for (int i = 0; i < search.count && !search.too_many; i++)
+	{
+		TupleTableSlot *row = reco_user_fetch_near(users, search.users[i].user_id, &search.users[i].place);
+
+		if (row != NULL)
+			reco_user_refresh_row(users, row);
+	}
 	reco_user_close(users);
 	return !search.too_many;
 }

@@ -55,21 +55,28 @@ reco_category_insert(RecoCategory *category, MemoryContext context,
 	category->popularity[at] = popularity;
 }
 
+/* Where a product stands; -1: it does not. */
+int
+reco_category_find(const RecoCategory *category, int32 number)
+{
+	for (int i = 0; i < category->count; i++)
+		if (category->products[i].number == number)
+			return i;
+	return -1;
+}
+
 /* Take a product out, if it is there. */
 void
 reco_category_remove(RecoCategory *category, int32 number)
 {
-	for (int i = 0; i < category->count; i++)
-	{
-		int			after = category->count - i - 1;
+	int			at = reco_category_find(category, number);
+	int			after = category->count - at - 1;
 
-		if (category->products[i].number != number)
-			continue;
-		memmove(&category->products[i], &category->products[i + 1], after * sizeof(RecoProduct));
-		memmove(&category->popularity[i], &category->popularity[i + 1], after * sizeof(int64));
-		category->count--;
+	if (at < 0)
 		return;
-	}
+	memmove(&category->products[at], &category->products[at + 1], after * sizeof(RecoProduct));
+	memmove(&category->popularity[at], &category->popularity[at + 1], after * sizeof(int64));
+	category->count--;
 }
 
 /* Which of two products comes first in a list, all else being equal? */

@@ -30,6 +30,7 @@ extern void reco_category_append(RecoCategory *category, MemoryContext context,
 								 RecoProduct product, int64 popularity);
 extern void reco_category_insert(RecoCategory *category, MemoryContext context,
 								 RecoProduct product, int64 popularity);
+extern int	reco_category_find(const RecoCategory *category, int32 number);
 extern void reco_category_remove(RecoCategory *category, int32 number);
 extern int	reco_category_compare(const RecoCategory *a, int i, const RecoCategory *b, int j);
 

@@ -21,6 +21,7 @@ typedef enum RecoCounter
 	RECO_COUNT_BATCHES,			/* transactions of ingest */
 	RECO_COUNT_LISTS,			/* users' rows written */
 	RECO_COUNT_CATALOG,			/* changes of the mirror */
+	RECO_COUNT_FORESEEN,		/* those of which the lists were looked for without reco's lock */
 	RECO_COUNT_SWEPT,			/* lists brought to a new generation */
 	RECO_COUNT_PUBLISHED,		/* keys sent to Redis */
 	RECO_COUNT_RESYNCS			/* times everything was sent */

@@ -15,6 +15,7 @@
 #include "catalog/pg_type.h"
 #include "counters.h"
 #include "difference.h"
+#include "foresee.h"
 #include "shared.h"
 #include "sql.h"
 #include "state.h"
@@ -160,6 +161,28 @@ int
 reco_difference_count(void)
 {
 	return gone.count + moved.count + fresh.count;
+}
+
+static void
+append(Products *all, const Products *some)
+{
+	memcpy(all->ids + all->count, some->ids, some->count * sizeof(Datum));
+	memcpy(all->categories + all->count, some->categories, some->count * sizeof(Datum));
+	memcpy(all->uncategorized + all->count, some->uncategorized, some->count * sizeof(bool));
+	all->count += some->count;
+}
+
+/* Find the lists that writing will touch, in transactions of its own. */
+void
+reco_difference_foresee(void)
+{
+	Products	all;
+
+	products_reset(&all, reco_difference_count());
+	append(&all, &gone);
+	append(&all, &moved);
+	append(&all, &fresh);
+	reco_foresee(all.ids, all.categories, all.uncategorized, all.count);
 }
 
 void

@@ -20,6 +20,9 @@ extern void reco_difference_init(void);
 extern void reco_difference_take(uint64 rows, const char *catalog);
 extern int	reco_difference_count(void);
 
+/* Without reco's lock, and not in a transaction: makes that writing short. */
+extern void reco_difference_foresee(void);
+
 /* Write what was taken, in the caller's transaction. */
 extern void reco_difference_write(void);
 

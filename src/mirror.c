@@ -244,6 +244,7 @@ reco_mirror_apply(void)
 {
 	if (reco_difference_count() == 0)
 		return false;
+	reco_difference_foresee();
 	reco_sql_begin();
 	reco_difference_write();
 	reco_sql_commit();

@@ -49,6 +49,7 @@ static int32 *category_of = NULL;	/* by product number */
 static int32 category_of_size = 0;
 static bool loaded_all = false;
 static int	lookups = 0;
+static uint64 epoch = 0;
 
 #define PRODUCT_COLUMNS "SELECT n.number, p.category, p.popularity, p.product_id" \
 	" FROM reco.product p JOIN reco.product_number n USING (product_id)"
@@ -78,6 +79,14 @@ forget(void)
 	category_of = NULL;
 	loaded_all = false;
 	lookups = 0;
+	epoch++;
+}
+
+/* Changes whenever the cache is begun anew, and indexes of categories with it. */
+uint64
+reco_product_epoch(void)
+{
+	return epoch;
 }
 
 /*

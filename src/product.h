@@ -26,5 +26,6 @@ extern RecoCategory *reco_product_list(int32 category);
 extern int32 reco_product_find_category(RecoText name);
 extern int32 reco_product_categories(void);
 extern int32 reco_product_end(void);
+extern uint64 reco_product_epoch(void);
 
 #endif							/* RECO_PRODUCT_H */

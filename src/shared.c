@@ -23,6 +23,7 @@
 #include "storage/proc.h"
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
+#include "written.h"
 
 typedef struct RecoShared
 {
@@ -51,6 +52,7 @@ shmem_request(void)
 	RequestAddinShmemSpace(MAXALIGN(sizeof(RecoShared)));
 	RequestAddinShmemSpace(MAXALIGN(reco_ring_shmem_size()));
 	RequestAddinShmemSpace(MAXALIGN(reco_counters_shmem_size()));
+	RequestAddinShmemSpace(MAXALIGN(reco_written_shmem_size()));
 	RequestNamedLWLockTranche("reco", 1);
 	RequestNamedLWLockTranche("reco_ring", 1);
 }
@@ -80,6 +82,7 @@ shmem_startup(void)
 	}
 	reco_ring_shmem_startup();
 	reco_counters_shmem_startup();
+	reco_written_shmem_startup();
 	LWLockRelease(AddinShmemInitLock);
 }
 

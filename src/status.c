@@ -24,7 +24,7 @@ static const char *const worker_names[RECO_WORKERS] = {"ingest", "follow", "publ
 
 static const char *const counter_names[RECO_COUNTERS] = {
 	"ingest.messages", "ingest.events", "ingest.late", "ingest.rejected", "ingest.lost",
-	"ingest.bytes", "ingest.batches", "ingest.lists", "follow.catalog", "follow.swept",
+	"ingest.bytes", "ingest.batches", "ingest.lists", "follow.catalog", "follow.foreseen", "follow.swept",
 	"publish.published", "publish.resyncs"
 };
 

@@ -31,6 +31,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
+#include "written.h"
 
 /* Columns of reco.user_state, from 0. */
 enum
@@ -178,6 +179,7 @@ write_row(RecoUsers *users, int64 user_id, TupleTableSlot *row, bool views_chang
 	else
 		reco_table_insert(users->table, values, nulls);
 	users->written++;
+	reco_written_add(user_id, reco_table_written_at(users->table));
 	if (send)
 		reco_ring_add_user(user_id, reco_table_written_at(users->table));
 }
@@ -238,6 +240,15 @@ reco_user_refresh(RecoUsers *users, int64 user_id)
 		update_row(users, user_id, row, NULL, 0);
 }
 
+/* The user's row, which may stand at a place; NULL: there is none.  Good until the next. */
+TupleTableSlot *
+reco_user_fetch_near(RecoUsers *users, int64 user_id, ItemPointer place)
+{
+	Datum		key = Int64GetDatum(user_id);
+
+	return reco_table_fetch_near(users->table, &key, place);
+}
+
 /* The user's row will be wanted soon. */
 void
 reco_user_prefetch(int64 user_id, RecoPlaceStage stage)
@@ -245,7 +256,7 @@ reco_user_prefetch(int64 user_id, RecoPlaceStage stage)
 	reco_place_prefetch(places, user_id, stage);
 }
 
-/* The same as reco_user_refresh for a row that a scan has found. */
+/* The same as reco_user_refresh for a row that was found. */
 void
 reco_user_refresh_row(RecoUsers *users, TupleTableSlot *row)
 {

@@ -37,6 +37,7 @@ extern bool reco_user_is_current(RecoUsers *users, TupleTableSlot *row);
 extern const RecoRecent *reco_user_views(RecoUsers *users, TupleTableSlot *row);
 extern const RecoList *reco_user_list(RecoUsers *users, TupleTableSlot *row);
 extern void reco_user_refresh_row(RecoUsers *users, TupleTableSlot *row);
+extern TupleTableSlot *reco_user_fetch_near(RecoUsers *users, int64 user_id, ItemPointer place);
 
 extern void reco_user_learn_places(void);
 extern RecoTable *reco_user_open_read(Snapshot snapshot);

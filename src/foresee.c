@@ -1,0 +1,250 @@
+/*-------------------------------------------------------------------------
+ *
+ * foresee.c
+ *	  The lists that a change of the mirror will touch.
+ *
+ * To look through the rows of a million users takes some 0.3 s.  The follow worker
+ * does that before it takes reco's lock to write the mirror: in short transactions,
+ * while everybody else goes on.  Under the lock it then only looks at the rows that
+ * it has found, and at those that were written meanwhile (written.c).
+ *
+ * What has been foreseen is good for the mirror as it was, for the products as they
+ * were expected to become, and once.  Where anything else has come in between, or
+ * the rows have moved to another file, the caller looks through all of them
+ * under the lock; so does who writes reco.product by SQL.
+ *
+ * Each function that writes nothing here runs its own transactions; reco_foresee_take
+ * runs in that of the change, under reco's lock.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "catalog/pg_type.h"
+#include "counters.h"
+#include "foresee.h"
+#include "miscadmin.h"
+#include "product.h"
+#include "sql.h"
+#include "user.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+/* Products whose change is foreseen; lists that are then found, at most. */
+#define MAX_PRODUCTS 1000
+#define MAX_FOUND 20000
+
+/* Tables of fewer blocks are looked through under the lock, in less than a millisecond. */
+#define MIN_BLOCKS 100
+
+/* Blocks of one transaction, about 10 ms. */
+#define STEP_BLOCKS 2000
+
+static MemoryContext context = NULL;
+
+static struct
+{
+	bool		watching;
+	bool		good;
+	RecoState	state;			/* by which it was foreseen */
+	uint64		epoch;			/* of the cached mirror, whose indexes of categories are used */
+	RecoTouched *touched;
+	Oid			file;			/* of the users' rows */
+	BlockNumber blocks;
+	int			products;		/* that change */
+	RecoUserPlace *users;		/* whose lists are touched */
+	int			count;
+}			foreseen;
+
+static RecoPlan products_plan = {
+	"SELECT n.number, p.popularity FROM unnest($1) WITH ORDINALITY AS k(product_id, i)"
+	" LEFT JOIN reco.product_number n USING (product_id) LEFT JOIN reco.product p USING (product_id)"
+	" ORDER BY k.i",
+	1, {TEXTARRAYOID}
+};
+
+/*
+ * A product that changes.  One that the mirror does not hold yet brings the views along
+ * that it has had: none if it has no number, and it does not matter how many they are.
+ */
+static void
+add_product(uint64 row, Datum category, bool uncategorized)
+{
+	bool		no_number;
+	bool		enters;
+	Datum		number = reco_sql_value(row, 1, &no_number);
+	Datum		popularity = reco_sql_value(row, 2, &enters);
+	int32		index = RECO_NO_CATEGORY;
+
+	if (!uncategorized)
+	{
+		text	   *name = DatumGetTextPP(category);
+
+		index = reco_product_find_category((RecoText) {VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)});
+	}
+	reco_touched_add(foreseen.touched, no_number ? RECO_NO_NUMBER : DatumGetInt32(number), index,
+					 !enters ? DatumGetInt64(popularity) : no_number ? 0 : PG_INT64_MAX);
+}
+
+/* Learn what there is to look for; false: nothing, or it is not worth it. */
+static bool
+prepare(const Datum *ids, const Datum *categories, const bool *uncategorized, int n)
+{
+	Datum		values[1];
+	MemoryContext caller;
+	RecoUsers  *users;
+	BlockNumber blocks;
+
+	if (!reco_state_peek(&foreseen.state))
+		return false;
+	users = reco_user_open(&foreseen.state);
+	blocks = reco_user_blocks(users);
+	reco_user_close(users);
+	if (blocks < MIN_BLOCKS)
+		return false;
+	reco_product_load(&foreseen.state);
+	foreseen.epoch = reco_product_epoch();
+	values[0] = PointerGetDatum(construct_array((Datum *) ids, n, TEXTOID, -1, false, TYPALIGN_INT));
+	reco_sql_query(&products_plan, values, NULL, 0);
+	caller = MemoryContextSwitchTo(context);
+	foreseen.touched = reco_touched_create(foreseen.state.max_recommendations);
+	for (int i = 0; i < n; i++)
+		add_product(i, categories[i], uncategorized[i]);
+	foreseen.products = n;
+	foreseen.users = palloc(MAX_FOUND * sizeof(RecoUserPlace));
+	foreseen.count = 0;
+	MemoryContextSwitchTo(caller);
+	SPI_freetuptable(SPI_tuptable);
+	return true;
+}
+
+/* From here on what others write is noted; rows on pages to come are among that. */
+static void
+begin_to_watch(void)
+{
+	RecoUsers  *users;
+
+	reco_sql_begin();
+	reco_state_lock();
+	reco_written_watch();
+	foreseen.watching = true;
+	users = reco_user_open(&foreseen.state);
+	foreseen.file = reco_user_file(users);
+	foreseen.blocks = reco_user_blocks(users);
+	reco_user_close(users);
+	reco_sql_commit();
+}
+
+static bool
+visit(RecoUsers *users, TupleTableSlot *row, void *arg)
+{
+	if (!reco_touched_is(foreseen.touched, reco_user_views(users, row), reco_user_list(users, row)))
+		return true;
+	foreseen.good = foreseen.count < MAX_FOUND;
+	if (foreseen.good)
+		foreseen.users[foreseen.count++] = (RecoUserPlace) {reco_user_id(row), row->tts_tid};
+	return foreseen.good;
+}
+
+/* Look through some of the rows; returns the block to go on with. */
+static BlockNumber
+look_through(BlockNumber first)
+{
+	RecoUsers  *users;
+
+	reco_sql_begin();
+	users = reco_user_open(&foreseen.state);
+	foreseen.good = reco_user_file(users) == foreseen.file;
+	if (foreseen.good)
+		first = reco_user_scan(users, first, Min(STEP_BLOCKS, foreseen.blocks - first), visit, NULL);
+	reco_user_close(users);
+	reco_sql_commit();
+	return first;
+}
+
+/* These products will be in these categories, or gone: find the lists that this touches. */
+void
+reco_foresee(const Datum *ids, const Datum *categories, const bool *uncategorized, int n)
+{
+	bool		wanted;
+
+	foreseen.good = false;
+	if (n > MAX_PRODUCTS)
+		return;
+	if (context == NULL)
+		context = AllocSetContextCreate(TopMemoryContext, "reco foreseen", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextReset(context);
+	reco_sql_begin();
+	wanted = prepare(ids, categories, uncategorized, n);
+	reco_sql_commit();
+	if (!wanted)
+		return;
+	begin_to_watch();
+	foreseen.good = true;
+	for (BlockNumber block = 0; block < foreseen.blocks && foreseen.good;)
+	{
+		CHECK_FOR_INTERRUPTS();
+		block = look_through(block);
+	}
+}
+
+/* Is it still what the change, which has just been made, needs? */
+static bool
+is_good(const RecoState *state, const RecoTouched *touched)
+{
+	const RecoState *before = &foreseen.state;
+
+	return foreseen.good && foreseen.epoch == reco_product_epoch() &&
+		state->mirror_version == before->mirror_version + 1 &&
+		state->numbers_version == before->numbers_version &&
+		state->generation == before->generation &&
+		state->max_recommendations == before->max_recommendations &&
+		reco_touched_covers(foreseen.touched, touched);
+}
+
+static int
+by_id(const void *a, const void *b)
+{
+	int64		x = ((const RecoUserPlace *) a)->user_id;
+	int64		y = ((const RecoUserPlace *) b)->user_id;
+
+	return (x > y) - (x < y);
+}
+
+/* Sort, and keep each user once. */
+static int
+unique_users(RecoUserPlace *users, int n)
+{
+	int			count = 0;
+
+	qsort(users, n, sizeof(RecoUserPlace), by_id);
+	for (int i = 0; i < n; i++)
+		if (i == 0 || users[i].user_id != users[i - 1].user_id)
+			users[count++] = users[i];
+	return count;
+}
+
+/*
+ * All whose lists the change may touch; false: that is not known.  The state and
+ * the cached mirror are those of after the change.
+ */
+bool
+reco_foresee_take(const RecoState *state, const RecoTouched *touched, RecoUserPlace **users, int *count)
+{
+	const RecoUserPlace *written;
+	int			n;
+
+	if (!foreseen.watching)
+		return false;
+	foreseen.watching = false;
+	n = reco_written_end(&written);
+	if (n < 0 || !is_good(state, touched))
+		return false;
+	*users = palloc((n + foreseen.count) * sizeof(RecoUserPlace));
+	memcpy(*users, written, n * sizeof(RecoUserPlace));
+	memcpy(*users + n, foreseen.users, foreseen.count * sizeof(RecoUserPlace));
+	*count = unique_users(*users, n + foreseen.count);
+	reco_counter_add(RECO_COUNT_FORESEEN, foreseen.products);
+	return true;
+}

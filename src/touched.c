@@ -1,0 +1,211 @@
+/*-------------------------------------------------------------------------
+ *
+ * touched.c
+ *	  Does a change of products touch a list?
+ *
+ * It does if the user has viewed one of them, since its views may count for
+ * another category; if the list holds one; and if one would get into it.  That
+ * takes a user who viewed its category, and a list with room or whose last
+ * product comes after it: is in a category with fewer views, or in one with as
+ * many and less popular.  Otherwise neither the order of the user's categories
+ * nor that of the list's products is another one than before.
+ *
+ * So one product of 100,000 that moves touches some 40 lists of a million, where
+ * 20,000 users viewed something of its two categories.
+ *
+ * Only what does not change is asked of the cached mirror (product.h), so it may
+ * be that of before the change or after it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat.h"
+
+#include "number.h"
+#include "product.h"
+#include "touched.h"
+
+/* A category, and the best of the products that change and are in it then. */
+typedef struct Target
+{
+	bool		entered;		/* there is one */
+	int32		number;			/* of it */
+	int64		popularity;
+	int32		views;			/* of the user at hand, in this category */
+} Target;
+
+struct RecoTouched
+{
+	int			max;			/* products of a list; 0: no limit */
+	bool	   *changed;		/* by product number */
+	int32		changed_size;
+	Target	   *targets;		/* by category */
+	int32		targets_size;
+};
+
+/* Nothing changes yet; in the present memory context. */
+RecoTouched *
+reco_touched_create(int max_recommendations)
+{
+	RecoTouched *touched = palloc0(sizeof(RecoTouched));
+
+	touched->max = max_recommendations;
+	touched->changed_size = Max(1, reco_product_end());
+	touched->changed = palloc0(touched->changed_size * sizeof(bool));
+	touched->targets_size = Max(1, reco_product_categories());
+	touched->targets = palloc0(touched->targets_size * sizeof(Target));
+	return touched;
+}
+
+/* An array of n elements with one more of this index, new ones being zero. */
+static void *
+extend(void *array, Size element, int32 *n, int32 index)
+{
+	int32		size = Max(index + 1, *n * 2);
+
+	if (index < *n)
+		return array;
+	array = repalloc_huge(array, size * element);
+	memset((char *) array + *n * element, 0, (size - *n) * element);
+	*n = size;
+	return array;
+}
+
+/* Of the same rank, does a product come before another one?  If not known: yes. */
+static bool
+comes_before(int64 popularity, int32 number, int64 other_popularity, int32 other)
+{
+	if (popularity != other_popularity)
+		return popularity > other_popularity;
+	return number == RECO_NO_NUMBER || (other != RECO_NO_NUMBER && reco_number_compare(number, other) < 0);
+}
+
+/* A product will be like this; category may be RECO_NO_CATEGORY. */
+void
+reco_touched_add(RecoTouched *touched, int32 number, int32 category, int64 popularity)
+{
+	Target	   *target;
+
+	if (number != RECO_NO_NUMBER)
+	{
+		touched->changed = extend(touched->changed, sizeof(bool), &touched->changed_size, number);
+		touched->changed[number] = true;
+	}
+	if (category == RECO_NO_CATEGORY)
+		return;
+	touched->targets = extend(touched->targets, sizeof(Target), &touched->targets_size, category);
+	target = &touched->targets[category];
+	if (target->entered && !comes_before(popularity, number, target->popularity, target->number))
+		return;
+	target->entered = true;
+	target->number = number;
+	target->popularity = popularity;
+}
+
+static inline bool
+is_changed(const RecoTouched *touched, int32 number)
+{
+	return number < touched->changed_size && touched->changed[number];
+}
+
+/* The category of a product viewed; NULL if it has none, or one that no change knows. */
+static inline Target *
+target_of(const RecoTouched *touched, int32 number)
+{
+	int32		category = reco_product_category(number);
+
+	return category >= 0 && category < touched->targets_size ? &touched->targets[category] : NULL;
+}
+
+/* Add to the categories' views those of a user. */
+static void
+count_views(const RecoTouched *touched, const RecoRecent *recent, int sign)
+{
+	for (int i = 0; i < recent->count; i++)
+	{
+		Target	   *target = target_of(touched, recent->views[i].number);
+
+		if (target != NULL)
+			target->views += sign;
+	}
+}
+
+/* Would a product that enters come before the list's last one? */
+static bool
+gets_in(const RecoTouched *touched, const RecoRecent *recent, int32 last)
+{
+	int32		category = reco_product_category(last);
+	const RecoCategory *list;
+	int64		popularity;
+	int32		views;
+	int			at;
+
+	if (category < 0 || category >= touched->targets_size)
+		return true;
+	list = reco_product_list(category);
+	at = reco_category_find(list, last);
+	if (at < 0)
+		return true;
+	popularity = list->popularity[at];
+	views = touched->targets[category].views;
+	for (int i = 0; i < recent->count; i++)
+	{
+		const Target *target = target_of(touched, recent->views[i].number);
+
+		if (target != NULL && target->entered &&
+			(target->views > views ||
+			 (target->views == views &&
+			  comes_before(target->popularity, target->number, popularity, last))))
+			return true;
+	}
+	return false;
+}
+
+/* Can the list of these views be another one afterwards? */
+bool
+reco_touched_is(const RecoTouched *touched, const RecoRecent *recent, const RecoList *list)
+{
+	bool		entered = false;
+	bool		result;
+
+	for (int i = 0; i < recent->count; i++)
+	{
+		const Target *target;
+
+		if (is_changed(touched, recent->views[i].number))
+			return true;
+		target = target_of(touched, recent->views[i].number);
+		entered |= target != NULL && target->entered;
+	}
+	for (int i = 0; i < list->count; i++)
+		if (is_changed(touched, list->numbers[i]))
+			return true;
+	if (!entered)
+		return false;
+	if (touched->max == 0 || list->count < touched->max)
+		return true;
+	count_views(touched, recent, 1);
+	result = gets_in(touched, recent, list->numbers[list->count - 1]);
+	count_views(touched, recent, -1);
+	return result;
+}
+
+/* Does x enter whatever list y would enter? */
+static bool
+is_as_good(const Target *x, const Target *y)
+{
+	return x->entered && (x->popularity > y->popularity ||
+						  (x->popularity == y->popularity && (x->number == y->number || x->number == RECO_NO_NUMBER)));
+}
+
+/* The same products change: does one touch all lists that the other does, but for new views? */
+bool
+reco_touched_covers(const RecoTouched *touched, const RecoTouched *other)
+{
+	for (int32 i = 0; i < other->targets_size; i++)
+	{
+		if (other->targets[i].entered &&
+			(i >= touched->targets_size || !is_as_good(&touched->targets[i], &other->targets[i])))
+			return false;
+	}
+	return true;
+}

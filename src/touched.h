@@ -1,0 +1,25 @@
+/*-------------------------------------------------------------------------
+ *
+ * touched.h
+ *	  Does a change of products touch a list?
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RECO_TOUCHED_H
+#define RECO_TOUCHED_H
+
+#include "list.h"
+#include "recent.h"
+
+/* A number that no view and no list can hold yet. */
+#define RECO_NO_NUMBER (-1)
+
+/* Products that change, as they will be. */
+typedef struct RecoTouched RecoTouched;
+
+extern RecoTouched *reco_touched_create(int max_recommendations);
+extern void reco_touched_add(RecoTouched *touched, int32 number, int32 category, int64 popularity);
+extern bool reco_touched_is(const RecoTouched *touched, const RecoRecent *recent, const RecoList *list);
+extern bool reco_touched_covers(const RecoTouched *touched, const RecoTouched *other);
+
+#endif							/* RECO_TOUCHED_H */

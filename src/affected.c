@@ -35,6 +35,9 @@
 /* More lists than this are left to the sweep. */
 #define MAX_LISTS 10000
 
+/* Of more products it is not asked how popular they are: each may be the first. */
+#define MAX_RANKED 2000
+
 /* Of the present transaction, in TopTransactionContext. */
 static RecoText *products = NULL;	/* that changed */
 static RecoText *categories = NULL; /* the category of each; data NULL: none */
@@ -184,7 +187,7 @@ collect_touched(const RecoState *state, const int32 *numbers)
 		if (category != RECO_NO_CATEGORY)
 		{
 			const RecoCategory *list = reco_product_list(category);
-			int			at = reco_category_find(list, numbers[i]);
+			int			at = count <= MAX_RANKED ? reco_category_find(list, numbers[i]) : -1;
 
 			popularity = at >= 0 ? list->popularity[at] : PG_INT64_MAX;
 		}

@@ -5,7 +5,7 @@
  *
  * Those that a change may make other ones (touched.c) are found among all users'
  * rows, or among those that the follow worker has foreseen (foresee.c).  Up to
- * MAX_LISTS are brought up to date in the transaction that changes the mirror.
+ * RECO_MAX_TOUCHED are brought up to date in the transaction that changes the mirror.
  * Where there are more, a generation begins, and the sweep brings them along in
  * small steps.
  *
@@ -31,9 +31,6 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
-
-/* More lists than this are left to the sweep. */
-#define MAX_LISTS 10000
 
 /* Of more products it is not asked how popular they are: each may be the first. */
 #define MAX_RANKED 2000
@@ -204,27 +201,26 @@ visit(RecoUsers *users, TupleTableSlot *row, void *arg)
 
 	if (!reco_touched_is(search->touched, reco_user_views(users, row), reco_user_list(users, row)))
 		return true;
-	search->too_many = search->count == MAX_LISTS;
+	search->too_many = search->count == RECO_MAX_TOUCHED;
 	if (!search->too_many)
 		search->users[search->count++] = (RecoUserPlace) {reco_user_id(row), row->tts_tid};
 	return !search->too_many;
 }
 
-/* Find them among those that were foreseen, or among all. */
+/* Find them among all rows. */
 static void
-find_lists(const RecoState *state, RecoUsers *users, Search *search)
+look_through_all(RecoUsers *users, Search *search)
 {
-	RecoUserPlace *candidates;
-	int			n;
+	BlockNumber blocks = reco_user_blocks(users);
 
-	if (!reco_foresee_take(state, search->touched, &candidates, &n))
-	{
-		BlockNumber blocks = reco_user_blocks(users);
+	if (blocks > 0)
+		reco_user_scan(users, 0, blocks, visit, search);
+}
 
-		if (blocks > 0)
-			reco_user_scan(users, 0, blocks, visit, search);
-		return;
-	}
+/* Find them among some users. */
+static void
+look_at(RecoUsers *users, RecoUserPlace *candidates, int n, Search *search)
+{
 	for (int i = 0; i < n && !search->too_many; i++)
 	{
 		TupleTableSlot *row = reco_user_fetch_near(users, candidates[i].user_id, &candidates[i].place);
@@ -233,7 +229,26 @@ find_lists(const RecoState *state, RecoUsers *users, Search *search)
 		if (row != NULL)
 			visit(users, row, search);
 	}
-	pfree(candidates);
+}
+
+static void
+find_lists(const RecoState *state, RecoUsers *users, Search *search)
+{
+	RecoUserPlace *candidates;
+	int			n;
+
+	switch (reco_foresee_take(state, search->touched, &candidates, &n))
+	{
+		case RECO_FORESEEN_NOT:
+			look_through_all(users, search);
+			break;
+		case RECO_FORESEEN_SOME:
+			look_at(users, candidates, n, search);
+			pfree(candidates);
+			break;
+		case RECO_FORESEEN_MANY:
+			search->too_many = true;
+	}
 }
 
 /* Bring the touched lists up to date; false if there are too many. */
@@ -243,7 +258,7 @@ refresh_lists(const RecoState *state, const int32 *numbers)
 	RecoUsers  *users = reco_user_open(state);
 	Search		search = {
 		.touched = collect_touched(state, numbers),
-		.users = palloc(MAX_LISTS * sizeof(RecoUserPlace))
+		.users = palloc(RECO_MAX_TOUCHED * sizeof(RecoUserPlace))
 	};
 
 	find_lists(state, users, &search);

@@ -31,9 +31,8 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-/* Products whose change is foreseen; lists that are then found, at most. */
+/* Products whose change is foreseen, at most. */
 #define MAX_PRODUCTS 1000
-#define MAX_FOUND 20000
 
 /* Tables of fewer blocks are looked through under the lock, in less than a millisecond. */
 #define MIN_BLOCKS 100
@@ -47,6 +46,7 @@ static struct
 {
 	bool		watching;
 	bool		good;
+	bool		too_many;
 	RecoState	state;			/* by which it was foreseen */
 	uint64		epoch;			/* of the cached mirror, whose indexes of categories are used */
 	RecoTouched *touched;
@@ -112,7 +112,7 @@ prepare(const Datum *ids, const Datum *categories, const bool *uncategorized, in
 	for (int i = 0; i < n; i++)
 		add_product(i, categories[i], uncategorized[i]);
 	foreseen.products = n;
-	foreseen.users = palloc(MAX_FOUND * sizeof(RecoUserPlace));
+	foreseen.users = palloc(RECO_MAX_TOUCHED * sizeof(RecoUserPlace));
 	foreseen.count = 0;
 	MemoryContextSwitchTo(caller);
 	SPI_freetuptable(SPI_tuptable);
@@ -141,10 +141,10 @@ visit(RecoUsers *users, TupleTableSlot *row, void *arg)
 {
 	if (!reco_touched_is(foreseen.touched, reco_user_views(users, row), reco_user_list(users, row)))
 		return true;
-	foreseen.good = foreseen.count < MAX_FOUND;
-	if (foreseen.good)
+	foreseen.too_many = foreseen.count == RECO_MAX_TOUCHED;
+	if (!foreseen.too_many)
 		foreseen.users[foreseen.count++] = (RecoUserPlace) {reco_user_id(row), row->tts_tid};
-	return foreseen.good;
+	return !foreseen.too_many;
 }
 
 /* Look through some of the rows; returns the block to go on with. */
@@ -182,7 +182,8 @@ reco_foresee(const Datum *ids, const Datum *categories, const bool *uncategorize
 		return;
 	begin_to_watch();
 	foreseen.good = true;
-	for (BlockNumber block = 0; block < foreseen.blocks && foreseen.good;)
+	foreseen.too_many = false;
+	for (BlockNumber block = 0; block < foreseen.blocks && foreseen.good && !foreseen.too_many;)
 	{
 		CHECK_FOR_INTERRUPTS();
 		block = look_through(block);
@@ -226,25 +227,27 @@ unique_users(RecoUserPlace *users, int n)
 }
 
 /*
- * All whose lists the change may touch; false: that is not known.  The state and
- * the cached mirror are those of after the change.
+ * What was foreseen, under the lock: all users whose lists the change may touch.  The
+ * state and the cached mirror are those of after the change.
  */
-bool
+RecoForeseen
 reco_foresee_take(const RecoState *state, const RecoTouched *touched, RecoUserPlace **users, int *count)
 {
 	const RecoUserPlace *written;
 	int			n;
 
 	if (!foreseen.watching)
-		return false;
+		return RECO_FORESEEN_NOT;
 	foreseen.watching = false;
 	n = reco_written_end(&written);
-	if (n < 0 || !is_good(state, touched))
-		return false;
+	if (!is_good(state, touched) || (n < 0 && !foreseen.too_many))
+		return RECO_FORESEEN_NOT;
+	reco_counter_add(RECO_COUNT_FORESEEN, foreseen.products);
+	if (foreseen.too_many)
+		return RECO_FORESEEN_MANY;
 	*users = palloc((n + foreseen.count) * sizeof(RecoUserPlace));
 	memcpy(*users, written, n * sizeof(RecoUserPlace));
 	memcpy(*users + n, foreseen.users, foreseen.count * sizeof(RecoUserPlace));
 	*count = unique_users(*users, n + foreseen.count);
-	reco_counter_add(RECO_COUNT_FORESEEN, foreseen.products);
-	return true;
+	return RECO_FORESEEN_SOME;
 }

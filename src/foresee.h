@@ -12,8 +12,18 @@
 #include "touched.h"
 #include "written.h"
 
+typedef enum RecoForeseen
+{
+	RECO_FORESEEN_NOT,			/* look through all rows */
+	RECO_FORESEEN_SOME,			/* those of some users may be touched */
+	RECO_FORESEEN_MANY			/* more are than were asked for */
+} RecoForeseen;
+
+/* Lists that a change brings up to date in its transaction, at most. */
+#define RECO_MAX_TOUCHED 10000
+
 extern void reco_foresee(const Datum *ids, const Datum *categories, const bool *uncategorized, int n);
-extern bool reco_foresee_take(const RecoState *state, const RecoTouched *touched,
-							  RecoUserPlace **users, int *count);
+extern RecoForeseen reco_foresee_take(const RecoState *state, const RecoTouched *touched,
+									  RecoUserPlace **users, int *count);
 
 #endif							/* RECO_FORESEE_H */

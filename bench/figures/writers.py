@@ -21,7 +21,12 @@ def run(bench, shop, script, on, rate):
         shop.settle()
         shop.rows('SELECT reco_follow_wait(600000)')
     shop.rows('CHECKPOINT')
-    return pgbench.run(shop, script, max(1, bench.options.seconds // 2), rate=rate, variables={'products': shop.products, 'categories': shop.categories})
+    before = shop.counters()
+    result = pgbench.run(shop, script, max(1, bench.options.seconds // 2), rate=rate, variables={'products': shop.products, 'categories': shop.categories})
+    if on:
+        shop.rows('SELECT reco_follow_wait(600000)')
+    after = shop.counters()
+    return result | {'lists': after['ingest.lists'] - before['ingest.lists'], 'changes': after['follow.catalog'] - before['follow.catalog']}
 
 
 def pairs(bench, shop, name, rate):
@@ -43,14 +48,23 @@ def slower(runs, column):
     return [(run['on'][column] / run['off'][column] - 1) * 100 for run in runs]
 
 
+def lists(runs):
+    """Lists written for each product that moved; prices move none."""
+    return [run['on']['lists'] / run['on']['changes'] for run in runs if run['on']['changes']]
+
+
 def rows_of(name, fast, paced):
-    return [row('%s: one writer flat out, reco on' % name, [run['on']['tps'] for run in fast], 'tps'),
+    rows = [row('%s: one writer flat out, reco on' % name, [run['on']['tps'] for run in fast], 'tps'),
             row('the same, reco off', [run['off']['tps'] for run in fast], 'tps'),
             row('slower by', slower(fast, 'tps'), '%', ('<=', 3)),
             row('%s: %d transactions/s, p50, reco on' % (name, RATES[name]), [run['on']['p50'] for run in paced], 'µs'),
             row('the same, reco off', [run['off']['p50'] for run in paced], 'µs'),
             row('slower by', slower(paced, 'p50'), '%', ('<=', 3)),
             row('slower by, mean', slower(paced, 'mean'), '%', ('<=', 3))]
+    for runs, which in ((fast, 'flat out'), (paced, 'at %d/s' % RATES[name])):
+        if lists(runs):
+            rows.append(row('lists written for each product that moved, ' + which, lists(runs), 'lists'))
+    return rows
 
 
 def measure(bench):

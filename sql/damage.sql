@@ -158,5 +158,7 @@ INSERT INTO reco.window_counter SELECT window_start, b, counts FROM reco.window_
 SELECT reco_take_popularity();
 UPDATE reco.user_state SET list = '{-1000000000}' WHERE user_id = 1;
 SELECT reco.reclaim();
+INSERT INTO reco.product VALUES ('aside', 'aside');
+SELECT list <> '{-1000000000}' AS is_mended FROM reco.user_state WHERE user_id = 1;
 ROLLBACK;
 DROP FUNCTION numbers;

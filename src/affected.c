@@ -32,12 +32,8 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-/* Of more products it is not asked how popular they are: each may be the first. */
-#define MAX_RANKED 2000
-
 /* Of the present transaction, in TopTransactionContext. */
 static RecoText *products = NULL;	/* that changed */
-static RecoText *categories = NULL; /* the category of each; data NULL: none */
 static bool *entered = NULL;
 static int	count = 0;
 static int	size = 0;
@@ -67,7 +63,7 @@ static RecoPlan popularity_plan = {
 static void
 forget(void)
 {
-	products = categories = NULL;
+	products = NULL;
 	entered = NULL;
 	count = size = 0;
 	everything = false;
@@ -106,20 +102,17 @@ reco_affected_ignored(void)
 static RecoText
 keep(const text *value)
 {
-	RecoText	kept = {NULL, 0};
+	RecoText	kept;
 
-	if (value != NULL)
-	{
-		kept.length = VARSIZE_ANY_EXHDR(value);
-		kept.data = memcpy(MemoryContextAlloc(TopTransactionContext, kept.length + 1),
-						   VARDATA_ANY(value), kept.length);
-	}
+	kept.length = VARSIZE_ANY_EXHDR(value);
+	kept.data = memcpy(MemoryContextAlloc(TopTransactionContext, kept.length + 1),
+					   VARDATA_ANY(value), kept.length);
 	return kept;
 }
 
-/* Collect a change: the product is, or was, in the category. */
+/* Collect a change: the product is another one now, is gone, or enters. */
 void
-reco_affected_product(const text *product, const text *category, bool enters)
+reco_affected_product(const text *product, bool enters)
 {
 	if (count == size)
 	{
@@ -128,13 +121,10 @@ reco_affected_product(const text *product, const text *category, bool enters)
 		size = size ? size * 2 : 256;
 		products = products ? repalloc_huge(products, size * sizeof(RecoText)) :
 			palloc(size * sizeof(RecoText));
-		categories = categories ? repalloc_huge(categories, size * sizeof(RecoText)) :
-			palloc(size * sizeof(RecoText));
 		entered = entered ? repalloc(entered, size * sizeof(bool)) : palloc(size * sizeof(bool));
 		MemoryContextSwitchTo(old);
 	}
 	products[count] = keep(product);
-	categories[count] = keep(category);
 	entered[count++] = enters;
 }
 
@@ -177,18 +167,13 @@ collect_touched(const RecoState *state, const int32 *numbers)
 	RecoTouched *touched = reco_touched_create(state->max_recommendations);
 
 	for (int i = 0; i < count; i++)
+		reco_touched_change(touched, numbers[i]);
+	for (int i = 0; i < count; i++)
 	{
 		int32		category = reco_product_category(numbers[i]);
-		int64		popularity = 0;
 
 		if (category != RECO_NO_CATEGORY)
-		{
-			const RecoCategory *list = reco_product_list(category);
-			int			at = count <= MAX_RANKED ? reco_category_find(list, numbers[i]) : -1;
-
-			popularity = at >= 0 ? list->popularity[at] : PG_INT64_MAX;
-		}
-		reco_touched_add(touched, numbers[i], category, popularity);
+			reco_touched_enter_best(touched, category);
 	}
 	return touched;
 }

@@ -8,8 +8,8 @@
 #ifndef RECO_AFFECTED_H
 #define RECO_AFFECTED_H
 
-/* A product has entered, left or changed; category may be NULL. */
-extern void reco_affected_product(const text *product, const text *category, bool entered);
+/* A product has entered, left or changed. */
+extern void reco_affected_product(const text *product, bool entered);
 extern void reco_affected_everything(void);
 extern void reco_affected_apply(void);
 

@@ -13,8 +13,8 @@
  * the rows have moved to another file, the caller looks through all of them
  * under the lock; so does who writes reco.product by SQL.
  *
- * Each function that writes nothing here runs its own transactions; reco_foresee_take
- * runs in that of the change, under reco's lock.
+ * reco_foresee runs transactions of its own; reco_foresee_take runs in that of the
+ * change, under reco's lock.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,6 +24,7 @@
 #include "counters.h"
 #include "foresee.h"
 #include "miscadmin.h"
+#include "number.h"
 #include "product.h"
 #include "sql.h"
 #include "user.h"
@@ -46,6 +47,7 @@ static struct
 {
 	bool		watching;
 	bool		good;
+	bool		guessed;		/* how popular a product will be: it touches fewer */
 	bool		too_many;
 	RecoState	state;			/* by which it was foreseen */
 	uint64		epoch;			/* of the cached mirror, whose indexes of categories are used */
@@ -66,74 +68,80 @@ static RecoPlan products_plan = {
 
 /*
  * A product that changes.  One that the mirror does not hold yet brings the views along
- * that it has had: none if it has no number, and it does not matter how many they are.
+ * that it has had: none if it has no number, and else it is not asked how many.
  */
 static void
-add_product(uint64 row, Datum category, bool uncategorized)
+add_product(uint64 row, Datum id, Datum category, bool uncategorized)
 {
 	bool		no_number;
 	bool		enters;
-	Datum		number = reco_sql_value(row, 1, &no_number);
-	Datum		popularity = reco_sql_value(row, 2, &enters);
-	int32		index = RECO_NO_CATEGORY;
+	int32		number = DatumGetInt32(reco_sql_value(row, 1, &no_number));
+	int64		popularity = DatumGetInt64(reco_sql_value(row, 2, &enters));
+	text	   *name;
 
-	if (!uncategorized)
+	if (no_number)
+		number = RECO_NO_NUMBER;
+	else
 	{
-		text	   *name = DatumGetTextPP(category);
-
-		index = reco_product_find_category((RecoText) {VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)});
+		/* by its name it is compared with others, which must not look it up now */
+		reco_number_learn(DatumGetTextPP(id), number);
+		reco_touched_change(foreseen.touched, number);
 	}
-	reco_touched_add(foreseen.touched, no_number ? RECO_NO_NUMBER : DatumGetInt32(number), index,
-					 !enters ? DatumGetInt64(popularity) : no_number ? 0 : PG_INT64_MAX);
+	if (uncategorized)
+		return;
+	if (enters)
+	{
+		popularity = no_number ? 0 : PG_INT64_MAX;
+		foreseen.guessed |= !no_number;
+	}
+	name = DatumGetTextPP(category);
+	reco_touched_enter(foreseen.touched,
+					   reco_product_find_category((RecoText) {VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)}),
+					   number, popularity);
 }
 
-/* Learn what there is to look for; false: nothing, or it is not worth it. */
+/*
+ * From here on it is noted which rows others write, those on new pages among them.
+ * False: there are so few rows that it is not worth it.
+ */
 static bool
-prepare(const Datum *ids, const Datum *categories, const bool *uncategorized, int n)
+watch(void)
 {
-	Datum		values[1];
-	MemoryContext caller;
 	RecoUsers  *users;
-	BlockNumber blocks;
 
+	reco_state_lock();
 	if (!reco_state_peek(&foreseen.state))
 		return false;
-	users = reco_user_open(&foreseen.state);
-	blocks = reco_user_blocks(users);
-	reco_user_close(users);
-	if (blocks < MIN_BLOCKS)
-		return false;
-	reco_product_load(&foreseen.state);
-	foreseen.epoch = reco_product_epoch();
-	values[0] = PointerGetDatum(construct_array((Datum *) ids, n, TEXTOID, -1, false, TYPALIGN_INT));
-	reco_sql_query(&products_plan, values, NULL, 0);
-	caller = MemoryContextSwitchTo(context);
-	foreseen.touched = reco_touched_create(foreseen.state.max_recommendations);
-	for (int i = 0; i < n; i++)
-		add_product(i, categories[i], uncategorized[i]);
-	foreseen.products = n;
-	foreseen.users = palloc(RECO_MAX_TOUCHED * sizeof(RecoUserPlace));
-	foreseen.count = 0;
-	MemoryContextSwitchTo(caller);
-	SPI_freetuptable(SPI_tuptable);
-	return true;
-}
-
-/* From here on what others write is noted; rows on pages to come are among that. */
-static void
-begin_to_watch(void)
-{
-	RecoUsers  *users;
-
-	reco_sql_begin();
-	reco_state_lock();
-	reco_written_watch();
-	foreseen.watching = true;
 	users = reco_user_open(&foreseen.state);
 	foreseen.file = reco_user_file(users);
 	foreseen.blocks = reco_user_blocks(users);
 	reco_user_close(users);
-	reco_sql_commit();
+	foreseen.watching = foreseen.blocks >= MIN_BLOCKS;
+	if (foreseen.watching)
+		reco_written_watch();
+	return foreseen.watching;
+}
+
+/* Learn what to look for; after watch(), since a view gives a product its number. */
+static void
+prepare(const Datum *ids, const Datum *categories, const bool *uncategorized, int n)
+{
+	Datum		values[1] = {PointerGetDatum(construct_array((Datum *) ids, n, TEXTOID, -1, false, TYPALIGN_INT))};
+	MemoryContext caller;
+
+	reco_product_load(&foreseen.state);
+	foreseen.epoch = reco_product_epoch();
+	reco_sql_query(&products_plan, values, NULL, 0);
+	caller = MemoryContextSwitchTo(context);
+	foreseen.touched = reco_touched_create(foreseen.state.max_recommendations);
+	foreseen.guessed = false;
+	for (int i = 0; i < n; i++)
+		add_product(i, ids[i], categories[i], uncategorized[i]);
+	foreseen.users = palloc(RECO_MAX_TOUCHED * sizeof(RecoUserPlace));
+	foreseen.count = 0;
+	foreseen.products = n;
+	MemoryContextSwitchTo(caller);
+	SPI_freetuptable(SPI_tuptable);
 }
 
 static bool
@@ -167,7 +175,7 @@ look_through(BlockNumber first)
 void
 reco_foresee(const Datum *ids, const Datum *categories, const bool *uncategorized, int n)
 {
-	bool		wanted;
+	bool		watching;
 
 	foreseen.good = false;
 	if (n > MAX_PRODUCTS)
@@ -176,11 +184,13 @@ reco_foresee(const Datum *ids, const Datum *categories, const bool *uncategorize
 		context = AllocSetContextCreate(TopMemoryContext, "reco foreseen", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextReset(context);
 	reco_sql_begin();
-	wanted = prepare(ids, categories, uncategorized, n);
+	watching = watch();
 	reco_sql_commit();
-	if (!wanted)
+	if (!watching)
 		return;
-	begin_to_watch();
+	reco_sql_begin();
+	prepare(ids, categories, uncategorized, n);
+	reco_sql_commit();
 	foreseen.good = true;
 	foreseen.too_many = false;
 	for (BlockNumber block = 0; block < foreseen.blocks && foreseen.good && !foreseen.too_many;)
@@ -188,6 +198,13 @@ reco_foresee(const Datum *ids, const Datum *categories, const bool *uncategorize
 		CHECK_FOR_INTERRUPTS();
 		block = look_through(block);
 	}
+}
+
+/* The change has been made, or there was none to make. */
+void
+reco_foresee_forget(void)
+{
+	foreseen.good = false;
 }
 
 /* Is it still what the change, which has just been made, needs? */
@@ -240,7 +257,7 @@ reco_foresee_take(const RecoState *state, const RecoTouched *touched, RecoUserPl
 		return RECO_FORESEEN_NOT;
 	foreseen.watching = false;
 	n = reco_written_end(&written);
-	if (!is_good(state, touched) || (n < 0 && !foreseen.too_many))
+	if (!is_good(state, touched) || (foreseen.too_many ? foreseen.guessed : n < 0))
 		return RECO_FORESEEN_NOT;
 	reco_counter_add(RECO_COUNT_FORESEEN, foreseen.products);
 	if (foreseen.too_many)

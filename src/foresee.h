@@ -25,5 +25,6 @@ typedef enum RecoForeseen
 extern void reco_foresee(const Datum *ids, const Datum *categories, const bool *uncategorized, int n);
 extern RecoForeseen reco_foresee_take(const RecoState *state, const RecoTouched *touched,
 									  RecoUserPlace **users, int *count);
+extern void reco_foresee_forget(void);
 
 #endif							/* RECO_FORESEE_H */

@@ -5,7 +5,8 @@
  *
  * Two transactions, one after the other: the first one looks, with a lock on
  * the catalog table that no writer of the shop waits for, and finds what
- * differs; the second one takes reco's lock and writes it.  So reco's lock is
+ * differs; the second one takes reco's lock and writes it.  In between foresee.c
+ * has some of its own.  So reco's lock is
  * never held while the shop's are waited for.  What the shop changes between
  * the two is decoded later.  Nobody else writes reco.product.
  *
@@ -23,6 +24,7 @@
 
 #include "catalog/pg_type.h"
 #include "difference.h"
+#include "foresee.h"
 #include "mirror.h"
 #include "sql.h"
 #include "utils/array.h"
@@ -248,6 +250,7 @@ reco_mirror_apply(void)
 	reco_sql_begin();
 	reco_difference_write();
 	reco_sql_commit();
+	reco_foresee_forget();
 	return true;
 }
 

@@ -6,7 +6,7 @@
  * Packed views and counters hold a number for each product, dense and small,
  * from reco.product_number.  A process caches what it has seen of it.  All
  * callers hold reco's lock, but for those that learn numbers which they have
- * read themselves (product.c).
+ * read themselves (product.c, foresee.c).
  *
  * What a transaction adds is only true if it commits, so an abort, of a
  * savepoint too, throws the cache away.  A number that is given free raises

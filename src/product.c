@@ -5,8 +5,8 @@
  *
  * Lists are computed from memory: the category of each product number, and
  * each category's products in order of popularity.  All callers but
- * reco_product_load's hold reco's lock and have called reco_product_sync in
- * their transaction: the cache is good for one version of the mirror, which
+ * reco_product_load's and foresee.c hold reco's lock and have called reco_product_sync
+ * in their transaction: the cache is good for one version of the mirror, which
  * reco.state tells.
  *
  * A backend that inserts an event once in a while loads what it asks for; a

@@ -13,8 +13,9 @@
  * So one product of 100,000 that moves touches some 40 lists of a million, where
  * 20,000 users viewed something of its two categories.
  *
- * Only what does not change is asked of the cached mirror (product.h), so it may
- * be that of before the change or after it.
+ * But for reco_touched_enter_best, only what does not change is asked of the cached
+ * mirror (product.h), so it may be that of before the change or after it, and reco's
+ * lock is not needed.  Products that are not cached are looked up by SQL.
  *
  *-------------------------------------------------------------------------
  */
@@ -79,32 +80,52 @@ comes_before(int64 popularity, int32 number, int64 other_popularity, int32 other
 	return number == RECO_NO_NUMBER || (other != RECO_NO_NUMBER && reco_number_compare(number, other) < 0);
 }
 
-/* A product will be like this; category may be RECO_NO_CATEGORY. */
-void
-reco_touched_add(RecoTouched *touched, int32 number, int32 category, int64 popularity)
-{
-	Target	   *target;
-
-	if (number != RECO_NO_NUMBER)
-	{
-		touched->changed = extend(touched->changed, sizeof(bool), &touched->changed_size, number);
-		touched->changed[number] = true;
-	}
-	if (category == RECO_NO_CATEGORY)
-		return;
-	touched->targets = extend(touched->targets, sizeof(Target), &touched->targets_size, category);
-	target = &touched->targets[category];
-	if (target->entered && !comes_before(popularity, number, target->popularity, target->number))
-		return;
-	target->entered = true;
-	target->number = number;
-	target->popularity = popularity;
-}
-
+/* A damaged list may hold any number. */
 static inline bool
 is_changed(const RecoTouched *touched, int32 number)
 {
-	return number < touched->changed_size && touched->changed[number];
+	return number < 0 || (number < touched->changed_size && touched->changed[number]);
+}
+
+/* A product changes. */
+void
+reco_touched_change(RecoTouched *touched, int32 number)
+{
+	touched->changed = extend(touched->changed, sizeof(bool), &touched->changed_size, number);
+	touched->changed[number] = true;
+}
+
+static Target *
+target_at(RecoTouched *touched, int32 category)
+{
+	touched->targets = extend(touched->targets, sizeof(Target), &touched->targets_size, category);
+	return &touched->targets[category];
+}
+
+/* One of the products that change will be in a category, so popular, and may have no number yet. */
+void
+reco_touched_enter(RecoTouched *touched, int32 category, int32 number, int64 popularity)
+{
+	Target	   *target = target_at(touched, category);
+
+	if (!target->entered || comes_before(popularity, number, target->popularity, target->number))
+		*target = (Target) {.entered = true,.number = number,.popularity = popularity};
+}
+
+/* Some of the products that change are in a category, as it is cached. */
+void
+reco_touched_enter_best(RecoTouched *touched, int32 category)
+{
+	const RecoCategory *list;
+	int			best = 0;
+
+	if (target_at(touched, category)->entered)
+		return;
+	list = reco_product_list(category);
+	while (best < list->count && !is_changed(touched, list->products[best].number))
+		best++;
+	if (best < list->count)
+		reco_touched_enter(touched, category, list->products[best].number, list->popularity[best]);
 }
 
 /* The category of a product viewed; NULL if it has none, or one that no change knows. */
@@ -129,6 +150,19 @@ count_views(const RecoTouched *touched, const RecoRecent *recent, int sign)
 	}
 }
 
+/* The user's views in a category, which no target may stand for. */
+static int32
+views_in(const RecoTouched *touched, const RecoRecent *recent, int32 category)
+{
+	int32		views = 0;
+
+	if (category < touched->targets_size)
+		return touched->targets[category].views;
+	for (int i = 0; i < recent->count; i++)
+		views += reco_product_category(recent->views[i].number) == category;
+	return views;
+}
+
 /* Would a product that enters come before the list's last one? */
 static bool
 gets_in(const RecoTouched *touched, const RecoRecent *recent, int32 last)
@@ -139,14 +173,14 @@ gets_in(const RecoTouched *touched, const RecoRecent *recent, int32 last)
 	int32		views;
 	int			at;
 
-	if (category < 0 || category >= touched->targets_size)
+	if (category == RECO_NO_CATEGORY)
 		return true;
 	list = reco_product_list(category);
 	at = reco_category_find(list, last);
 	if (at < 0)
 		return true;
 	popularity = list->popularity[at];
-	views = touched->targets[category].views;
+	views = views_in(touched, recent, category);
 	for (int i = 0; i < recent->count; i++)
 	{
 		const Target *target = target_of(touched, recent->views[i].number);
@@ -197,7 +231,7 @@ is_as_good(const Target *x, const Target *y)
 						  (x->popularity == y->popularity && (x->number == y->number || x->number == RECO_NO_NUMBER)));
 }
 
-/* The same products change: does one touch all lists that the other does, but for new views? */
+/* The same products change: does one touch all lists of users with the same views that the other does? */
 bool
 reco_touched_covers(const RecoTouched *touched, const RecoTouched *other)
 {

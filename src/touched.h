@@ -18,7 +18,9 @@
 typedef struct RecoTouched RecoTouched;
 
 extern RecoTouched *reco_touched_create(int max_recommendations);
-extern void reco_touched_add(RecoTouched *touched, int32 number, int32 category, int64 popularity);
+extern void reco_touched_change(RecoTouched *touched, int32 number);
+extern void reco_touched_enter(RecoTouched *touched, int32 category, int32 number, int64 popularity);
+extern void reco_touched_enter_best(RecoTouched *touched, int32 category);
 extern bool reco_touched_is(const RecoTouched *touched, const RecoRecent *recent, const RecoList *list);
 extern bool reco_touched_covers(const RecoTouched *touched, const RecoTouched *other);
 

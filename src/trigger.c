@@ -267,18 +267,16 @@ reco_activity_changed(PG_FUNCTION_ARGS)
 static void
 collect(TupleTableSlot *slot, bool entered)
 {
-	bool		id_null;
-	bool		category_null;
-	text	   *id = DatumGetTextPP(slot_getattr(slot, PRODUCT_KEY, &id_null));
-	Datum		category = slot_getattr(slot, CATEGORY, &category_null);
+	bool		null;
 
-	reco_affected_product(id, category_null ? NULL : DatumGetTextPP(category), entered);
+	reco_affected_product(DatumGetTextPP(slot_getattr(slot, PRODUCT_KEY, &null)), entered);
 }
 
+/* Are two rows the same in the columns from one to another? */
 static bool
-same_product(TupleTableSlot *a, TupleTableSlot *b)
+same_columns(TupleTableSlot *a, TupleTableSlot *b, int first, int last)
 {
-	for (int i = PRODUCT_KEY; i <= POPULARITY; i++)
+	for (int i = first; i <= last; i++)
 	{
 		bool		a_null;
 		bool		b_null;
@@ -296,7 +294,7 @@ same_product(TupleTableSlot *a, TupleTableSlot *b)
 	return true;
 }
 
-/* Collect the rows of a statement; of an update the old and the new ones. */
+/* Collect the rows of a statement; of an update also the old ones of another key. */
 static void
 collect_products(TriggerData *data)
 {
@@ -310,9 +308,11 @@ collect_products(TriggerData *data)
 	while ((inserted || tuplestore_gettupleslot(old_rows, true, false, old_slot)) &&
 		   (deleted || tuplestore_gettupleslot(new_rows, true, false, new_slot)))
 	{
-		if (!inserted && !deleted && same_product(old_slot, new_slot))
+		bool		updated = !inserted && !deleted;
+
+		if (updated && same_columns(old_slot, new_slot, PRODUCT_KEY, POPULARITY))
 			continue;
-		if (!inserted)
+		if (deleted || (updated && !same_columns(old_slot, new_slot, PRODUCT_KEY, PRODUCT_KEY)))
 			collect(old_slot, false);
 		if (!deleted)
 			collect(new_slot, inserted);

@@ -10,7 +10,7 @@
  * expire in Redis before the row does.  A user without recent views has no
  * row.
  *
- * The caller holds reco's lock and has called reco_product_sync.
+ * Who writes holds reco's lock and has called reco_product_sync.
  *
  *-------------------------------------------------------------------------
  */

@@ -7,22 +7,24 @@
  * written meanwhile has to be looked at again.  Whoever writes such a row notes
  * it here, while somebody watches.  What is rolled back was noted for nothing.
  *
- * In shared memory, and guarded by reco's lock alone: it is held whenever this
- * is read or written, until the end of the transaction.
+ * In shared memory, and guarded by the lock of that reco whose worker watches: it
+ * is held whenever this is read or written, until the end of the transaction.
+ * Another database, whose reco no worker serves, only looks whether it is meant.
  *
  *-------------------------------------------------------------------------
  */
 #include "compat.h"
 
+#include "miscadmin.h"
 #include "storage/shmem.h"
 #include "written.h"
 
-/* 4 MB: two seconds at 100,000 events/s, while a search takes less than one. */
-#define MAX_WRITTEN (256 * 1024)
+/* 2 MB: a second at 100,000 events/s, while a search takes less. */
+#define MAX_WRITTEN (128 * 1024)
 
 typedef struct Written
 {
-	bool		watched;
+	Oid			database;		/* that is watched; InvalidOid: none */
 	int			count;			/* MAX_WRITTEN + 1: there were more */
 	RecoUserPlace users[MAX_WRITTEN];
 } Written;
@@ -44,7 +46,7 @@ reco_written_shmem_startup(void)
 	written = ShmemInitStruct("reco_written", sizeof(Written), &found);
 	if (found)
 		return;
-	written->watched = false;
+	written->database = InvalidOid;
 	written->count = 0;
 }
 
@@ -52,15 +54,15 @@ reco_written_shmem_startup(void)
 void
 reco_written_watch(void)
 {
-	written->watched = true;
 	written->count = 0;
+	written->database = MyDatabaseId;
 }
 
 /* The user's row has been written. */
 void
 reco_written_add(int64 user_id, ItemPointer place)
 {
-	if (!written->watched || written->count > MAX_WRITTEN)
+	if (written->database != MyDatabaseId || written->count > MAX_WRITTEN)
 		return;
 	if (written->count < MAX_WRITTEN)
 		written->users[written->count] = (RecoUserPlace) {.user_id = user_id,.place = *place};
@@ -72,6 +74,6 @@ int
 reco_written_end(const RecoUserPlace **users)
 {
 	*users = written->users;
-	written->watched = false;
+	written->database = InvalidOid;
 	return written->count > MAX_WRITTEN ? -1 : written->count;
 }

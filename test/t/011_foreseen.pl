@@ -17,11 +17,11 @@ sub list_becomes
 	$reco->wait_for($name, "SELECT coalesce((SELECT array_to_string(recommended_products, ' ') FROM reco.user_recommendations WHERE user_id = $user), 'none')", $list);
 }
 
-# Views of 4,000 products in 400 categories, many of equal popularity.
+# Views of 4,000 products in 400 categories, many of equal popularity, by fewer users than make a generation begin.
 my $view = q{SELECT 'page_view', %s, 'p' || (power(random(), 2) * 4000)::int, NULL, now()};
 $reco->sql("INSERT INTO public.products SELECT 'p' || i, 'c' || i % 400 FROM generate_series(0, 3999) i");
 $reco->wait_for('the mirror', 'SELECT count(*) FROM reco.product', 4000);
-$reco->sql('INSERT INTO reco.activity ' . sprintf($view, 'i % 30000') . ' FROM generate_series(0, 89999) i');
+$reco->sql('INSERT INTO reco.activity ' . sprintf($view, 'i % 7000') . ' FROM generate_series(0, 89999) i');
 $reco->sql('SELECT reco_take_popularity()');
 $reco->wait_for('a popularity', 'SELECT count(*) FROM reco.user_state u, reco.state s WHERE u.generation <> s.generation', 0);
 my $generation = $reco->sql('SELECT generation FROM reco.state');
@@ -32,7 +32,7 @@ CREATE TABLE stop (n int);
 CREATE PROCEDURE view() LANGUAGE plpgsql AS \$\$
 BEGIN
 	WHILE NOT EXISTS (SELECT FROM stop) LOOP
-		INSERT INTO reco.activity @{[sprintf($view, '(random() * 35000)::int')]} FROM generate_series(1, 20);
+		INSERT INTO reco.activity @{[sprintf($view, '(random() * 9000)::int')]} FROM generate_series(1, 20);
 		COMMIT;
 	END LOOP;
 END \$\$;

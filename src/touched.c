@@ -10,8 +10,8 @@
  * many and less popular.  Otherwise neither the order of the user's categories
  * nor that of the list's products is another one than before.
  *
- * So one product of 100,000 that moves touches some 40 lists of a million, where
- * 20,000 users viewed something of its two categories.
+ * So one product of 100,000 that moves touches some 200 lists of a million, if it is not
+ * popular, where 20,000 users viewed something of its two categories.
  *
  * But for reco_touched_enter_best, only what does not change is asked of the cached
  * mirror (product.h), so it may be that of before the change or after it, and reco's

@@ -23,6 +23,7 @@
 #include "catalog/pg_type.h"
 #include "counters.h"
 #include "foresee.h"
+#include "lib/qunique.h"
 #include "miscadmin.h"
 #include "number.h"
 #include "product.h"
@@ -234,13 +235,8 @@ by_id(const void *a, const void *b)
 static int
 unique_users(RecoUserPlace *users, int n)
 {
-	int			count = 0;
-
 	qsort(users, n, sizeof(RecoUserPlace), by_id);
-	for (int i = 0; i < n; i++)
-		if (i == 0 || users[i].user_id != users[i - 1].user_id)
-			users[count++] = users[i];
-	return count;
+	return qunique(users, n, sizeof(RecoUserPlace), by_id);
 }
 
 /*

@@ -9,6 +9,7 @@
 
 #include "catalog/pg_type.h"
 #include "ids.h"
+#include "lib/qunique.h"
 
 static int
 compare_ids(const void *a, const void *b)
@@ -23,15 +24,8 @@ compare_ids(const void *a, const void *b)
 void
 reco_ids_sort(RecoIds *ids)
 {
-	int			kept = 0;
-
 	qsort(ids->ids, ids->count, sizeof(int64), compare_ids);
-	for (int i = 0; i < ids->count; i++)
-	{
-		if (i == 0 || ids->ids[i] != ids->ids[kept - 1])
-			ids->ids[kept++] = ids->ids[i];
-	}
-	ids->count = kept;
+	ids->count = qunique(ids->ids, ids->count, sizeof(int64), compare_ids);
 }
 
 /* bigint[] */

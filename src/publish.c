@@ -19,6 +19,7 @@
 #include "compat.h"
 
 #include "guc.h"
+#include "lib/qunique.h"
 #include "miscadmin.h"
 #include "publish.h"
 #include "redis.h"
@@ -140,13 +141,8 @@ compare_keys(const void *a, const void *b)
 static int
 sort_users(RecoKey *users, int count)
 {
-	int			kept = 0;
-
 	qsort(users, count, sizeof(RecoKey), compare_keys);
-	for (int i = 0; i < count; i++)
-		if (kept == 0 || users[i].id != users[kept - 1].id)
-			users[kept++] = users[i];
-	return kept;
+	return qunique(users, count, sizeof(RecoKey), compare_keys);
 }
 
 /* By id; of one id in the order in which they came. */

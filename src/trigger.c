@@ -23,6 +23,7 @@
 #include "executor/executor.h"
 #include "guc.h"
 #include "inflight.h"
+#include "lib/qunique.h"
 #include "miscadmin.h"
 #include "product.h"
 #include "rebuild.h"
@@ -180,13 +181,8 @@ by_id(const void *a, const void *b)
 static int
 unique_ids(int64 *ids, int n)
 {
-	int			count = 0;
-
 	qsort(ids, n, sizeof(int64), by_id);
-	for (int i = 0; i < n; i++)
-		if (i == 0 || ids[i] != ids[i - 1])
-			ids[count++] = ids[i];
-	return count;
+	return qunique(ids, n, sizeof(int64), by_id);
 }
 
 /*

@@ -24,6 +24,7 @@
 #include "miscadmin.h"
 #include "number.h"
 #include "product.h"
+#include "search.h"
 #include "shared.h"
 #include "sql.h"
 #include "user.h"
@@ -39,15 +40,6 @@ static int	count = 0;
 static int	size = 0;
 static bool everything = false;
 static bool ignore_changes = false;
-
-/* What is looked for, and what has been found. */
-typedef struct Search
-{
-	RecoTouched *touched;
-	RecoUserPlace *users;
-	int			count;
-	bool		too_many;
-} Search;
 
 /* A product that enters brings the views along that it has had already. */
 static RecoPlan popularity_plan = {
@@ -178,33 +170,19 @@ collect_touched(const RecoState *state, const int32 *numbers)
 	return touched;
 }
 
-/* A row that may be touched; false: there are too many. */
-static bool
-visit(RecoUsers *users, TupleTableSlot *row, void *arg)
-{
-	Search	   *search = arg;
-
-	if (!reco_touched_is(search->touched, reco_user_views(users, row), reco_user_list(users, row)))
-		return true;
-	search->too_many = search->count == RECO_MAX_TOUCHED;
-	if (!search->too_many)
-		search->users[search->count++] = (RecoUserPlace) {reco_user_id(row), row->tts_tid};
-	return !search->too_many;
-}
-
 /* Find them among all rows. */
 static void
-look_through_all(RecoUsers *users, Search *search)
+look_through_all(RecoUsers *users, RecoSearch *search)
 {
 	BlockNumber blocks = reco_user_blocks(users);
 
 	if (blocks > 0)
-		reco_user_scan(users, 0, blocks, visit, search);
+		reco_user_scan(users, 0, blocks, reco_search_visit, search);
 }
 
 /* Find them among some users. */
 static void
-look_at(RecoUsers *users, RecoUserPlace *candidates, int n, Search *search)
+look_at(RecoUsers *users, RecoUserPlace *candidates, int n, RecoSearch *search)
 {
 	for (int i = 0; i < n && !search->too_many; i++)
 	{
@@ -212,12 +190,12 @@ look_at(RecoUsers *users, RecoUserPlace *candidates, int n, Search *search)
 
 		CHECK_FOR_INTERRUPTS();
 		if (row != NULL)
-			visit(users, row, search);
+			reco_search_visit(users, row, search);
 	}
 }
 
 static void
-find_lists(const RecoState *state, RecoUsers *users, Search *search)
+find_lists(const RecoState *state, RecoUsers *users, RecoSearch *search)
 {
 	RecoUserPlace *candidates;
 	int			n;
@@ -241,11 +219,9 @@ static bool
 refresh_lists(const RecoState *state, const int32 *numbers)
 {
 	RecoUsers  *users = reco_user_open(state);
-	Search		search = {
-		.touched = collect_touched(state, numbers),
-		.users = palloc(RECO_MAX_TOUCHED * sizeof(RecoUserPlace))
-	};
+	RecoSearch	search;
 
+	reco_search_begin(&search, collect_touched(state, numbers));
 	find_lists(state, users, &search);
 	for (int i = 0; i < search.count && !search.too_many; i++)
 	{

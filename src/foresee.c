@@ -27,6 +27,7 @@
 #include "miscadmin.h"
 #include "number.h"
 #include "product.h"
+#include "search.h"
 #include "sql.h"
 #include "user.h"
 #include "utils/array.h"
@@ -49,15 +50,12 @@ static struct
 	bool		watching;
 	bool		good;
 	bool		guessed;		/* how popular a product will be: it touches fewer */
-	bool		too_many;
 	RecoState	state;			/* by which it was foreseen */
 	uint64		epoch;			/* of the cached mirror, whose indexes of categories are used */
-	RecoTouched *touched;
 	Oid			file;			/* of the users' rows */
 	BlockNumber blocks;
 	int			products;		/* that change */
-	RecoUserPlace *users;		/* whose lists are touched */
-	int			count;
+	RecoSearch	search;
 }			foreseen;
 
 static RecoPlan products_plan = {
@@ -86,7 +84,7 @@ add_product(uint64 row, Datum id, Datum category, bool uncategorized)
 	{
 		/* by its name it is compared with others, which must not look it up now */
 		reco_number_learn(DatumGetTextPP(id), number);
-		reco_touched_change(foreseen.touched, number);
+		reco_touched_change(foreseen.search.touched, number);
 	}
 	if (uncategorized)
 		return;
@@ -96,7 +94,7 @@ add_product(uint64 row, Datum id, Datum category, bool uncategorized)
 		foreseen.guessed |= !no_number;
 	}
 	name = DatumGetTextPP(category);
-	reco_touched_enter(foreseen.touched,
+	reco_touched_enter(foreseen.search.touched,
 					   reco_product_find_category((RecoText) {VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)}),
 					   number, popularity);
 }
@@ -134,26 +132,13 @@ prepare(const Datum *ids, const Datum *categories, const bool *uncategorized, in
 	foreseen.epoch = reco_product_epoch();
 	reco_sql_query(&products_plan, values, NULL, 0);
 	caller = MemoryContextSwitchTo(context);
-	foreseen.touched = reco_touched_create(foreseen.state.max_recommendations);
+	reco_search_begin(&foreseen.search, reco_touched_create(foreseen.state.max_recommendations));
 	foreseen.guessed = false;
 	for (int i = 0; i < n; i++)
 		add_product(i, ids[i], categories[i], uncategorized[i]);
-	foreseen.users = palloc(RECO_MAX_TOUCHED * sizeof(RecoUserPlace));
-	foreseen.count = 0;
 	foreseen.products = n;
 	MemoryContextSwitchTo(caller);
 	SPI_freetuptable(SPI_tuptable);
-}
-
-static bool
-visit(RecoUsers *users, TupleTableSlot *row, void *arg)
-{
-	if (!reco_touched_is(foreseen.touched, reco_user_views(users, row), reco_user_list(users, row)))
-		return true;
-	foreseen.too_many = foreseen.count == RECO_MAX_TOUCHED;
-	if (!foreseen.too_many)
-		foreseen.users[foreseen.count++] = (RecoUserPlace) {reco_user_id(row), row->tts_tid};
-	return !foreseen.too_many;
 }
 
 /* Look through some of the rows; returns the block to go on with. */
@@ -166,7 +151,7 @@ look_through(BlockNumber first)
 	users = reco_user_open(&foreseen.state);
 	foreseen.good = reco_user_file(users) == foreseen.file;
 	if (foreseen.good)
-		first = reco_user_scan(users, first, Min(STEP_BLOCKS, foreseen.blocks - first), visit, NULL);
+		first = reco_user_scan(users, first, Min(STEP_BLOCKS, foreseen.blocks - first), reco_search_visit, &foreseen.search);
 	reco_user_close(users);
 	reco_sql_commit();
 	return first;
@@ -193,8 +178,7 @@ reco_foresee(const Datum *ids, const Datum *categories, const bool *uncategorize
 	prepare(ids, categories, uncategorized, n);
 	reco_sql_commit();
 	foreseen.good = true;
-	foreseen.too_many = false;
-	for (BlockNumber block = 0; block < foreseen.blocks && foreseen.good && !foreseen.too_many;)
+	for (BlockNumber block = 0; block < foreseen.blocks && foreseen.good && !foreseen.search.too_many;)
 	{
 		CHECK_FOR_INTERRUPTS();
 		block = look_through(block);
@@ -219,7 +203,7 @@ is_good(const RecoState *state, const RecoTouched *touched)
 		state->numbers_version == before->numbers_version &&
 		state->generation == before->generation &&
 		state->max_recommendations == before->max_recommendations &&
-		reco_touched_covers(foreseen.touched, touched);
+		reco_touched_covers(foreseen.search.touched, touched);
 }
 
 static int
@@ -253,14 +237,14 @@ reco_foresee_take(const RecoState *state, const RecoTouched *touched, RecoUserPl
 		return RECO_FORESEEN_NOT;
 	foreseen.watching = false;
 	n = reco_written_end(&written);
-	if (!is_good(state, touched) || (foreseen.too_many ? foreseen.guessed : n < 0))
+	if (!is_good(state, touched) || (foreseen.search.too_many ? foreseen.guessed : n < 0))
 		return RECO_FORESEEN_NOT;
 	reco_counter_add(RECO_COUNT_FORESEEN, foreseen.products);
-	if (foreseen.too_many)
+	if (foreseen.search.too_many)
 		return RECO_FORESEEN_MANY;
-	*users = palloc((n + foreseen.count) * sizeof(RecoUserPlace));
+	*users = palloc((n + foreseen.search.count) * sizeof(RecoUserPlace));
 	memcpy(*users, written, n * sizeof(RecoUserPlace));
-	memcpy(*users + n, foreseen.users, foreseen.count * sizeof(RecoUserPlace));
-	*count = unique_users(*users, n + foreseen.count);
+	memcpy(*users + n, foreseen.search.users, foreseen.search.count * sizeof(RecoUserPlace));
+	*count = unique_users(*users, n + foreseen.search.count);
 	return RECO_FORESEEN_SOME;
 }

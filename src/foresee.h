@@ -19,9 +19,6 @@ typedef enum RecoForeseen
 	RECO_FORESEEN_MANY			/* more are than were asked for */
 } RecoForeseen;
 
-/* Lists that a change brings up to date in its transaction, at most. */
-#define RECO_MAX_TOUCHED 10000
-
 extern void reco_foresee(const Datum *ids, const Datum *categories, const bool *uncategorized, int n);
 extern RecoForeseen reco_foresee_take(const RecoState *state, const RecoTouched *touched,
 									  RecoUserPlace **users, int *count);

@@ -6,9 +6,9 @@
  * Two transactions, one after the other: the first one looks, with a lock on
  * the catalog table that no writer of the shop waits for, and finds what
  * differs; the second one takes reco's lock and writes it.  In between foresee.c
- * has some of its own.  So reco's lock is
- * never held while the shop's are waited for.  What the shop changes between
- * the two is decoded later.  Nobody else writes reco.product.
+ * has some of its own.  So reco's lock is never held while the shop's are waited
+ * for.  What the shop changes between the two is decoded later.  Nobody else
+ * writes reco.product.
  *
  * Keys are looked up as values of their own type, by the shop's index; what
  * the mirror holds is their cast to text.  Of a type that somebody else than a

@@ -7,8 +7,7 @@
  * the extension as an object, until its end.  It is taken before any of
  * reco's rows is read, but after reco.product is locked (popularity.c), so
  * reco's writers never deadlock with each other and the result does not depend
- * on how they interleave.  pg_locks shows it; no
- * plain role can take it.
+ * on how they interleave.  pg_locks shows it; no plain role can take it.
  *
  * The row is unlogged like all that it describes: after a crash it is gone,
  * and whoever locks first makes a new one.  It is read where it last stood:

@@ -187,23 +187,27 @@ reco_activity_prepare(const RecoState *state, TimestampTz upto)
 }
 
 /*
- * Begin a transaction that holds reco's lock and may use the activity, in this
- * mode.  TRUNCATE has the table and asks for reco's lock, or the other way
- * round after an INSERT: so neither is waited for with the other held.
+ * Take reco's lock where the activity will be used, too, in this mode.
+ * TRUNCATE has the table and asks for reco's lock; a transaction that has
+ * inserted has both and asks for TRUNCATE.  So neither is waited for with the
+ * other held, unless the caller's transaction came with reco's lock.
  */
 void
-reco_activity_begin(LOCKMODE mode)
+reco_activity_lock(LOCKMODE mode)
 {
+	if (reco_state_is_locked())
+	{
+		LockRelationOid(reco_sql_table("activity"), mode);
+		return;
+	}
 	for (;;)
 	{
-		reco_sql_begin();
 		reco_state_lock();
 		if (ConditionalLockRelationOid(reco_sql_table("activity"), mode))
 			return;
-		reco_sql_commit();
-		reco_sql_begin();
+		reco_state_unlock();
 		LockRelationOid(reco_sql_table("activity"), mode);
-		reco_sql_commit();
+		UnlockRelationOid(reco_sql_table("activity"), mode);
 	}
 }
 

@@ -17,8 +17,8 @@
 /* Partitions from the horizon to a moment are there afterwards. */
 extern void reco_activity_prepare(const RecoState *state, TimestampTz upto);
 
-/* The ingest worker's: a transaction with reco's lock and one on reco.activity. */
-extern void reco_activity_begin(LOCKMODE mode);
+/* reco's lock and one on reco.activity, for the rest of the transaction. */
+extern void reco_activity_lock(LOCKMODE mode);
 
 /* The ingest worker's, outside any transaction: a partition before the horizon goes. */
 extern void reco_activity_maintain(void);

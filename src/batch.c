@@ -164,7 +164,8 @@ write_rows(const char *topic_name, const Row *rows, int count)
 	instr_time	start;
 	uint64		before;
 
-	reco_activity_begin(RowExclusiveLock);
+	reco_sql_begin();
+	reco_activity_lock(RowExclusiveLock);
 	reco_state_read(&state);
 	topic = CStringGetTextDatum(topic_name);
 

@@ -134,7 +134,7 @@ reco_tick(PG_FUNCTION_ARGS)
 				 errmsg("the clock cannot be set to a time after the year 2130")));
 	SPI_connect();
 	prepare(to);
-	reco_state_lock();
+	reco_activity_lock(AccessShareLock);
 	reco_state_read(&state);
 	advance(&state, to);
 	SPI_finish();
@@ -197,7 +197,8 @@ reco_clock_step(void)
 	prepare(now);				/* clients insert what happens now, even while the clock lags */
 	reco_sql_commit();
 
-	reco_activity_begin(AccessShareLock);
+	reco_sql_begin();
+	reco_activity_lock(AccessShareLock);
 	reco_state_read(&state);
 	take_settings(&state);
 	before = state.clock;

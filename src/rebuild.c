@@ -8,12 +8,14 @@
  * wait.  Memory is bounded: activity is read through a cursor and sorted on
  * disk.  New parameters come into force this way, too.
  *
- * The caller holds reco's lock and has called reco_product_sync.
+ * The caller holds reco's lock, taken by reco_activity_lock where it does not
+ * come with the activity, and has called reco_product_sync.
  *
  *-------------------------------------------------------------------------
  */
 #include "compat.h"
 
+#include "activity.h"
 #include "catalog/pg_type.h"
 #include "inflight.h"
 #include "miscadmin.h"
@@ -227,7 +229,7 @@ reco_rebuild(PG_FUNCTION_ARGS)
 
 	reco_inflight_check("rebuild the state");
 	SPI_connect();
-	reco_state_lock();
+	reco_activity_lock(AccessShareLock);
 	reco_state_read(&state);
 	reco_product_sync(&state);
 	reco_rebuild_all(&state);

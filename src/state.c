@@ -103,6 +103,14 @@ reco_state_lock(void)
 	lock_taken = true;
 }
 
+/* Give it back, with nothing read or written under it. */
+void
+reco_state_unlock(void)
+{
+	UnlockDatabaseObject(ExtensionRelationId, get_extension_oid("reco", false), 0, ExclusiveLock);
+	lock_taken = false;
+}
+
 /* Does the transaction hold it? */
 bool
 reco_state_is_locked(void)

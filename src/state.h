@@ -38,6 +38,7 @@ typedef struct RecoVersions
 
 extern void reco_state_init(void);
 extern void reco_state_lock(void);
+extern void reco_state_unlock(void);
 extern bool reco_state_is_locked(void);
 extern bool reco_state_peek(RecoState *state);
 extern RecoVersions reco_state_versions(Snapshot snapshot);

@@ -144,5 +144,33 @@ $shop->say('COMMIT;');
 like($writer->say('BEGIN; INSERT INTO reco.activity VALUES ' . view(1, 'a') . '; SELECT reco_take_popularity(); COMMIT;'), qr/^t$/m, 'one that need not');
 right('popularity after an event');
 
+# Neither reco's lock nor the activity is waited for with the other held: by one who reads both, and one who truncates.
+sub beside
+{
+	my ($holder, @waiting) = @_;
+	anew();
+	$reco->sql('INSERT INTO reco.activity VALUES ' . view(1, 'a'));
+	$shop->say("BEGIN; $holder;");
+	my (@running, @said);
+	for my $n (0 .. $#waiting)
+	{
+		push @running, IPC::Run::start([ qw(psql -XqtA -d shop -c), $waiting[$n] ], '>', \$said[$n], '2>&1');
+		$reco->wait_for("$waiting[$n] waits", 'SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted', $n + 1);
+	}
+	is($shop->say('TRUNCATE reco.activity;'), '', "TRUNCATE by who began with $holder") if $holder =~ /INSERT/;
+	$shop->say('COMMIT;');
+	$_->finish for @running;
+	unlike("@said", qr/ERROR/, "$holder; then @waiting");
+	right("@waiting");
+	return;
+}
+my @readers = ('SELECT reco_rebuild()', "SELECT reco_tick('2100-01-01 12:00:01Z')");
+for my $reader (@readers)
+{
+	beside('SELECT reco_sweep()', $reader, 'TRUNCATE reco.activity');
+	beside('INSERT INTO reco.activity VALUES ' . view(1, 'a'), $reader);
+	beside('LOCK TABLE reco.activity', $reader, 'DELETE FROM reco.activity');
+}
+
 $_->close for $writer, $limited, $shop;
 done_testing;

@@ -11,9 +11,9 @@ def measure(bench):
     shop.enable(False)
     try:
         with peer.Field(bench, shop) as field:
-            for name, variant in field.contestants():
-                runs = field.run(name, variant)
-                found.append({'name': name, 'variant': variant, 'runs': runs})
+            for name, variant, size in field.contestants():
+                runs = field.run(name, variant, size)
+                found.append({'name': name, 'variant': variant + (' after the history' if size == peer.AFTER_HISTORY else ''), 'runs': runs})
                 rows += rows_of(found[-1], reco)
     finally:
         shop.enable(True)

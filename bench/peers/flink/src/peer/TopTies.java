@@ -18,9 +18,19 @@ import org.apache.flink.types.Row;
 public class TopTies extends AggregateFunction<Row[], TopTies.Counts> {
     private static final int LIMIT = 10;
 
-    /** The counts in their order. A raw object: the heap state backend keeps it as it is, so that a change costs O(log n). */
+    /**
+     * The top's counts in their order. No product loses views, it is taken away to come back with more: so what fell out of the top
+     * can be forgotten. A raw object: the heap state backend keeps it as it is, and to RocksDB it is small.
+     */
     public static class Counts {
         public TreeMap<Long, HashSet<String>> products = new TreeMap<>();
+
+        void forgetTheRest() {
+            int all = products.values().stream().mapToInt(HashSet::size).sum();
+            while (all - products.firstEntry().getValue().size() >= LIMIT) {
+                all -= products.pollFirstEntry().getValue().size();
+            }
+        }
     }
 
     @Override
@@ -30,6 +40,7 @@ public class TopTies extends AggregateFunction<Row[], TopTies.Counts> {
 
     public void accumulate(Counts counts, String product, Long count) {
         counts.products.computeIfAbsent(count, c -> new HashSet<>()).add(product);
+        counts.forgetTheRest();
     }
 
     public void retract(Counts counts, String product, Long count) {

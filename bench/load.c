@@ -8,15 +8,12 @@
  *		--events N --from MS --to MS		a backlog, its times spread evenly
  *		--rate N --seconds N				events of now, whatever becomes of them
  *
- * The same seed gives the same events.  Users and products are drawn from
- * Zipf distributions by alias tables: two reads of memory a draw.  SIGTERM
- * ends a steady load; what was produced is delivered first.  One line of JSON
- * tells at the end what was done.
+ * The same seed gives the same events.  SIGTERM ends a steady load; what was
+ * produced is delivered first.  One line of JSON tells at the end what was done.
  *
  *-------------------------------------------------------------------------
  */
 #include <getopt.h>
-#include <math.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,17 +25,11 @@
 
 #include <librdkafka/rdkafka.h>
 
-#define BATCH 1000				/* messages handed to librdkafka at once */
-#define MESSAGE_SIZE 256
-#define TICK_NS 1000000			/* a steady load is produced in such steps */
+#include "message.h"
+#include "zipf.h"
 
-typedef struct Zipf
-{
-	uint32_t	n;
-	uint32_t   *threshold;		/* below it the slot's own item, else alias */
-	uint32_t   *alias;
-	uint64_t	stride;			/* scatters the ranks over the numbers 0 .. n - 1 */
-} Zipf;
+#define BATCH 1000				/* messages handed to librdkafka at once */
+#define TICK_NS 1000000			/* a steady load is produced in such steps */
 
 typedef struct Options
 {
@@ -65,7 +56,6 @@ static Options options = {
 };
 static Zipf users;
 static Zipf products;
-static uint64_t random_state;
 static volatile sig_atomic_t stopped = 0;
 static int64_t failed = 0;
 static int64_t bytes = 0;
@@ -90,182 +80,6 @@ now(clockid_t clock)
 
 	clock_gettime(clock, &t);
 	return t.tv_sec + t.tv_nsec / 1e9;
-}
-
-/* splitmix64 */
-static uint64_t
-random_bits(void)
-{
-	uint64_t	z = (random_state += 0x9e3779b97f4a7c15u);
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-	return z ^ (z >> 31);
-}
-
-static void *
-allocate(size_t size)
-{
-	void	   *p = malloc(size);
-
-	if (p == NULL)
-		die("out of memory", "the tables of users and products");
-	return p;
-}
-
-static uint64_t
-common_divisor(uint64_t a, uint64_t b)
-{
-	return b == 0 ? a : common_divisor(b, a % b);
-}
-
-/* Vose's alias method: item i has the weight (i + 1) ^ -skew. */
-static void
-zipf_make(Zipf *zipf, uint32_t n, double skew)
-{
-	double	   *weight = allocate(n * sizeof(double));
-	uint32_t   *small = allocate(n * sizeof(uint32_t));
-	uint32_t   *large = allocate(n * sizeof(uint32_t));
-	uint32_t	smalls = 0;
-	uint32_t	larges = 0;
-	double		sum = 0;
-
-	zipf->n = n;
-	zipf->threshold = allocate(n * sizeof(uint32_t));
-	zipf->alias = allocate(n * sizeof(uint32_t));
-	for (uint32_t i = 0; i < n; i++)
-		sum += weight[i] = pow(i + 1, -skew);
-	for (uint32_t i = 0; i < n; i++)
-	{
-		weight[i] *= n / sum;
-		if (weight[i] < 1)
-			small[smalls++] = i;
-		else
-			large[larges++] = i;
-	}
-	while (smalls > 0 && larges > 0)
-	{
-		uint32_t	s = small[--smalls];
-		uint32_t	l = large[larges - 1];
-
-		zipf->threshold[s] = (uint32_t) (weight[s] * UINT32_MAX);
-		zipf->alias[s] = l;
-		weight[l] -= 1 - weight[s];
-		if (weight[l] < 1)
-			small[smalls++] = large[--larges];
-	}
-	while (larges > 0)
-		small[smalls++] = large[--larges];
-	while (smalls > 0)
-	{
-		uint32_t	s = small[--smalls];
-
-		zipf->threshold[s] = UINT32_MAX;
-		zipf->alias[s] = s;
-	}
-	for (zipf->stride = (uint64_t) (n * 0.618) | 1; common_divisor(zipf->stride, n) != 1;)
-		zipf->stride += 2;
-	free(weight);
-	free(small);
-	free(large);
-}
-
-static uint32_t
-zipf_draw(const Zipf *zipf)
-{
-	uint64_t	bits = random_bits();
-	uint32_t	slot = (uint32_t) (((bits >> 32) * zipf->n) >> 32);
-	uint32_t	rank = (uint32_t) bits <= zipf->threshold[slot] ? slot : zipf->alias[slot];
-
-	return (uint32_t) (rank * zipf->stride % zipf->n);
-}
-
-#define put_literal(p, text) ((char *) memcpy(p, text, sizeof(text) - 1) + sizeof(text) - 1)
-
-static char *
-put_number(char *p, uint64_t n)
-{
-	char		digits[20];
-	int			i = sizeof(digits);
-
-	do
-		digits[--i] = '0' + n % 10;
-	while ((n /= 10) > 0);
-	memcpy(p, digits + i, sizeof(digits) - i);
-	return p + sizeof(digits) - i;
-}
-
-/* ISO 8601 in UTC with milliseconds; the part up to the second is kept. */
-static char *
-put_time(char *p, int64_t ms)
-{
-	static int64_t known = -1;
-	static char text[32];
-	int			rest = (int) (ms % 1000);
-
-	if (ms / 1000 != known)
-	{
-		time_t		second = ms / 1000;
-		struct tm	tm;
-
-		known = second;
-		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S.", gmtime_r(&second, &tm));
-	}
-	memcpy(p, text, 20);
-	p[20] = '0' + rest / 100;
-	p[21] = '0' + rest / 10 % 10;
-	p[22] = '0' + rest % 10;
-	p[23] = 'Z';
-	return p + 24;
-}
-
-static char *
-put_hex(char *p, uint32_t n)
-{
-	for (int shift = 28; shift >= 0; shift -= 4)
-		*p++ = "0123456789abcdef"[n >> shift & 15];
-	return p;
-}
-
-/* Of a hundred events 80 are views, 8 clicks, 5 searches, 5 additions to a cart, 2 purchases. */
-static char *
-put_type(char *p, int percent)
-{
-	if (percent < 80)
-		return put_literal(p, "page_view");
-	if (percent < 88)
-		return put_literal(p, "click");
-	if (percent < 93)
-		return put_literal(p, "search");
-	if (percent < 98)
-		return put_literal(p, "add_to_cart");
-	return put_literal(p, "purchase");
-}
-
-/* Writes one event, about 130 bytes, and returns its size; *user tells whose it is. */
-static size_t
-put_event(char *message, int64_t ms, uint32_t *user)
-{
-	uint64_t	bits = random_bits();
-	int			percent = (int) (bits % 100);
-	char	   *p = message;
-
-	*user = 1 + zipf_draw(&users);
-	p = put_literal(p, "{\"event_type\":\"");
-	p = put_type(p, percent);
-	p = put_literal(p, "\",\"user_id\":");
-	p = put_number(p, *user);
-	if (percent >= 88 && percent < 93)
-		p = put_literal(p, ",\"query\":\"running shoes ");
-	else
-		p = put_literal(p, ",\"product_id\":\"product_");
-	p = put_number(p, zipf_draw(&products));
-	p = put_literal(p, "\",\"timestamp\":\"");
-	p = put_time(p, ms);
-	p = put_literal(p, "\",\"session\":\"");
-	p = put_hex(p, (uint32_t) (bits >> 32));
-	p = put_literal(p, "\"}");
-	return p - message;
 }
 
 /* Hands messages over; waits where librdkafka's queue is full. */
@@ -300,7 +114,7 @@ produce(rd_kafka_t *producer, rd_kafka_topic_t *topic, int n, double from, doubl
 	for (int i = 0; i < n; i++)
 	{
 		uint32_t	user;
-		size_t		size = put_event(text[i], (int64_t) (from + i * step), &user);
+		size_t		size = message_make(text[i], (int64_t) (from + i * step), &users, &products, &user);
 
 		memset(&messages[i], 0, sizeof(messages[i]));
 		messages[i].payload = text[i];
@@ -467,7 +281,7 @@ main(int argc, char **argv)
 	int64_t		done;
 
 	read_options(argc, argv);
-	random_state = options.seed * 0x2545f4914f6cdd1du;
+	random_seed(options.seed);
 	zipf_make(&users, (uint32_t) options.users, options.user_skew);
 	zipf_make(&products, (uint32_t) options.products, options.product_skew);
 	signal(SIGTERM, stop);

@@ -84,7 +84,7 @@ CREATE UNLOGGED TABLE reco.product (
 	popularity bigint NOT NULL DEFAULT 0,
 	CONSTRAINT product_id_size CHECK (octet_length(product_id) BETWEEN 1 AND 512),
 	CONSTRAINT category_not_empty CHECK (category <> '')
-) WITH (fillfactor = 50);
+) USING heap WITH (fillfactor = 50);
 CREATE INDEX product_category ON reco.product (category);
 COMMENT ON TABLE reco.product IS 'mirror of the catalog, with the popularity of the current generation';
 

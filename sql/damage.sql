@@ -152,6 +152,23 @@ UPDATE reco.user_state SET recent = substr(recent, 1, 5) || '\xfeffffff07' WHERE
 INSERT INTO reco.activity VALUES ('page_view', 1, 'a', NULL, '2100-01-01 12:00Z');
 ROLLBACK;
 
+-- what is none is computed anew; a state that is not one row has to go first
+BEGIN;
+UPDATE reco.user_state SET recent = '\x80', list = '{{1,2},{1,2}}';
+SELECT reco_rebuild();
+SELECT * FROM reco_verify();
+ROLLBACK;
+BEGIN;
+INSERT INTO reco.state SELECT * FROM reco.state;
+SAVEPOINT two;
+SELECT reco_rebuild();
+ROLLBACK TO two;
+TRUNCATE reco.state;
+SELECT reco_tick('2100-01-01 12:30Z');
+SELECT reco_rebuild();
+SELECT * FROM reco_verify();
+ROLLBACK;
+
 -- counters and lists of products that cannot be
 BEGIN;
 INSERT INTO reco.window_counter SELECT window_start, b, counts FROM reco.window_counter, (VALUES (-1), (2147483647)) v (b);

@@ -174,23 +174,10 @@ fill(const RecoState *state, TimestampTz upto, bool make)
 }
 
 /*
- * Make the partitions that are missing between the horizon and a moment.  A
- * clock that leaps leaves a gap before its horizon, where nothing is kept.
- */
-void
-reco_activity_prepare(const RecoState *state, TimestampTz upto)
-{
-	if (!fill(state, upto, false))
-		return;
-	LockRelationOid(reco_sql_table("activity"), ShareUpdateExclusiveLock);
-	fill(state, upto, true);
-}
-
-/*
  * Take reco's lock where the activity will be used, too, in this mode.
  * TRUNCATE has the table and asks for reco's lock; a transaction that has
  * inserted has both and asks for TRUNCATE.  So neither is waited for with the
- * other held, unless the caller's transaction came with reco's lock.
+ * other held, unless the caller's transaction came with one of them.
  */
 void
 reco_activity_lock(LOCKMODE mode)
@@ -202,13 +189,31 @@ reco_activity_lock(LOCKMODE mode)
 	}
 	for (;;)
 	{
+		Oid			activity;
+
 		reco_state_lock();
-		if (ConditionalLockRelationOid(reco_sql_table("activity"), mode))
+		activity = reco_sql_table("activity");
+		if (ConditionalLockRelationOid(activity, mode))
 			return;
 		reco_state_unlock();
-		LockRelationOid(reco_sql_table("activity"), mode);
-		UnlockRelationOid(reco_sql_table("activity"), mode);
+		LockRelationOid(activity, mode);
+		UnlockRelationOid(activity, mode);
 	}
+}
+
+/*
+ * Make the partitions that are missing between the horizon and a moment.  A
+ * clock that leaps leaves a gap before its horizon, where nothing is kept.
+ * Takes reco's lock if there are any: that a table becomes the extension's
+ * would ask for it, with the parent locked.
+ */
+void
+reco_activity_prepare(const RecoState *state, TimestampTz upto)
+{
+	if (!fill(state, upto, false))
+		return;
+	reco_activity_lock(ShareUpdateExclusiveLock);
+	fill(state, upto, true);
 }
 
 /* The oldest partition goes if the horizon has passed it. */

@@ -31,10 +31,10 @@ static RecoPlan trim_plan = {
 };
 static RecoPlan read_plan = {
 	"SELECT c.number, p.category, p.popularity, n.product_id,"
-	" (SELECT count(DISTINCT version) FROM reco.mirror_change WHERE version > $1)"
+	" (SELECT count(DISTINCT version) FROM reco.mirror_change WHERE version > $1 AND version <= $2)"
 	" FROM (SELECT DISTINCT number FROM reco.mirror_change WHERE version > $1) c"
 	" LEFT JOIN reco.product_number n USING (number) LEFT JOIN reco.product p USING (product_id)",
-	1, {INT8OID}
+	2, {INT8OID, INT8OID}
 };
 
 /* The version changes these products; too many are not kept: it cannot be caught up with. */
@@ -58,12 +58,12 @@ reco_changes_write(int64 version, const int32 *numbers, int n)
 /*
  * The products that later versions have changed, as they are now: rows of SPI
  * (number, category or null, popularity, id), which the caller frees.  versions:
- * how many versions these are; -1: more products than are read.
+ * of how many versions up to one that is known; -1: more products than are read.
  */
 int
-reco_changes_read(int64 after, int64 *versions)
+reco_changes_read(int64 after, int64 upto, int64 *versions)
 {
-	Datum		values[1] = {Int64GetDatum(after)};
+	Datum		values[2] = {Int64GetDatum(after), Int64GetDatum(upto)};
 	uint64		count = reco_sql_query(&read_plan, values, NULL, MAX_CHANGES + 1);
 	bool		null;
 

@@ -9,6 +9,6 @@
 #define RECO_CHANGES_H
 
 extern void reco_changes_write(int64 version, const int32 *numbers, int n);
-extern int	reco_changes_read(int64 after, int64 *versions);
+extern int	reco_changes_read(int64 after, int64 upto, int64 *versions);
 
 #endif							/* RECO_CHANGES_H */

@@ -8,9 +8,9 @@
  * turn H old off their users' lists and drops the windows before the horizon,
  * so the state is right in every snapshot.
  *
- * Partitions are made before reco's lock is taken: making one waits for
+ * The worker makes partitions in a transaction of its own: making one waits for
  * others' DDL on reco.activity.  Only where the parameters change, which may
- * ask for others, are they made under it.
+ * ask for others, are they made in that of the change.
  *
  *-------------------------------------------------------------------------
  */
@@ -75,7 +75,7 @@ expire(const RecoState *state, TimestampTz after, TimestampTz upto)
 	return written;
 }
 
-/* Make the partitions that a clock needs; without reco's lock. */
+/* Make the partitions that a clock needs. */
 static void
 prepare(TimestampTz clock)
 {

@@ -95,6 +95,13 @@
 	ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL)
 #endif
 
+/* 18 can ask for a stronger lock as well. */
+#if PG_VERSION_NUM >= 180000
+#define reco_lock_is_held(tag, mode) LockHeldByMe(tag, mode, false)
+#else
+#define reco_lock_is_held(tag, mode) LockHeldByMe(tag, mode)
+#endif
+
 /* 18 says so before the declaration. */
 #ifndef pg_noreturn
 #define pg_noreturn __attribute__((noreturn))

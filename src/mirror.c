@@ -292,9 +292,9 @@ reco_mirror_apply_some(void)
 	SPI_cursor_fetch(portal, true, STEP_ROWS);
 	rows = SPI_processed;
 	reco_difference_take(rows, source ? source->name : "");
-	reco_difference_write();
 	if (rows < STEP_ROWS)
 		SPI_cursor_close(portal);
 	reco_sql_commit();
+	reco_mirror_apply();
 	return rows == STEP_ROWS;
 }

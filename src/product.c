@@ -217,6 +217,7 @@ load_category(int32 index)
 	Datum		values[1] = {PointerGetDatum(categories[index].name)};
 	uint64		count = reco_sql_query(&category_plan, values, NULL, 0);
 
+	categories[index].count = 0;	/* an ERROR may have ended an earlier attempt */
 	for (uint64 i = 0; i < count; i++)
 		take_row(i, true, 0);
 	SPI_freetuptable(SPI_tuptable);
@@ -290,7 +291,7 @@ catch_up(int64 version)
 	if (version < cached_version)
 		return false;
 	reordered = loaded_all && reco_order_read(cached_version, version, &order);
-	count = reco_changes_read(cached_version, &known);
+	count = reco_changes_read(cached_version, version, &known);
 	if (known >= 0 && known + (reordered ? 1 : 0) == version - cached_version)
 	{
 		if (reordered)

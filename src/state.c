@@ -6,8 +6,9 @@
  * Every transaction that writes derived state holds one heavyweight lock, on
  * the extension as an object, until its end.  It is taken before any of
  * reco's rows is read, but after reco.product is locked (popularity.c), so
- * reco's writers never deadlock with each other and the result does not depend
- * on how they interleave.  pg_locks shows it; no plain role can take it.
+ * reco's workers and functions never deadlock with each other and the result
+ * does not depend on how they interleave; transactions of several statements
+ * may.  pg_locks shows it; no plain role can take it.
  *
  * The row is unlogged like all that it describes: after a crash it is gone,
  * and whoever locks first makes a new one.  It is read where it last stood:
@@ -25,6 +26,7 @@
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "guc.h"
+#include "miscadmin.h"
 #include "sql.h"
 #include "state.h"
 #include "storage/bufmgr.h"
@@ -37,7 +39,6 @@
 /* Seconds from 1970, where windows begin to count, to 2000, where timestamps do. */
 #define EPOCH_SHIFT (((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)) * SECS_PER_DAY)
 
-static bool lock_taken = false;
 static ItemPointerData place;	/* of the row; invalid: not known */
 
 #define READ \
@@ -73,13 +74,11 @@ static RecoPlan update_plan = {
 static void
 at_transaction_end(XactEvent event, void *arg)
 {
-	if (event == XACT_EVENT_PRE_PREPARE && lock_taken)
+	if (event == XACT_EVENT_PRE_PREPARE && reco_state_is_locked())
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot PREPARE a transaction that has changed reco's tables"),
 				 errhint("Commit the change of reco's tables in a transaction of its own.")));
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
-		lock_taken = false;
 }
 
 /* Called once, from _PG_init. */
@@ -100,7 +99,6 @@ reco_state_lock(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("extension \"reco\" was dropped while its lock was waited for")));
-	lock_taken = true;
 }
 
 /* Give it back, with nothing read or written under it. */
@@ -108,14 +106,19 @@ void
 reco_state_unlock(void)
 {
 	UnlockDatabaseObject(ExtensionRelationId, get_extension_oid("reco", false), 0, ExclusiveLock);
-	lock_taken = false;
 }
 
-/* Does the transaction hold it? */
+/*
+ * Does the transaction hold it?  The lock manager knows, also where a
+ * subtransaction that had taken it was rolled back.
+ */
 bool
 reco_state_is_locked(void)
 {
-	return lock_taken;
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId, get_extension_oid("reco", true), 0);
+	return reco_lock_is_held(&tag, ExclusiveLock);
 }
 
 static TimestampTz
@@ -259,7 +262,7 @@ reco_state_write(const RecoState *state)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("reco.state does not hold exactly one row"),
-				 errhint("Run reco_rebuild().")));
+				 errhint("Run TRUNCATE reco.state and reco_rebuild().")));
 }
 
 /* Do the settings differ from the parameters in force? */

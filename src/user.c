@@ -184,12 +184,19 @@ write_row(RecoUsers *users, int64 user_id, TupleTableSlot *row, bool views_chang
 		reco_ring_add_user(user_id, reco_table_written_at(users->table));
 }
 
-/* The user's row with its views unpacked; NULL and no views for a new one. */
 static TupleTableSlot *
 fetch(RecoUsers *users, int64 user_id)
 {
 	Datum		key = Int64GetDatum(user_id);
-	TupleTableSlot *row = reco_table_fetch(users->table, &key);
+
+	return reco_table_fetch(users->table, &key);
+}
+
+/* The user's row with its views unpacked; NULL and no views for a new one. */
+static TupleTableSlot *
+fetch_views(RecoUsers *users, int64 user_id)
+{
+	TupleTableSlot *row = fetch(users, user_id);
 
 	if (row != NULL)
 		reco_user_views(users, row);
@@ -217,15 +224,17 @@ update_row(RecoUsers *users, int64 user_id, TupleTableSlot *row, const RecoView 
 void
 reco_user_add(RecoUsers *users, int64 user_id, const RecoView *views, int n)
 {
-	update_row(users, user_id, fetch(users, user_id), views, n);
+	update_row(users, user_id, fetch_views(users, user_id), views, n);
 }
 
-/* The user's views are these and no others. */
+/* The user's views are these and no others: what the row holds, which may be damaged, is not read. */
 void
 reco_user_replace(RecoUsers *users, int64 user_id, const RecoView *views, int n)
 {
 	TupleTableSlot *row = fetch(users, user_id);
 
+	if (row != NULL)
+		slot_getallattrs(row);
 	users->recent.count = 0;
 	update_row(users, user_id, row, views, n);
 }
@@ -234,7 +243,7 @@ reco_user_replace(RecoUsers *users, int64 user_id, const RecoView *views, int n)
 void
 reco_user_refresh(RecoUsers *users, int64 user_id)
 {
-	TupleTableSlot *row = fetch(users, user_id);
+	TupleTableSlot *row = fetch_views(users, user_id);
 
 	if (row != NULL)
 		update_row(users, user_id, row, NULL, 0);

@@ -164,13 +164,24 @@ sub beside
 	right("@waiting");
 	return;
 }
-my @readers = ('SELECT reco_rebuild()', "SELECT reco_tick('2100-01-01 12:00:01Z')");
+my @readers = ('SELECT reco_rebuild()', "SELECT reco_tick('2100-01-01 12:00:01Z')", "SELECT reco_tick('2100-01-01 22:00Z')");
 for my $reader (@readers)
 {
 	beside('SELECT reco_sweep()', $reader, 'TRUNCATE reco.activity');
 	beside('INSERT INTO reco.activity VALUES ' . view(1, 'a'), $reader);
 	beside('LOCK TABLE reco.activity', $reader, 'DELETE FROM reco.activity');
 }
+
+# Who took reco's lock in a subtransaction that was rolled back takes it again, and waits for it.
+anew();
+$shop->say('BEGIN; SAVEPOINT a; INSERT INTO reco.activity VALUES ' . view(1, 'a') . '; ROLLBACK TO a;');
+$writer->say(q(BEGIN; INSERT INTO reco.activity VALUES ('page_view', 2, 'a', NULL, '2099-12-31 12:00:01Z');));
+$shop->{in} .= "SELECT reco_tick('2100-01-01 12:00:02Z');\n";
+$shop->{run}->pump_nb;
+$reco->wait_for('it waits', 'SELECT count(*) FROM pg_locks WHERE NOT granted', 1);
+$writer->say('COMMIT;');
+$shop->say('COMMIT;');
+right('a lock that was rolled back');
 
 $_->close for $writer, $limited, $shop;
 done_testing;

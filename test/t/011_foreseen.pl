@@ -107,4 +107,13 @@ list_becomes('both changes', 50001, 'z0 z5');
 $reco->sql("UPDATE reco.product SET category = 'Z' WHERE product_id = 'z4'");
 $reco->verify('what was written meanwhile');
 
+# 3. A worker that starts compares the whole catalog, and searches before it writes, too
+my $foreseen = counter('follow.foreseen');
+$reco->sql("UPDATE reco.product SET category = 'X' WHERE product_id = 'z5'");
+list_becomes('a mirror that is not the catalog', 50005, 'x2 x3 z5');
+$reco->sql("SELECT pg_terminate_backend(pid) FROM reco.workers() WHERE component = 'follow'");
+list_becomes('the catalog again', 50005, 'x2 x3');
+is(counter('follow.foreseen') - $foreseen, 1, 'foreseen at the start');
+$reco->verify('a comparison of everything');
+
 done_testing();

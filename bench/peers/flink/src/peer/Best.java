@@ -1,15 +1,14 @@
 package peer;
 
-import java.nio.ByteBuffer;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Map;
 import org.apache.flink.table.annotation.DataTypeHint;
 import org.apache.flink.table.annotation.FunctionHint;
+import org.apache.flink.table.api.dataview.MapView;
 import org.apache.flink.table.data.ArrayData;
 import org.apache.flink.table.data.GenericArrayData;
-import org.apache.flink.table.data.StringData;
 import org.apache.flink.table.data.binary.BinaryStringData;
 import org.apache.flink.table.functions.AggregateFunction;
 
@@ -17,72 +16,50 @@ import org.apache.flink.table.functions.AggregateFunction;
 @FunctionHint(output = @DataTypeHint(value = "ARRAY<STRING>", bridgedTo = ArrayData.class))
 public class Best extends AggregateFunction<ArrayData, Best.Categories> {
     private static final int CATEGORIES = 3;
-    /** Of a part: views, the lengths of category and products, both. */
-    private static final int HEADER = 12;
 
-    /**
-     * All parts of a user, one after the other: a category's views and, packed and in order, what the user did not see of it. One
-     * value of the state: an event reads and writes all of it, some kB, where a map view would have RocksDB look for each part.
-     */
-    public static class Categories {
-        public byte[] parts = {};
+    /** A category's views and, packed and in order, what the user did not see of it. */
+    public static class Part {
+        public long views;
+        public byte[] products;
     }
 
-    private record Part(int views, byte[] products) {}
+    /** A map view, so that one event reads and writes the state of one category. */
+    public static class Categories {
+        public MapView<String, Part> parts = new MapView<>();
+    }
 
     @Override
     public Categories createAccumulator() {
         return new Categories();
     }
 
-    public void accumulate(
-            Categories categories,
-            @DataTypeHint(value = "STRING", bridgedTo = StringData.class) StringData category,
-            Long views,
-            byte[] products) {
-        byte[] name = category.toBytes();
-        categories.parts = ByteBuffer.allocate(categories.parts.length + HEADER + name.length + products.length)
-                .put(categories.parts).putInt(views.intValue()).putInt(name.length).putInt(products.length).put(name).put(products).array();
+    public void accumulate(Categories categories, String category, Long views, byte[] products) throws Exception {
+        Part part = new Part();
+        part.views = views;
+        part.products = products;
+        categories.parts.put(category, part);
     }
 
-    public void retract(
-            Categories categories,
-            @DataTypeHint(value = "STRING", bridgedTo = StringData.class) StringData category,
-            Long views,
-            byte[] products) {
-        byte[] parts = categories.parts, name = category.toBytes();
-        ByteBuffer at = ByteBuffer.wrap(parts);
-        while (at.hasRemaining()) {
-            int begin = at.position(), length = at.getInt(begin + 4), end = begin + HEADER + length + at.getInt(begin + 8);
-            if (Arrays.equals(parts, begin + HEADER, begin + HEADER + length, name, 0, name.length)) {
-                categories.parts = ByteBuffer.allocate(parts.length - (end - begin))
-                        .put(parts, 0, begin).put(parts, end, parts.length - end).array();
-                return;
-            }
-            at.position(end);
-        }
-    }
-
-    private static List<Part> unpack(byte[] packed) {
-        List<Part> parts = new ArrayList<>();
-        for (ByteBuffer at = ByteBuffer.wrap(packed); at.hasRemaining(); ) {
-            int views = at.getInt(), name = at.getInt();
-            byte[] products = new byte[at.getInt()];
-            at.position(at.position() + name).get(products);
-            parts.add(new Part(views, products));
-        }
-        return parts;
+    public void retract(Categories categories, String category, Long views, byte[] products) throws Exception {
+        categories.parts.remove(category);
     }
 
     @Override
     public ArrayData getValue(Categories categories) {
-        List<Part> parts = unpack(categories.parts);
-        parts.sort(Comparator.comparingInt(part -> -part.views()));
+        List<Part> parts = new ArrayList<>();
+        try {
+            for (Map.Entry<String, Part> entry : categories.parts.entries()) {
+                parts.add(entry.getValue());
+            }
+        } catch (Exception e) {
+            throw new IllegalStateException(e);
+        }
+        parts.sort(Comparator.comparingLong(part -> -part.views));
         List<BinaryStringData> list = new ArrayList<>();
         for (int at = 0, next; at < parts.size() && at < CATEGORIES && list.size() < FirstProducts.LIMIT; at = next) {
             List<BinaryStringData> tied = new ArrayList<>();
-            for (next = at; next < parts.size() && parts.get(next).views() == parts.get(at).views(); next++) {
-                Packed.unpack(parts.get(next).products(), tied);
+            for (next = at; next < parts.size() && parts.get(next).views == parts.get(at).views; next++) {
+                Packed.unpack(parts.get(next).products, tied);
             }
             if (next > at + 1) {
                 tied.sort(null);

@@ -72,7 +72,7 @@ static RecoPlan update_plan = {
 
 /* A prepared transaction would hold the lock with nobody to ask about it. */
 static void
-at_transaction_end(XactEvent event, void *arg)
+refuse_prepare(XactEvent event, void *arg)
 {
 	if (event == XACT_EVENT_PRE_PREPARE && reco_state_is_locked())
 		ereport(ERROR,
@@ -85,7 +85,7 @@ at_transaction_end(XactEvent event, void *arg)
 void
 reco_state_init(void)
 {
-	RegisterXactCallback(at_transaction_end, NULL);
+	RegisterXactCallback(refuse_prepare, NULL);
 }
 
 /* Take the lock for the rest of the transaction; waits for other writers. */

@@ -2,7 +2,9 @@
 EXTENSION = reco
 EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" reco.control)
 MODULE_big = reco
-OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+SUBDIRS = . common shmem heap worker engine trending lists activity publish mirror kafka redis functions
+OBJS = $(foreach d,$(SUBDIRS),$(patsubst %.c,%.o,$(sort $(wildcard src/$d/*.c))))
+PG_CPPFLAGS = -I$(srcdir)/src
 DATA = $(wildcard reco--*.sql)
 SHLIB_LINK = -lrdkafka -lhiredis
 
@@ -23,4 +25,4 @@ override CFLAGS += $(PG_CFLAGS)
 endif
 
 # Objects depend on every header: the tree is small, and a stale object costs more than a rebuild.
-$(OBJS): $(wildcard src/*.h)
+$(OBJS): $(wildcard src/*/*.h)

@@ -5,19 +5,19 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "compat.h"
+#include "common/compat.h"
 
-#include "affected.h"
+#include "activity/insert_nesting.h"
+#include "activity/trigger.h"
+#include "common/guc.h"
+#include "engine/product_dictionary.h"
+#include "engine/state.h"
 #include "fmgr.h"
-#include "guc.h"
-#include "inflight.h"
-#include "launcher.h"
+#include "lists/invalidation.h"
 #include "miscadmin.h"
-#include "number.h"
-#include "ring.h"
-#include "shared.h"
-#include "state.h"
-#include "trigger.h"
+#include "shmem/change_queue.h"
+#include "shmem/worker_status.h"
+#include "worker/launcher.h"
 
 PG_MODULE_MAGIC;
 

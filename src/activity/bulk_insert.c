@@ -1,0 +1,348 @@
+/*-------------------------------------------------------------------------
+ *
+ * bulk_insert.c
+ *	  A batch's events into reco.activity, and what follows from them.
+ *
+ * Rows go into the partitions many at a time, as COPY writes a plain table,
+ * and their views straight to where the trigger of an INSERT brings them.
+ * Executor, transition table and trigger took a fifth of ingestion.
+ *
+ * That skips what else an INSERT would do.  So where somebody has changed
+ * reco.activity or a partition (columns, triggers, rules, row security of its
+ * owner) the rows are inserted by SQL, whose triggers do the rest.
+ *
+ * The caller holds reco's lock, has a transaction of reco_sql_begin, and has
+ * checked that the events lie within the time that is kept.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "common/compat.h"
+
+#include "access/brin_internal.h"
+#include "access/genam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "activity/bulk_insert.h"
+#include "activity/view_batch.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "common/named_tuplestore.h"
+#include "engine/product_cache.h"
+#include "executor/execPartition.h"
+#include "executor/executor.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+/* Rows that go into a partition at once: a few pages. */
+#define LEAF_ROWS 256
+
+/* A partition and the rows that wait for it. */
+typedef struct Leaf
+{
+	ResultRelInfo *result;
+	bool		plain;
+	bool		minmax;			/* see has_minmax */
+	int			count;
+	int			nslots;
+	TupleTableSlot *slots[LEAF_ROWS];
+	TimestampTz times[LEAF_ROWS];
+} Leaf;
+
+struct RecoInsert
+{
+	Relation	activity;
+	bool		plain;
+	EState	   *estate;
+	ModifyTableState *modify;	/* of no plan: what routing asks for */
+	PartitionTupleRouting *routing;
+	TupleTableSlot *row;
+	List	   *leaves;
+	RecoViews  *views;
+	RecoFeed   *feed;			/* rows for SQL */
+};
+
+static const struct
+{
+	const char *name;
+	Oid			type;
+}			columns[] =
+{
+	{"event_type", TEXTOID},
+	{"user_id", INT8OID},
+	{"product_id", TEXTOID},
+	{"query", TEXTOID},
+	{"timestamp", TIMESTAMPTZOID}
+};
+
+#define COLUMNS lengthof(columns)
+
+static RecoPlan insert_plan = {
+	"INSERT INTO reco.activity (event_type, user_id, product_id, query, \"timestamp\")"
+	" SELECT event_type, user_id, product_id, query, \"timestamp\" FROM reco_new_activity"
+};
+
+static bool
+has_plain_columns(TupleDesc desc)
+{
+	bool		plain = desc->natts == COLUMNS;
+
+	for (int i = 0; plain && i < COLUMNS; i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(desc, i);
+
+		plain = !column->attisdropped && column->attgenerated == '\0' &&
+			column->atttypid == columns[i].type &&
+			strcmp(NameStr(column->attname), columns[i].name) == 0;
+	}
+	return plain;
+}
+
+/* No triggers but the extension's, all of them enabled. */
+static bool
+has_plain_triggers(const TriggerDesc *triggers, Oid schema)
+{
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+
+		if (get_func_namespace(trigger->tgfoid) != schema ||
+			trigger->tgenabled == TRIGGER_DISABLED ||
+			trigger->tgenabled == TRIGGER_FIRES_ON_ORIGIN)
+			return false;
+	}
+	return true;
+}
+
+/* Is it as the extension has made it? */
+static bool
+is_plain(Relation relation, Oid schema)
+{
+	return (relation->rd_rel->relkind == RELKIND_RELATION ||
+			relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE) &&
+		!relation->rd_rel->relforcerowsecurity && relation->rd_rules == NULL &&
+		has_plain_columns(RelationGetDescr(relation)) &&
+		has_plain_triggers(relation->trigdesc, schema);
+}
+
+static TupleDesc
+make_tupdesc(void)
+{
+	TupleDesc	tupdesc = CreateTemplateTupleDesc(COLUMNS);
+
+	for (int i = 0; i < COLUMNS; i++)
+		TupleDescInitEntry(tupdesc, i + 1, columns[i].name, columns[i].type, -1, 0);
+	return tupdesc;
+}
+
+/* Get ready to find the partitions of rows, as COPY does. */
+static void
+begin_routing(RecoInsert *insert)
+{
+	ResultRelInfo *result = makeNode(ResultRelInfo);
+
+	InitResultRelInfo(result, insert->activity, 0, NULL, 0);
+	insert->modify = makeNode(ModifyTableState);
+	insert->modify->ps.state = insert->estate;
+	insert->modify->operation = CMD_INSERT;
+	insert->modify->mt_nrels = 1;
+	insert->modify->resultRelInfo = result;
+	insert->modify->rootResultRelInfo = result;
+	insert->routing = ExecSetupPartitionTupleRouting(insert->estate, insert->activity);
+}
+
+/* Begin to take events. */
+RecoInsert *
+reco_insert_begin(const RecoState *state)
+{
+	RecoInsert *insert = palloc0(sizeof(RecoInsert));
+	TupleDesc	tupdesc = make_tupdesc();
+
+	insert->activity = table_open(reco_sql_table("activity"), RowExclusiveLock);
+	insert->plain = is_plain(insert->activity, RelationGetNamespace(insert->activity));
+	insert->feed = reco_feed_open("reco_new_activity", tupdesc);
+	insert->row = MakeSingleTupleTableSlot(tupdesc, &TTSOpsVirtual);
+	insert->estate = CreateExecutorState();
+	insert->estate->es_output_cid = GetCurrentCommandId(true);
+	begin_routing(insert);
+	reco_product_sync(state);
+	insert->views = reco_views_begin(state, RECO_VIEWS_ADD);
+	return insert;
+}
+
+/* A text in the database's encoding, which may refuse it. */
+static Datum
+text_datum(RecoText text, bool *null)
+{
+	char	   *converted;
+
+	*null = text.data == NULL;
+	if (*null)
+		return (Datum) 0;
+	converted = pg_any_to_server(text.data, text.length, PG_UTF8);
+	if (converted != text.data)
+		return CStringGetTextDatum(converted);
+	return PointerGetDatum(cstring_to_text_with_len(text.data, text.length));
+}
+
+static void
+fill(TupleTableSlot *row, const RecoEvent *event)
+{
+	ExecClearTuple(row);
+	memset(row->tts_isnull, false, COLUMNS * sizeof(bool));
+	row->tts_values[0] = text_datum(event->event_type, &row->tts_isnull[0]);
+	row->tts_values[1] = Int64GetDatum(event->user_id);
+	row->tts_values[2] = text_datum(event->product_id, &row->tts_isnull[2]);
+	row->tts_values[3] = text_datum(event->query, &row->tts_isnull[3]);
+	row->tts_values[4] = TimestampTzGetDatum(event->timestamp);
+	ExecStoreVirtualTuple(row);
+}
+
+/*
+ * Is there one index, which is to know the least and the greatest timestamp of
+ * some pages, as the extension makes it?
+ */
+static bool
+has_minmax(ResultRelInfo *result)
+{
+	Relation	index = result->ri_NumIndices == 1 ? result->ri_IndexRelationDescs[0] : NULL;
+	IndexInfo  *info = result->ri_NumIndices == 1 ? result->ri_IndexRelationInfo[0] : NULL;
+
+	return index != NULL && index->rd_rel->relam == BRIN_AM_OID &&
+		info->ii_NumIndexAttrs == 1 && info->ii_Predicate == NIL &&
+		info->ii_IndexAttrNumbers[0] == RECO_ACTIVITY_TIMESTAMP &&
+		index_getprocid(index, 1, BRIN_PROCNUM_OPCINFO) == F_BRIN_MINMAX_OPCINFO;
+}
+
+/* The partition that the row belongs to; ERROR if there is none. */
+static Leaf *
+find_leaf(RecoInsert *insert)
+{
+	ResultRelInfo *result = ExecFindPartition(insert->modify, insert->modify->rootResultRelInfo,
+											  insert->routing, insert->row, insert->estate);
+	ListCell   *cell;
+	Leaf	   *leaf;
+
+	foreach(cell, insert->leaves)
+	{
+		leaf = lfirst(cell);
+		if (leaf->result == result)
+			return leaf;
+	}
+	leaf = palloc0(sizeof(Leaf));
+	leaf->result = result;
+	leaf->plain = is_plain(result->ri_RelationDesc, RelationGetNamespace(insert->activity));
+	leaf->minmax = has_minmax(result);
+	insert->leaves = lappend(insert->leaves, leaf);
+	return leaf;
+}
+
+/* Of the rows in each page only two tell such an index anything; all cost 0.5 us each. */
+static void
+index_extremes(Leaf *leaf, EState *estate)
+{
+	for (int first = 0, end; first < leaf->count; first = end)
+	{
+		BlockNumber block = ItemPointerGetBlockNumber(&leaf->slots[first]->tts_tid);
+		int			least = first;
+		int			greatest = first;
+
+		for (end = first + 1; end < leaf->count; end++)
+		{
+			if (ItemPointerGetBlockNumber(&leaf->slots[end]->tts_tid) != block)
+				break;
+			if (leaf->times[end] < leaf->times[least])
+				least = end;
+			if (leaf->times[end] > leaf->times[greatest])
+				greatest = end;
+		}
+		reco_insert_index_tuples(leaf->result, leaf->slots[least], estate);
+		if (greatest != least)
+			reco_insert_index_tuples(leaf->result, leaf->slots[greatest], estate);
+	}
+}
+
+/* Write the rows that wait for a partition. */
+static void
+flush(RecoInsert *insert, Leaf *leaf)
+{
+	EState	   *estate = insert->estate;
+	MemoryContext caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
+
+	table_multi_insert(leaf->result->ri_RelationDesc, leaf->slots, leaf->count,
+					   estate->es_output_cid, 0, NULL);
+	MemoryContextSwitchTo(caller);
+	if (leaf->minmax)
+		index_extremes(leaf, estate);
+	for (int i = 0; i < leaf->count; i++)
+	{
+		if (leaf->result->ri_NumIndices > 0 && !leaf->minmax)
+			reco_insert_index_tuples(leaf->result, leaf->slots[i], estate);
+		ExecClearTuple(leaf->slots[i]);
+	}
+	leaf->count = 0;
+}
+
+/* Let the row wait for its partition, in a copy. */
+static void
+keep(RecoInsert *insert, Leaf *leaf)
+{
+	ExecConstraints(leaf->result, insert->row, insert->estate);
+	if (leaf->count == leaf->nslots)
+		leaf->slots[leaf->nslots++] = table_slot_create(leaf->result->ri_RelationDesc, NULL);
+	leaf->times[leaf->count] = DatumGetTimestampTz(insert->row->tts_values[RECO_ACTIVITY_TIMESTAMP - 1]);
+	ExecCopySlot(leaf->slots[leaf->count++], insert->row);
+	reco_views_put_row(insert->views, insert->row);
+	if (leaf->count == LEAF_ROWS)
+		flush(insert, leaf);
+}
+
+/* Take an event; it is copied. */
+void
+reco_insert_event(RecoInsert *insert, const RecoEvent *event)
+{
+	MemoryContext caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(insert->estate));
+	Leaf	   *leaf;
+
+	fill(insert->row, event);
+	MemoryContextSwitchTo(caller);
+	leaf = insert->plain ? find_leaf(insert) : NULL;
+	if (leaf != NULL && leaf->plain)
+		keep(insert, leaf);
+	else
+		reco_feed_put(insert->feed, insert->row->tts_values, insert->row->tts_isnull);
+	ResetPerTupleExprContext(insert->estate);
+}
+
+static void
+end_leaf(RecoInsert *insert, Leaf *leaf)
+{
+	if (leaf->count > 0)
+		flush(insert, leaf);
+	for (int i = 0; i < leaf->nslots; i++)
+		ExecDropSingleTupleTableSlot(leaf->slots[i]);
+}
+
+/* Write what still waits, and bring what is derived up to date. */
+void
+reco_insert_end(RecoInsert *insert)
+{
+	ListCell   *cell;
+
+	foreach(cell, insert->leaves)
+		end_leaf(insert, lfirst(cell));
+	ExecCleanupTupleRouting(insert->modify, insert->routing);
+	ExecResetTupleTable(insert->estate->es_tupleTable, false);
+	ExecDropSingleTupleTableSlot(insert->row);
+	FreeExecutorState(insert->estate);
+	table_close(insert->activity, NoLock);
+
+	reco_views_end(insert->views);
+	reco_feed_run(insert->feed, &insert_plan);
+}

@@ -1,0 +1,211 @@
+/*-------------------------------------------------------------------------
+ *
+ * clock.c
+ *	  The engine's time.
+ *
+ * All is judged by the clock in reco.state, which moves in whole seconds and
+ * never backwards.  The transaction that moves it also takes the views that
+ * turn H old off their users' lists and drops the windows before the horizon,
+ * so the state is right in every snapshot.
+ *
+ * The worker makes partitions in a transaction of its own: making one waits for
+ * others' DDL on reco.activity.  Only where the parameters change, which may
+ * ask for others, are they made in that of the change.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "common/compat.h"
+
+#include "activity/clock.h"
+#include "activity/partition.h"
+#include "activity/rebuild.h"
+#include "catalog/pg_type.h"
+#include "common/guc.h"
+#include "common/spi.h"
+#include "engine/product_cache.h"
+#include "engine/state.h"
+#include "fmgr.h"
+#include "lists/user_state.h"
+#include "miscadmin.h"
+#include "shmem/worker_status.h"
+#include "trending/window_counter.h"
+#include "utils/timestamp.h"
+
+/* Users' rows that a step of a clock that lags should write, about. */
+#define STEP_USERS 10000
+
+/* Partitions are made for so much more than clock + max_future, in seconds. */
+#define AHEAD 60
+
+/* The longest step: with nothing to expire, a day is caught up in 24 steps. */
+#define LONGEST_STEP 3600
+
+/* What reco_state_second() can tell, with room for windows ahead. */
+#define LAST_CLOCK ((TimestampTz) ((130 * 365 + 32) * USECS_PER_DAY))
+
+static RecoPlan expired_plan = {
+	"SELECT DISTINCT user_id FROM reco.activity WHERE event_type = 'page_view'"
+	" AND \"timestamp\" > $1 AND \"timestamp\" <= $2 ORDER BY user_id",
+	2, {TIMESTAMPTZOID, TIMESTAMPTZOID}
+};
+
+/* Views between two moments do not count any more: refresh their users. */
+static int64
+expire(const RecoState *state, TimestampTz after, TimestampTz upto)
+{
+	Datum		values[2] = {TimestampTzGetDatum(after), TimestampTzGetDatum(upto)};
+	uint64		count = reco_sql_query(&expired_plan, values, NULL, 0);
+	SPITupleTable *expired = SPI_tuptable;
+	RecoUsers  *users;
+	int64		written;
+
+	if (count == 0)
+		return 0;
+	users = reco_user_open(state);
+	for (uint64 i = 0; i < count; i++)
+	{
+		bool		null;
+
+		CHECK_FOR_INTERRUPTS();
+		reco_user_refresh(users, DatumGetInt64(SPI_getbinval(expired->vals[i],
+															 expired->tupdesc, 1, &null)));
+	}
+	written = reco_user_close(users);
+	SPI_freetuptable(expired);
+	return written;
+}
+
+/* Make the partitions that a clock needs. */
+static void
+prepare(TimestampTz clock)
+{
+	RecoState	state;
+
+	if (!reco_state_peek(&state))
+	{
+		memset(&state, 0, sizeof(state));
+		state.clock = GetCurrentTimestamp();
+		reco_state_take_settings(&state);
+	}
+	reco_state_set_clock(&state, Max(clock, state.clock));
+	reco_activity_prepare(&state, state.clock +
+						  (reco_max_future + state.trending_window + AHEAD) * USECS_PER_SEC);
+}
+
+/*
+ * Move the clock and do what time brings; returns the users' rows written.
+ * The caller holds the lock and writes nothing else of the state.
+ */
+static int64
+advance(RecoState *state, TimestampTz to)
+{
+	int64		recent = state->recent_window * USECS_PER_SEC;
+	TimestampTz before = state->clock;
+	TimestampTz horizon = state->horizon;
+	int64		written;
+
+	if (to < before + USECS_PER_SEC)
+		return 0;
+	reco_state_set_clock(state, to);
+	reco_product_sync(state);
+	written = expire(state, before - recent, state->clock - recent);
+	if (state->horizon > horizon)
+		reco_trending_drop(state);
+	reco_state_write(state);
+	return written;
+}
+
+PG_FUNCTION_INFO_V1(reco_tick);
+
+/* reco_tick(to): the clock afterwards. */
+Datum
+reco_tick(PG_FUNCTION_ARGS)
+{
+	TimestampTz to = PG_GETARG_TIMESTAMPTZ(0);
+	RecoState	state;
+
+	if (TIMESTAMP_NOT_FINITE(to))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the clock cannot be set to infinity")));
+	if (to > LAST_CLOCK)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("the clock cannot be set to a time after the year 2130")));
+	SPI_connect();
+	prepare(to);
+	reco_activity_lock(AccessShareLock);
+	reco_state_read(&state);
+	advance(&state, to);
+	SPI_finish();
+	PG_RETURN_TIMESTAMPTZ(state.clock);
+}
+
+/* Take the settings over where they differ from the parameters in force. */
+static void
+take_settings(RecoState *state)
+{
+	if (!reco_state_settings_differ(state))
+		return;
+	reco_shared_state(RECO_INGEST, "computing the state anew for changed parameters");
+	ereport(LOG, (errmsg("reco computes its state anew for changed parameters")));
+	reco_state_take_settings(state);
+	reco_activity_prepare(state, state->clock);
+	reco_state_write(state);
+	reco_product_sync(state);
+	reco_rebuild_all(state);
+}
+
+/* A clock that was set ahead, by reco_tick() or by the host, must wait. */
+static void
+report_ahead(TimestampTz clock, TimestampTz wall)
+{
+	if (clock - wall > AHEAD * USECS_PER_SEC)
+		reco_shared_error(RECO_INGEST,
+						  "the clock in reco.state is " INT64_FORMAT " s ahead of the wall clock, and waits for it: DROP and CREATE EXTENSION set it anew",
+						  (int64) ((clock - wall) / USECS_PER_SEC));
+}
+
+/* How far the next step may go, by what the last one had to write. */
+static int64
+next_step(int64 seconds, int64 written)
+{
+	int64		fit = STEP_USERS * Max(1, seconds) / Max(1, written);
+
+	return Max(1, Min(LONGEST_STEP, Min(fit, 2 * seconds)));
+}
+
+long
+reco_clock_step(void)
+{
+	static int64 step = 1;		/* seconds, at most */
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz before;
+	RecoState	state;
+	int64		written;
+
+	reco_sql_begin();
+	if (reco_state_peek(&state) && !reco_state_settings_differ(&state) &&
+		now < state.clock + USECS_PER_SEC)
+	{
+		reco_sql_commit();
+		report_ahead(state.clock, now);
+		return Max(1, (state.clock + USECS_PER_SEC - now) / 1000);
+	}
+	if (reco_state_peek(&state) && state.clock + step * USECS_PER_SEC < now)
+		prepare(state.clock + step * USECS_PER_SEC);
+	prepare(now);				/* clients insert what happens now, even while the clock lags */
+	reco_sql_commit();
+
+	reco_sql_begin();
+	reco_activity_lock(AccessShareLock);
+	reco_state_read(&state);
+	take_settings(&state);
+	before = state.clock;
+	written = advance(&state, Min(now, before + step * USECS_PER_SEC));
+	reco_sql_commit();
+
+	step = next_step((state.clock - before) / USECS_PER_SEC, written);
+	now = GetCurrentTimestamp();
+	return now < state.clock + USECS_PER_SEC ? Max(1, (state.clock + USECS_PER_SEC - now) / 1000) : 0;
+}

@@ -1,0 +1,16 @@
+/*-------------------------------------------------------------------------
+ *
+ * insert_nesting.h
+ *	  Commands of the transaction that are still inserting activity.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RECO_INSERT_NESTING_H
+#define RECO_INSERT_NESTING_H
+
+extern void reco_inflight_init(void);
+extern void reco_inflight_begin(void);
+extern void reco_inflight_end(void);
+extern void reco_inflight_check(const char *what);
+
+#endif							/* RECO_INSERT_NESTING_H */

@@ -1,0 +1,248 @@
+/*-------------------------------------------------------------------------
+ *
+ * partition.c
+ *	  The partitions of reco.activity.
+ *
+ * The parent is a plain table, its partitions are unlogged and belong to the
+ * extension, so pg_dump leaves them out.  They are made ahead of time with
+ * ATTACH, which blocks neither readers nor writers.  Each spans the smallest
+ * multiple of W that keeps their number low.
+ *
+ * Dropping one needs the parent for itself.  That happens in a transaction of
+ * its own, never under reco's lock, and gives up after a moment: a long
+ * reader, such as pg_dump, must not stall ingestion behind it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "common/compat.h"
+
+#include "access/table.h"
+#include "activity/partition.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "common/guc.h"
+#include "common/spi.h"
+#include "lib/stringinfo.h"
+#include "partitioning/partbounds.h"
+#include "partitioning/partdesc.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+/* What is kept, and what lies ahead, is held in about so many partitions each. */
+#define PARTITIONS 50
+
+/* Wait so long for a lock on the parent, in ms. */
+#define LOCK_WAIT 50
+
+typedef struct Leaf
+{
+	Oid			oid;
+	TimestampTz lower;
+	TimestampTz upper;
+} Leaf;
+
+/* The partitions there are, by time; returns their number. */
+static int
+read_leaves(Leaf **leaves)
+{
+	Relation	parent = table_open(reco_sql_table("activity"), AccessShareLock);
+	PartitionDesc desc = RelationGetPartitionDesc(parent, true);
+	PartitionBoundInfo bounds = desc->boundinfo;
+	int			count = 0;
+
+	*leaves = palloc(Max(1, desc->nparts) * sizeof(Leaf));
+	for (int i = 1; bounds != NULL && i < bounds->ndatums; i++)
+	{
+		Leaf	   *leaf = &(*leaves)[count];
+
+		if (bounds->indexes[i] < 0)
+			continue;
+		leaf->oid = desc->oids[bounds->indexes[i]];
+		leaf->lower = DatumGetTimestampTz(bounds->datums[i - 1][0]);
+		leaf->upper = DatumGetTimestampTz(bounds->datums[i][0]);
+		count++;
+	}
+	table_close(parent, AccessShareLock);
+	return count;
+}
+
+/* The time that a partition spans. */
+static int64
+leaf_span(const RecoState *state)
+{
+	int64		window = state->trending_window * USECS_PER_SEC;
+	int64		least = Max(state->retention, reco_max_future) * USECS_PER_SEC / PARTITIONS;
+
+	return Max(1, (least + window - 1) / window) * window;
+}
+
+/* The boundary at or before a moment. */
+static TimestampTz
+boundary(const RecoState *state, TimestampTz at)
+{
+	RecoState	spanned = *state;
+
+	spanned.trending_window = leaf_span(state) / USECS_PER_SEC;
+	return reco_state_window(&spanned, at);
+}
+
+static void
+run(const char *command)
+{
+	int			result = SPI_execute(command, false, 0);
+
+	if (result < 0)
+		elog(ERROR, "could not run \"%s\": %s", command, SPI_result_code_string(result));
+}
+
+/* A moment as text, in UTC whatever the session's time zone. */
+static char *
+moment(TimestampTz at, const char *format)
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+
+	if (timestamp2tm(at, NULL, &tm, &fsec, NULL, NULL) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("timestamp out of range")));
+	return psprintf(format, tm.tm_year, tm.tm_mon, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
+}
+
+#define ISO_FORMAT "%04d-%02d-%02d %02d:%02d:%02d+00"
+#define NAME_FORMAT "activity_%04d%02d%02d_%02d%02d%02d"
+
+/*
+ * Make the partition that spans from lower to upper.  Autovacuum would go
+ * through the one that rows come into each minute, a second each time, for the
+ * visibility of rows that nobody looks up.
+ */
+static void
+make_leaf(TimestampTz lower, TimestampTz upper)
+{
+	char	   *name = moment(lower, NAME_FORMAT);
+
+	run(psprintf("CREATE UNLOGGED TABLE reco.%s"
+				 " (LIKE reco.activity INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"
+				 " WITH (autovacuum_vacuum_insert_threshold = -1,"
+				 " autovacuum_analyze_scale_factor = 1)", name));
+	run(psprintf("CREATE INDEX ON reco.%s USING brin (\"timestamp\") WITH (pages_per_range = %d)",
+				 name, RECO_ACTIVITY_RANGE));
+	run(psprintf("CREATE TRIGGER refuse BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE"
+				 " ON reco.%s FOR EACH STATEMENT EXECUTE FUNCTION reco.activity_refused()", name));
+	run(psprintf("ALTER TABLE reco.%s ENABLE ALWAYS TRIGGER refuse", name));
+	if (!creating_extension)
+		run(psprintf("ALTER EXTENSION reco ADD TABLE reco.%s", name));
+	run(psprintf("ALTER TABLE reco.activity ATTACH PARTITION reco.%s"
+				 " FOR VALUES FROM ('%s') TO ('%s')", name,
+				 moment(lower, ISO_FORMAT), moment(upper, ISO_FORMAT)));
+}
+
+/* Go through the time from the horizon to a moment; is a partition missing? */
+static bool
+fill(const RecoState *state, TimestampTz upto, bool make)
+{
+	int64		span = leaf_span(state);
+	TimestampTz at = boundary(state, state->horizon);
+	bool		missing = false;
+	Leaf	   *leaves;
+	int			count = read_leaves(&leaves);
+
+	for (int i = 0; i <= count; i++)
+	{
+		TimestampTz end = i < count ? leaves[i].lower : upto + 1;
+
+		while (at < end && at <= upto)
+		{
+			TimestampTz next = boundary(state, at) + span;
+
+			if (i < count)
+				next = Min(next, leaves[i].lower);
+			missing = true;
+			if (make)
+				make_leaf(at, next);
+			at = next;
+		}
+		if (i < count)
+			at = Max(at, leaves[i].upper);
+	}
+	pfree(leaves);
+	return missing;
+}
+
+/*
+ * Take reco's lock where the activity will be used, too, in this mode.
+ * TRUNCATE has the table and asks for reco's lock; a transaction that has
+ * inserted has both and asks for TRUNCATE.  So neither is waited for with the
+ * other held, unless the caller's transaction came with one of them.
+ */
+void
+reco_activity_lock(LOCKMODE mode)
+{
+	if (reco_state_is_locked())
+	{
+		LockRelationOid(reco_sql_table("activity"), mode);
+		return;
+	}
+	for (;;)
+	{
+		Oid			activity;
+
+		reco_state_lock();
+		activity = reco_sql_table("activity");
+		if (ConditionalLockRelationOid(activity, mode))
+			return;
+		reco_state_unlock();
+		LockRelationOid(activity, mode);
+		UnlockRelationOid(activity, mode);
+	}
+}
+
+/*
+ * Make the partitions that are missing between the horizon and a moment.  A
+ * clock that leaps leaves a gap before its horizon, where nothing is kept.
+ * Takes reco's lock if there are any: that a table becomes the extension's
+ * would ask for it, with the parent locked.
+ */
+void
+reco_activity_prepare(const RecoState *state, TimestampTz upto)
+{
+	if (!fill(state, upto, false))
+		return;
+	reco_activity_lock(ShareUpdateExclusiveLock);
+	fill(state, upto, true);
+}
+
+/* The oldest partition goes if the horizon has passed it. */
+static void
+drop_oldest(const RecoState *state)
+{
+	Leaf	   *leaves;
+	int			count = read_leaves(&leaves);
+	char	   *name;
+
+	if (count == 0 || leaves[0].upper > state->horizon)
+		return;
+	if (!reco_sql_lock_table(reco_sql_table("activity"), AccessExclusiveLock, LOCK_WAIT) ||
+		!reco_sql_lock_table(leaves[0].oid, AccessExclusiveLock, LOCK_WAIT))
+		return;
+	name = get_rel_name(leaves[0].oid);
+	if (name == NULL)
+		return;					/* dropped before it was locked */
+	run(psprintf("ALTER EXTENSION reco DROP TABLE reco.%s", quote_identifier(name)));
+	run(psprintf("DROP TABLE reco.%s", quote_identifier(name)));
+}
+
+void
+reco_activity_maintain(void)
+{
+	RecoState	state;
+
+	reco_sql_begin();
+	if (reco_state_peek(&state))
+		drop_oldest(&state);
+	reco_sql_commit();
+}

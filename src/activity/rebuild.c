@@ -1,0 +1,238 @@
+/*-------------------------------------------------------------------------
+ *
+ * rebuild.c
+ *	  Derived state computed anew from activity and mirror.
+ *
+ * One transaction computes everything with the maintenance that the triggers
+ * use, under reco's lock: readers see the old state until it commits, writers
+ * wait.  Memory is bounded: activity is read through a cursor and sorted on
+ * disk.  New parameters come into force this way, too.
+ *
+ * The caller holds reco's lock, taken by reco_activity_lock where it does not
+ * come with the activity, and has called reco_product_sync.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "common/compat.h"
+
+#include "activity/insert_nesting.h"
+#include "activity/partition.h"
+#include "activity/rebuild.h"
+#include "activity/view_batch.h"
+#include "catalog/pg_type.h"
+#include "common/spi.h"
+#include "engine/product_cache.h"
+#include "engine/product_dictionary.h"
+#include "lists/user_state.h"
+#include "miscadmin.h"
+#include "shmem/change_queue.h"
+#include "shmem/worker_status.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+/* Rows of activity taken from the cursor at once. */
+#define FETCH_ROWS 10000
+
+/* More users than this are read in one go with all the others. */
+#define MAX_SINGLE_USERS 20000
+
+static RecoPlan some_plan = {
+	"SELECT user_id, product_id, \"timestamp\" FROM reco.activity"
+	" WHERE event_type = 'page_view' AND \"timestamp\" > $1 AND user_id = ANY ($2)"
+	" AND product_id IS NOT NULL",
+	2, {TIMESTAMPTZOID, INT8ARRAYOID}
+};
+static RecoPlan since_plan = {
+	"SELECT user_id, product_id, \"timestamp\" FROM reco.activity"
+	" WHERE event_type = 'page_view' AND \"timestamp\" >= $1 AND product_id IS NOT NULL"
+	" AND user_id IS NOT NULL", 1, {TIMESTAMPTZOID}
+};
+static RecoPlan mirror_products_plan = {
+	"SELECT product_id FROM reco.product p"
+	" WHERE NOT EXISTS (SELECT FROM reco.product_number n WHERE n.product_id = p.product_id)"
+};
+static RecoPlan estimate_plan = {
+	"SELECT count(*) FROM reco.activity WHERE event_type = 'page_view' AND \"timestamp\" >= $1",
+	1, {TIMESTAMPTZOID}
+};
+static RecoPlan drop_counters_plan = {"DELETE FROM reco.window_counter"};
+static RecoPlan drop_trending_plan = {"DELETE FROM reco.window_top"};
+static RecoPlan drop_users_plan = {
+	"DELETE FROM reco.user_state WHERE generation <> $1", 1, {INT8OID}
+};
+static RecoPlan truncate_plan = {
+	"TRUNCATE reco.user_state, reco.window_counter, reco.window_top"
+};
+
+/* Rows of activity become views; what takes them runs queries of its own. */
+static void
+put_rows(RecoViews *views, SPITupleTable *rows, uint64 count)
+{
+	for (uint64 i = 0; i < count; i++)
+	{
+		bool		null;
+		int64		user_id = DatumGetInt64(SPI_getbinval(rows->vals[i], rows->tupdesc, 1, &null));
+		text	   *product = DatumGetTextPP(SPI_getbinval(rows->vals[i], rows->tupdesc, 2, &null));
+		RecoText	id = {VARDATA_ANY(product), VARSIZE_ANY_EXHDR(product)};
+
+		reco_views_put(views, user_id, id,
+					   DatumGetTimestampTz(SPI_getbinval(rows->vals[i], rows->tupdesc, 3, &null)));
+	}
+	SPI_freetuptable(rows);
+}
+
+/* Let the views that a plan gives replace what is held; total: for the progress. */
+static void
+replace_views(const RecoState *state, RecoViewsMode mode, RecoPlan *plan, Datum *values, int64 total)
+{
+	RecoViews  *views = reco_views_begin(state, mode);
+	Portal		portal;
+	int64		done = 0;
+
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetLatestSnapshot());
+	portal = SPI_cursor_open(NULL, reco_sql_prepare(plan), values, NULL, true);
+	for (;;)
+	{
+		SPI_cursor_fetch(portal, true, FETCH_ROWS);
+		if (SPI_processed == 0)
+			break;
+		done += SPI_processed;
+		put_rows(views, SPI_tuptable, SPI_processed);
+		if (total > 0)
+			reco_shared_set_progress(done, total);
+		CHECK_FOR_INTERRUPTS();
+	}
+	SPI_cursor_close(portal);
+	PopActiveSnapshot();
+	reco_views_end(views);
+}
+
+/* Users that have no view left lose their rows; the others got theirs. */
+static void
+drop_without_views(const RecoState *state, const int64 *user_ids, int n)
+{
+	RecoUsers  *users = reco_user_open(state);
+
+	for (int i = 0; i < n; i++)
+		reco_user_replace(users, user_ids[i], NULL, 0);
+	reco_user_close(users);
+}
+
+/*
+ * Read some users' recent views again from activity: one scan of it for all.
+ * The ids are sorted, each there once.
+ */
+void
+reco_rebuild_users(const RecoState *state, const int64 *user_ids, int n)
+{
+	Datum	   *ids;
+	Datum		values[2] = {TimestampTzGetDatum(state->clock - state->recent_window * USECS_PER_SEC)};
+
+	drop_without_views(state, user_ids, n);
+	if (n > MAX_SINGLE_USERS)
+	{
+		replace_views(state, RECO_VIEWS_REPLACE, &since_plan, values, 0);
+		return;
+	}
+	ids = palloc(n * sizeof(Datum));
+	for (int i = 0; i < n; i++)
+		ids[i] = Int64GetDatum(user_ids[i]);
+	values[1] = PointerGetDatum(construct_array(ids, n, INT8OID, 8, FLOAT8PASSBYVAL,
+												TYPALIGN_DOUBLE));
+	replace_views(state, RECO_VIEWS_REPLACE, &some_plan, values, 0);
+}
+
+/* All activity is gone. */
+void
+reco_rebuild_nothing(RecoState *state)
+{
+	reco_sql_execute(&truncate_plan, NULL, NULL);
+	reco_ring_add_everything();
+}
+
+/* Give numbers to products that have none, as a damaged dictionary may leave. */
+static void
+number_products(RecoPlan *plan)
+{
+	uint64		count = reco_sql_query(plan, NULL, NULL, 0);
+	RecoText   *ids = palloc_extended(Max(1, count) * sizeof(RecoText), MCXT_ALLOC_HUGE);
+	int32	   *numbers = palloc_extended(Max(1, count) * sizeof(int32), MCXT_ALLOC_HUGE);
+
+	for (uint64 i = 0; i < count; i++)
+	{
+		bool		null;
+		text	   *id = DatumGetTextPP(reco_sql_value(i, 1, &null));
+
+		ids[i].data = VARDATA_ANY(id);
+		ids[i].length = VARSIZE_ANY_EXHDR(id);
+	}
+	reco_number_resolve(ids, numbers, (int) count);
+}
+
+static void
+rebuild(RecoState *state)
+{
+	Datum		values[1] = {TimestampTzGetDatum(state->horizon)};
+	bool		null;
+	int64		total;
+
+	reco_sql_query(&estimate_plan, values, NULL, 1);
+	total = Max(1, DatumGetInt64(reco_sql_value(0, 1, &null)));
+	reco_shared_set_progress(0, total);
+
+	/* a process may have cached what a damaged dictionary said */
+	reco_product_numbers_changed(state);
+	state->generation++;
+	reco_state_write(state);
+	number_products(&mirror_products_plan);
+	reco_product_changed(state, NULL, 0);
+	reco_state_write(state);
+
+	reco_sql_execute(&drop_counters_plan, NULL, NULL);
+	reco_sql_execute(&drop_trending_plan, NULL, NULL);
+	replace_views(state, RECO_VIEWS_REBUILD, &since_plan, values, total);
+	values[0] = Int64GetDatum(state->generation);
+	reco_sql_execute(&drop_users_plan, values, NULL);
+	reco_ring_add_everything();
+}
+
+/*
+ * Compute everything anew with the parameters in state, which are in force
+ * from the end of the transaction on.  A new generation marks the rows that
+ * were written; the others belong to users without recent views.
+ */
+void
+reco_rebuild_all(RecoState *state)
+{
+	PG_TRY();
+	{
+		rebuild(state);
+	}
+	PG_FINALLY();
+	{
+		reco_shared_set_progress(0, 0);
+	}
+	PG_END_TRY();
+}
+
+PG_FUNCTION_INFO_V1(reco_rebuild);
+
+/* reco_rebuild(): the parameters in force stay. */
+Datum
+reco_rebuild(PG_FUNCTION_ARGS)
+{
+	RecoState	state;
+
+	reco_inflight_check("rebuild the state");
+	SPI_connect();
+	reco_activity_lock(AccessShareLock);
+	reco_state_read(&state);
+	reco_product_sync(&state);
+	reco_rebuild_all(&state);
+	SPI_finish();
+	PG_RETURN_VOID();
+}

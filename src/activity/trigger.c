@@ -1,0 +1,353 @@
+/*-------------------------------------------------------------------------
+ *
+ * trigger.c
+ *	  Maintenance of the derived tables when SQL writes.
+ *
+ * Statement triggers with transition tables, on reco.activity and on
+ * reco.product, change the derived tables when rows come and go by SQL: a
+ * client's COPY, a DBA's DELETE, the mirror's changes.  The rows of a worker's
+ * batch come to the same functions from bulk_insert.c.
+ *
+ * The triggers run as the owner of the extension (SECURITY DEFINER), take
+ * reco's lock for the rest of the transaction, and check their protocol
+ * first, since the functions could be attached to any table.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "common/compat.h"
+
+#include "access/xact.h"
+#include "activity/insert_nesting.h"
+#include "activity/rebuild.h"
+#include "activity/trigger.h"
+#include "activity/view_batch.h"
+#include "catalog/pg_collation.h"
+#include "commands/trigger.h"
+#include "common/guc.h"
+#include "common/spi.h"
+#include "engine/product_cache.h"
+#include "engine/state.h"
+#include "executor/executor.h"
+#include "lib/qunique.h"
+#include "lists/invalidation.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+/* Columns of reco.product. */
+enum
+{
+	PRODUCT_KEY = 1, CATEGORY, POPULARITY
+};
+
+static bool deferring = false;	/* product triggers only collect */
+static bool truncating = false; /* TRUNCATE of reco.activity is under way */
+
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
+		deferring = truncating = false;
+}
+
+static void
+at_savepoint_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		truncating = false;
+}
+
+/* Called once, from _PG_init. */
+void
+reco_trigger_init(void)
+{
+	RegisterXactCallback(at_transaction_end, NULL);
+	RegisterSubXactCallback(at_savepoint_end, NULL);
+}
+
+/* The trigger's data, after checks that it is a statement trigger of that table. */
+static TriggerData *
+check_protocol(FunctionCallInfo fcinfo, const char *table)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function was not called by trigger manager")));
+	if (!TRIGGER_FIRED_FOR_STATEMENT(data->tg_event) ||
+		RelationGetRelid(data->tg_relation) != reco_sql_table(table))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("trigger function is only for statement triggers of reco.%s", table)));
+	return data;
+}
+
+/* A transition table to be read from its beginning. */
+static Tuplestorestate *
+transition(Tuplestorestate *rows)
+{
+	if (rows == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("trigger has no transition table")));
+	tuplestore_rescan(rows);
+	return rows;
+}
+
+static TupleTableSlot *
+make_slot(TriggerData *data)
+{
+	return MakeSingleTupleTableSlot(RelationGetDescr(data->tg_relation), &TTSOpsMinimalTuple);
+}
+
+/*
+ * Partitions reach a bit further than what is kept; the promise does not.
+ * While the workers run, the clock is the wall clock without its fraction.
+ */
+static void
+check_time(const RecoState *state, TimestampTz wall, TimestampTz at)
+{
+	TimestampTz clock = reco_enabled ? Max(state->clock, wall) : state->clock;
+
+	if (at >= state->horizon && at <= clock + reco_max_future * USECS_PER_SEC)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_CHECK_VIOLATION),
+			 errmsg("timestamp %s is outside of the time that reco keeps",
+					timestamptz_to_str(at)),
+			 errdetail("Activity is taken from the horizon in reco.state to its clock plus reco.max_future."),
+			 at < state->horizon ? errhint("A longer reco.retention keeps older activity.") :
+			 reco_enabled ? errhint("A longer reco.max_future takes later activity.") :
+			 errhint("Time stands still while reco.enabled is off; reco_tick() moves the clock.")));
+}
+
+/* Has a TRUNCATE of reco.activity begun, whose partitions are next? */
+bool
+reco_trigger_is_truncating(void)
+{
+	return truncating;
+}
+
+static void
+begin_maintenance(RecoState *state)
+{
+	reco_state_lock();
+	reco_state_read(state);
+	reco_product_sync(state);
+}
+
+static void
+rows_inserted(TriggerData *data)
+{
+	Tuplestorestate *rows = transition(data->tg_newtable);
+	TupleTableSlot *slot = make_slot(data);
+	RecoViews  *views = NULL;
+	TimestampTz wall = GetCurrentTimestamp();
+	RecoState	state;
+
+	while (tuplestore_gettupleslot(rows, true, false, slot))
+	{
+		TimestampTz at;
+		bool		null;
+
+		if (views == NULL)
+		{
+			begin_maintenance(&state);
+			views = reco_views_begin(&state, RECO_VIEWS_ADD);
+		}
+		at = DatumGetTimestampTz(slot_getattr(slot, RECO_ACTIVITY_TIMESTAMP, &null));
+		check_time(&state, wall, at);
+		reco_views_put_row(views, slot);
+		CHECK_FOR_INTERRUPTS();
+	}
+	if (views != NULL)
+		reco_views_end(views);
+	ExecDropSingleTupleTableSlot(slot);
+}
+
+static int
+by_id(const void *a, const void *b)
+{
+	int64		x = *(const int64 *) a;
+	int64		y = *(const int64 *) b;
+
+	return (x > y) - (x < y);
+}
+
+/* Sort, and keep each once. */
+static int
+unique_ids(int64 *ids, int n)
+{
+	qsort(ids, n, sizeof(int64), by_id);
+	return qunique(ids, n, sizeof(int64), by_id);
+}
+
+/*
+ * Counters lose the views.  The users are read again from activity: older
+ * views may come back where the newest max_user_views had pushed them out.
+ */
+static void
+rows_deleted(TriggerData *data)
+{
+	Tuplestorestate *rows = transition(data->tg_oldtable);
+	TupleTableSlot *slot = make_slot(data);
+	RecoViews  *views;
+	RecoState	state;
+	int			count = 0;
+	int			size = 1024;
+	int64	   *users = palloc(size * sizeof(int64));
+
+	begin_maintenance(&state);
+	views = reco_views_begin(&state, RECO_VIEWS_TAKE);
+	while (tuplestore_gettupleslot(rows, true, false, slot))
+	{
+		bool		null;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!reco_views_put_row(views, slot))
+			continue;
+		reco_inflight_check("delete from reco.activity");
+		if (count == size)
+		{
+			count = unique_ids(users, count);
+			if (count > size / 2)
+			{
+				size *= 2;
+				users = repalloc_huge(users, size * sizeof(int64));
+			}
+		}
+		users[count++] = DatumGetInt64(slot_getattr(slot, RECO_ACTIVITY_USER_ID, &null));
+	}
+	reco_views_end(views);
+	if (count > 0)
+		reco_rebuild_users(&state, users, unique_ids(users, count));
+	ExecDropSingleTupleTableSlot(slot);
+}
+
+PG_FUNCTION_INFO_V1(reco_activity_changed);
+
+/* Trigger of reco.activity: BEFORE and AFTER INSERT and TRUNCATE, AFTER DELETE. */
+Datum
+reco_activity_changed(PG_FUNCTION_ARGS)
+{
+	TriggerData *data = check_protocol(fcinfo, "activity");
+	RecoState	state;
+
+	if (TRIGGER_FIRED_BY_INSERT(data->tg_event) && TRIGGER_FIRED_BEFORE(data->tg_event))
+	{
+		reco_inflight_begin();
+		return PointerGetDatum(NULL);
+	}
+	SPI_connect();
+	if (TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
+	{
+		begin_maintenance(&state);
+		truncating = TRIGGER_FIRED_BEFORE(data->tg_event);
+		if (!truncating)
+			reco_rebuild_nothing(&state);
+	}
+	else if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
+	{
+		reco_inflight_end();
+		rows_inserted(data);
+	}
+	else
+		rows_deleted(data);
+	SPI_finish();
+	return PointerGetDatum(NULL);
+}
+
+static void
+collect(TupleTableSlot *slot, bool entered)
+{
+	bool		null;
+
+	reco_affected_product(DatumGetTextPP(slot_getattr(slot, PRODUCT_KEY, &null)), entered);
+}
+
+/* Are two rows the same in the columns from one to another? */
+static bool
+same_columns(TupleTableSlot *a, TupleTableSlot *b, int first, int last)
+{
+	for (int i = first; i <= last; i++)
+	{
+		bool		a_null;
+		bool		b_null;
+		Datum		x = slot_getattr(a, i, &a_null);
+		Datum		y = slot_getattr(b, i, &b_null);
+
+		if (a_null != b_null)
+			return false;
+		if (a_null)
+			continue;
+		if (i == POPULARITY ? DatumGetInt64(x) != DatumGetInt64(y) :
+			!DatumGetBool(DirectFunctionCall2Coll(texteq, C_COLLATION_OID, x, y)))
+			return false;
+	}
+	return true;
+}
+
+/* Collect the rows of a statement; of an update also the old ones of another key. */
+static void
+collect_products(TriggerData *data)
+{
+	bool		inserted = TRIGGER_FIRED_BY_INSERT(data->tg_event);
+	bool		deleted = TRIGGER_FIRED_BY_DELETE(data->tg_event);
+	Tuplestorestate *old_rows = inserted ? NULL : transition(data->tg_oldtable);
+	Tuplestorestate *new_rows = deleted ? NULL : transition(data->tg_newtable);
+	TupleTableSlot *old_slot = make_slot(data);
+	TupleTableSlot *new_slot = make_slot(data);
+
+	while ((inserted || tuplestore_gettupleslot(old_rows, true, false, old_slot)) &&
+		   (deleted || tuplestore_gettupleslot(new_rows, true, false, new_slot)))
+	{
+		bool		updated = !inserted && !deleted;
+
+		if (updated && same_columns(old_slot, new_slot, PRODUCT_KEY, POPULARITY))
+			continue;
+		if (deleted || (updated && !same_columns(old_slot, new_slot, PRODUCT_KEY, PRODUCT_KEY)))
+			collect(old_slot, false);
+		if (!deleted)
+			collect(new_slot, inserted);
+	}
+	ExecDropSingleTupleTableSlot(old_slot);
+	ExecDropSingleTupleTableSlot(new_slot);
+}
+
+PG_FUNCTION_INFO_V1(reco_product_trigger);
+
+/* Trigger of reco.product: AFTER INSERT, UPDATE, DELETE, TRUNCATE. */
+Datum
+reco_product_trigger(PG_FUNCTION_ARGS)
+{
+	TriggerData *data = check_protocol(fcinfo, "product");
+
+	if (reco_affected_ignored())
+		return PointerGetDatum(NULL);
+	SPI_connect();
+	reco_state_lock();
+	if (TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
+		reco_affected_everything();
+	else
+		collect_products(data);
+	if (!deferring)
+		reco_affected_apply();
+	SPI_finish();
+	return PointerGetDatum(NULL);
+}
+
+void
+reco_trigger_defer_mirror(void)
+{
+	deferring = true;
+}
+
+void
+reco_trigger_apply_mirror(void)
+{
+	deferring = false;
+	reco_affected_apply();
+}

@@ -1,0 +1,293 @@
+/*-------------------------------------------------------------------------
+ *
+ * view_batch.c
+ *	  From rows of activity to the changes of counters and of users.
+ *
+ * Page views come in any number and order.  Their products get numbers chunk
+ * by chunk; counts by window and product gather in a hash table that is
+ * written out when it is large; the views themselves are sorted by user, so
+ * that each user's row is written once.  Memory is bounded whatever the number
+ * of views.
+ *
+ * The caller holds reco's lock and has called reco_product_sync.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "common/compat.h"
+
+#include "activity/view_batch.h"
+#include "activity/view_sort.h"
+#include "common/hashfn.h"
+#include "engine/product_dictionary.h"
+#include "lists/user_state.h"
+#include "lists/view_history.h"
+#include "miscadmin.h"
+#include "shmem/metrics.h"
+#include "shmem/worker_status.h"
+#include "trending/window_counter.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#define PAGE_VIEW "page_view"
+
+/* Views whose products get their numbers at once. */
+#define CHUNK_VIEWS 8192
+
+/* Counters in memory before they are written. */
+#define MAX_COUNTERS 200000
+
+typedef struct CounterKey
+{
+	TimestampTz window;
+	int32		number;
+} CounterKey;
+
+typedef struct Counter
+{
+	CounterKey	key;
+	char		status;
+	int64		views;
+} Counter;
+
+#define SH_PREFIX counters
+#define SH_ELEMENT_TYPE Counter
+#define SH_KEY_TYPE CounterKey
+#define SH_KEY key
+#define SH_HASH_KEY(table, key) \
+	hash_combine(murmurhash32((uint32) ((key).window / USECS_PER_SEC)), \
+				 murmurhash32((uint32) (key).number))
+#define SH_EQUAL(table, a, b) ((a).window == (b).window && (a).number == (b).number)
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+struct RecoViews
+{
+	RecoState	state;
+	RecoViewsMode mode;
+	TimestampTz recent;			/* views later than this count for users */
+	counters_hash *counters;
+	RecoByUser *sort;
+	bool		any_view;		/* in sort */
+	MemoryContext chunk_context;
+	int			chunk_count;
+	RecoText	products[CHUNK_VIEWS];
+	int32		numbers[CHUNK_VIEWS];
+	int64		user_ids[CHUNK_VIEWS];
+	TimestampTz times[CHUNK_VIEWS];
+};
+
+/* Begin to take views. */
+RecoViews *
+reco_views_begin(const RecoState *state, RecoViewsMode mode)
+{
+	RecoViews  *views = palloc0(sizeof(RecoViews));
+
+	views->state = *state;
+	views->mode = mode;
+	views->recent = state->clock - state->recent_window * USECS_PER_SEC;
+	views->counters = counters_create(CurrentMemoryContext, 1024, NULL);
+	views->sort = reco_by_user_begin();
+	views->chunk_context = AllocSetContextCreate(CurrentMemoryContext, "reco views",
+												 ALLOCSET_DEFAULT_SIZES);
+	return views;
+}
+
+/* Write the counters gathered so far. */
+static void
+write_counts(RecoViews *views)
+{
+	RecoCount  *counts;
+	counters_iterator iterator;
+	Counter    *counter;
+	int			n = 0;
+	instr_time	start;
+
+	INSTR_TIME_SET_CURRENT(start);
+	if (views->counters->members == 0)
+		return;
+	counts = palloc(views->counters->members * sizeof(RecoCount));
+	counters_start_iterate(views->counters, &iterator);
+	while ((counter = counters_iterate(views->counters, &iterator)) != NULL)
+	{
+		counts[n].window = counter->key.window;
+		counts[n].number = counter->key.number;
+		counts[n++].views = counter->views;
+	}
+	counters_reset(views->counters);
+	reco_trending_add(&views->state, counts, n);
+	pfree(counts);
+	reco_phase_end(RECO_PHASE_TRENDING, &start);
+}
+
+static void
+count_view(RecoViews *views, int i)
+{
+	CounterKey	key = {reco_state_window(&views->state, views->times[i]), views->numbers[i]};
+	bool		found;
+	Counter    *counter = counters_insert(views->counters, key, &found);
+
+	if (!found)
+		counter->views = 0;
+	counter->views += views->mode == RECO_VIEWS_TAKE ? -1 : 1;
+}
+
+static void
+sort_view(RecoViews *views, int i)
+{
+	RecoUserView view = {views->user_ids[i],
+	{.number = views->numbers[i],.second = reco_state_second(views->times[i])}};
+
+	reco_by_user_put(views->sort, &view);
+	views->any_view = true;
+}
+
+/* Number the chunk's products, count its views and hand them to the sort. */
+static void
+end_chunk(RecoViews *views)
+{
+	instr_time	start;
+
+	INSTR_TIME_SET_CURRENT(start);
+	reco_number_resolve(views->products, views->numbers, views->chunk_count);
+	for (int i = 0; i < views->chunk_count; i++)
+	{
+		if (views->mode != RECO_VIEWS_REPLACE && views->times[i] >= views->state.horizon)
+			count_view(views, i);
+		if (views->mode != RECO_VIEWS_TAKE && views->times[i] > views->recent)
+			sort_view(views, i);
+	}
+	views->chunk_count = 0;
+	MemoryContextReset(views->chunk_context);
+	reco_phase_end(RECO_PHASE_SORT, &start);
+	if (views->counters->members > MAX_COUNTERS)
+		write_counts(views);
+}
+
+/* Take a view; product is copied. */
+void
+reco_views_put(RecoViews *views, int64 user_id, RecoText product, TimestampTz at)
+{
+	int			i = views->chunk_count++;
+	char	   *copy = MemoryContextAlloc(views->chunk_context, product.length);
+
+	memcpy(copy, product.data, product.length);
+	views->products[i].data = copy;
+	views->products[i].length = product.length;
+	views->user_ids[i] = user_id;
+	views->times[i] = at;
+	if (views->chunk_count == CHUNK_VIEWS)
+		end_chunk(views);
+}
+
+/* Nulls, which the table's constraints forbid unless its owner drops them, are no view. */
+static bool
+is_page_view(TupleTableSlot *row)
+{
+	bool		null;
+	text	   *type;
+
+	slot_getallattrs(row);
+	if (row->tts_isnull[RECO_ACTIVITY_EVENT_TYPE - 1] || row->tts_isnull[RECO_ACTIVITY_USER_ID - 1] ||
+		row->tts_isnull[RECO_ACTIVITY_PRODUCT_ID - 1])
+		return false;
+	type = DatumGetTextPP(slot_getattr(row, RECO_ACTIVITY_EVENT_TYPE, &null));
+	return VARSIZE_ANY_EXHDR(type) == sizeof(PAGE_VIEW) - 1 &&
+		memcmp(VARDATA_ANY(type), PAGE_VIEW, sizeof(PAGE_VIEW) - 1) == 0;
+}
+
+/* Take a row of reco.activity, if it is a view: returns whether it is. */
+bool
+reco_views_put_row(RecoViews *views, TupleTableSlot *row)
+{
+	bool		null;
+	text	   *product;
+
+	if (!is_page_view(row))
+		return false;
+	product = DatumGetTextPP(slot_getattr(row, RECO_ACTIVITY_PRODUCT_ID, &null));
+	reco_views_put(views, DatumGetInt64(slot_getattr(row, RECO_ACTIVITY_USER_ID, &null)),
+				   (RecoText) {VARDATA_ANY(product), VARSIZE_ANY_EXHDR(product)},
+				   DatumGetTimestampTz(slot_getattr(row, RECO_ACTIVITY_TIMESTAMP, &null)));
+	return true;
+}
+
+static void
+write_user(RecoViews *views, RecoUsers *users, int64 user_id, const RecoRecent *group)
+{
+	if (views->mode != RECO_VIEWS_ADD)
+		reco_user_replace(users, user_id, group->views, group->count);
+	else
+		reco_user_add(users, user_id, group->views, group->count);
+}
+
+/* Views by which the stages of prefetching are ahead of the writing. */
+static const int ahead[RECO_PLACE_STAGES] = {12, 8, 4};
+
+/* The rows of users who come soon are brought into the processor's caches. */
+static void
+look_ahead(const RecoByUser *sort)
+{
+	for (int stage = 0; stage < RECO_PLACE_STAGES; stage++)
+	{
+		const RecoUserView *view = reco_by_user_ahead(sort, ahead[stage]);
+
+		if (view != NULL)
+			reco_user_prefetch(view->user_id, stage);
+	}
+}
+
+/* Write the users, in the order of their ids; returns how many rows. */
+static int64
+write_users(RecoViews *views)
+{
+	RecoUsers  *users = reco_user_open(&views->state);
+	RecoRecent	group;
+	RecoUserView next;
+	int64		user_id = 0;
+	int			limit = Max(1024, 2 * views->state.max_user_views);
+	instr_time	start;
+	int64		written;
+
+	INSTR_TIME_SET_CURRENT(start);
+	reco_recent_init(&group);
+	reco_by_user_perform(views->sort);
+	while (reco_by_user_next(views->sort, &next))
+	{
+		CHECK_FOR_INTERRUPTS();
+		look_ahead(views->sort);
+		if (group.count > 0 && next.user_id != user_id)
+		{
+			write_user(views, users, user_id, &group);
+			group.count = 0;
+		}
+		user_id = next.user_id;
+		reco_recent_add(&group, &next.view, 1);
+		if (group.count >= limit)
+			reco_recent_cap(&group, views->state.max_user_views, reco_number_compare);
+	}
+	if (group.count > 0)
+		write_user(views, users, user_id, &group);
+	written = reco_user_close(users);
+	reco_phase_end(RECO_PHASE_USERS, &start);
+	return written;
+}
+
+/* All views are there: maintain; returns the number of users' rows written. */
+int64
+reco_views_end(RecoViews *views)
+{
+	int64		written = 0;
+
+	if (views->chunk_count > 0)
+		end_chunk(views);
+	write_counts(views);
+	if (views->any_view)
+		written = write_users(views);
+	reco_by_user_end(views->sort);
+	counters_destroy(views->counters);
+	MemoryContextDelete(views->chunk_context);
+	pfree(views);
+	return written;
+}

@@ -1,0 +1,282 @@
+/*-------------------------------------------------------------------------
+ *
+ * guc.c
+ *	  The settings of reco and their check hooks.
+ *
+ * A check hook sees one value alone and may run in any process at any time,
+ * so it judges form only; what depends on other settings, on files or on
+ * the catalog is judged by the worker that uses it.  All settings but
+ * reco.database take effect on reload.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "common/compat.h"
+
+#include <limits.h>
+
+#include "common/guc.h"
+#include "redis/login.h"
+#include "utils/guc.h"
+#include "utils/varlena.h"
+
+char	   *reco_database = NULL;
+bool		reco_enabled = true;
+char	   *reco_kafka_brokers = NULL;
+char	   *reco_kafka_topic = NULL;
+char	   *reco_kafka_config = NULL;
+char	   *reco_catalog_table = NULL;
+char	   *reco_catalog_columns = NULL;
+char	   *reco_redis_url = NULL;
+char	   *reco_redis_password_file = NULL;
+char	   *reco_redis_user_key = NULL;
+char	   *reco_redis_trending_key = NULL;
+char	   *reco_redis_stamp_key = NULL;
+int			reco_redis_ttl = 0;
+
+int			reco_trending_window = 3600;
+int			reco_recent_window = 86400;
+int			reco_retention = 0;
+int			reco_trending_size = 10;
+int			reco_max_user_views = 500;
+int			reco_top_categories = 3;
+int			reco_max_recommendations = 20;
+
+int			reco_max_future = 3600;
+int			reco_popularity_interval = 300;
+int			reco_max_message_bytes = 65536;
+int			reco_batch_events = 10000;
+int			reco_batch_bytes = 8 * 1024 * 1024;
+int			reco_batch_delay = 10;
+int			reco_rejected_max_age = 7 * 86400;
+int			reco_rejected_max_rows = 100000;
+
+#define YEAR_SECONDS (366 * 86400)
+
+typedef struct StringSetting
+{
+	const char *name;
+	char	  **variable;
+	const char *initial;
+	GucContext	context;
+	const char *description;
+	GucStringCheckHook check;
+} StringSetting;
+
+typedef struct IntSetting
+{
+	const char *name;
+	int		   *variable;
+	int			initial;
+	int			min;
+	int			max;
+	int			unit;
+	const char *description;
+	const char *detail;
+} IntSetting;
+
+/* The message replaces PostgreSQL's own, which would show the value: it may hold a password. */
+static bool
+check_redis_url(char **newval, void **extra, GucSource source)
+{
+	RecoRedisUrl url;
+	const char *hint;
+	const char *wrong;
+
+	if (*newval == NULL || **newval == '\0')
+		return true;
+	wrong = reco_redis_parse_url(*newval, &url, &hint);
+	if (wrong == NULL)
+		return true;
+	GUC_check_errmsg("invalid value for parameter \"reco.redis_url\"");
+	GUC_check_errdetail("%s", wrong);
+	GUC_check_errhint("%s", hint);
+	return false;
+}
+
+static bool
+check_template(const char *value, const char *placeholder)
+{
+	const char *found = value ? strstr(value, placeholder) : NULL;
+
+	if (found != NULL && strstr(found + 1, placeholder) == NULL)
+		return true;
+	GUC_check_errdetail("The template must hold %s exactly once.", placeholder);
+	return false;
+}
+
+static bool
+check_user_key(char **newval, void **extra, GucSource source)
+{
+	return check_template(*newval, "{user_id}");
+}
+
+static bool
+check_trending_key(char **newval, void **extra, GucSource source)
+{
+	return check_template(*newval, "{window_start}");
+}
+
+static bool
+check_not_empty(char **newval, void **extra, GucSource source)
+{
+	if (*newval != NULL && (*newval)[0] != '\0')
+		return true;
+	GUC_check_errdetail("The value must not be empty.");
+	return false;
+}
+
+/* host[:port] separated by commas */
+static bool
+check_brokers(char **newval, void **extra, GucSource source)
+{
+	const char *p;
+
+	for (p = *newval; p != NULL && *p != '\0'; p++)
+	{
+		if (!isalnum((unsigned char) *p) && strchr(".-_:,[]/ ", *p) == NULL)
+		{
+			GUC_check_errdetail("Unexpected character \"%c\" in a list of host:port.", *p);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* "product_id=sku, category=path": each of the two names at most once */
+static bool
+check_catalog_columns(char **newval, void **extra, GucSource source)
+{
+	char	   *copy = pstrdup(*newval ? *newval : "");
+	bool		seen[2] = {false, false};
+	bool		good = true;
+	char	   *rest = copy;
+	char	   *item;
+
+	while (good && (item = strsep(&rest, ",")) != NULL)
+	{
+		char	   *column = strchr(item, '=');
+		int			which;
+
+		item += strspn(item, " \t");
+		if (*item == '\0' && copy == item)
+			break;
+		if (strncmp(item, "product_id", 10) == 0 && strchr(" \t=", item[10]))
+			which = 0;
+		else if (strncmp(item, "category", 8) == 0 && strchr(" \t=", item[8]))
+			which = 1;
+		else
+			which = -1;
+		good = which >= 0 && column != NULL && column[1 + strspn(column + 1, " \t")] != '\0' &&
+			!seen[which];
+		if (good)
+			seen[which] = true;
+	}
+	pfree(copy);
+	if (!good)
+	{
+		GUC_check_errdetail("Expected a list such as \"product_id=sku, category=path\".");
+		return false;
+	}
+	return true;
+}
+
+static const StringSetting string_settings[] = {
+	{"reco.database", &reco_database, "postgres", PGC_POSTMASTER,
+	"Database whose catalog and activity reco works on.", check_not_empty},
+	{"reco.kafka_brokers", &reco_kafka_brokers, "", PGC_SIGHUP,
+	"Kafka brokers, as host:port separated by commas; empty: no Kafka.", check_brokers},
+	{"reco.kafka_topic", &reco_kafka_topic, "user_activity", PGC_SIGHUP,
+	"Kafka topic that holds the shoppers' activity.", check_not_empty},
+	{"reco.kafka_config", &reco_kafka_config, "", PGC_SIGHUP,
+	"File of librdkafka properties, key=value a line.", NULL},
+	{"reco.catalog_table", &reco_catalog_table, "", PGC_SIGHUP,
+	"Table that holds the products, with its schema; empty: no catalog.", NULL},
+	{"reco.catalog_columns", &reco_catalog_columns, "", PGC_SIGHUP,
+		"Columns of the catalog that hold product_id and category, if their names differ.",
+	check_catalog_columns},
+	{"reco.redis_url", &reco_redis_url, "", PGC_SIGHUP,
+	"Redis to publish to, as redis://user@host:port/db; empty: no Redis.", check_redis_url},
+	{"reco.redis_password_file", &reco_redis_password_file, "", PGC_SIGHUP,
+	"File whose first line is the password for Redis.", NULL},
+	{"reco.redis_user_key", &reco_redis_user_key, "{user_id}", PGC_SIGHUP,
+	"Template of the Redis key of a user's list.", check_user_key},
+	{"reco.redis_trending_key", &reco_redis_trending_key, "trending:{window_start}", PGC_SIGHUP,
+	"Template of the Redis key of a window's trending products.", check_trending_key},
+	{"reco.redis_stamp_key", &reco_redis_stamp_key, "reco:stamp", PGC_SIGHUP,
+	"Redis key by which a lost or older copy is noticed.", check_not_empty},
+};
+
+static const IntSetting int_settings[] = {
+	{"reco.redis_ttl", &reco_redis_ttl, 0, 0, YEAR_SECONDS, GUC_UNIT_S,
+		"Time after which a user's key expires unless it is published again.",
+	"At least reco.recent_window + reco.max_future + 1 hour, which 0 stands for."},
+	{"reco.trending_window", &reco_trending_window, 3600, 1, 7 * 86400, GUC_UNIT_S,
+	"Length of a window of trending products.", NULL},
+	{"reco.recent_window", &reco_recent_window, 86400, 1, YEAR_SECONDS, GUC_UNIT_S,
+	"Time that a view counts for its user's recommendations.", NULL},
+	{"reco.retention", &reco_retention, 0, 0, 2 * YEAR_SECONDS, GUC_UNIT_S,
+		"Time that activity is kept.",
+	"At least reco.recent_window + reco.trending_window, which 0 stands for."},
+	{"reco.trending_size", &reco_trending_size, 10, 1, 10000, 0,
+	"Rank down to which a window's products are trending.", NULL},
+	{"reco.max_user_views", &reco_max_user_views, 500, 1, 100000, 0,
+	"Number of a user's newest views that count.", NULL},
+	{"reco.top_categories", &reco_top_categories, 3, 1, 1000, 0,
+	"Rank down to which a user's categories are recommended from.", NULL},
+	{"reco.max_recommendations", &reco_max_recommendations, 20, 0, 100000, 0,
+	"Products in a user's list; 0 means no limit.", NULL},
+	{"reco.max_future", &reco_max_future, 3600, 0, 30 * 86400, GUC_UNIT_S,
+	"Time that an event may be ahead.", NULL},
+	{"reco.popularity_interval", &reco_popularity_interval, 300, 1, 86400, GUC_UNIT_S,
+	"Time between two looks at the products' popularity.", NULL},
+	{"reco.max_message_bytes", &reco_max_message_bytes, 65536, 64, 100 * 1024 * 1024, GUC_UNIT_BYTE,
+	"Size above which a Kafka message is rejected.", NULL},
+	{"reco.batch_events", &reco_batch_events, 10000, 1, 100000, 0,
+	"Kafka messages written in one transaction at most.", NULL},
+	{"reco.batch_bytes", &reco_batch_bytes, 8 * 1024 * 1024, 1024, 256 * 1024 * 1024, GUC_UNIT_BYTE,
+	"Bytes of Kafka messages written in one transaction at most.", NULL},
+	{"reco.batch_delay", &reco_batch_delay, 10, 0, 10000, GUC_UNIT_MS,
+	"Least time between the beginnings of two batches of Kafka messages, if they are not full.", NULL},
+	{"reco.rejected_max_age", &reco_rejected_max_age, 7 * 86400, 1, YEAR_SECONDS, GUC_UNIT_S,
+	"Time that a refused message is kept in reco.rejected.", NULL},
+	{"reco.rejected_max_rows", &reco_rejected_max_rows, 100000, 0, 100000000, 0,
+	"Refused messages kept in reco.rejected.", NULL},
+};
+
+/* Define every setting; called once, from _PG_init. */
+void
+reco_guc_define(void)
+{
+	DefineCustomBoolVariable("reco.enabled", "Runs reco's workers.",
+							 "When off, time stands still and the workers leave the database.",
+							 &reco_enabled, true, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	for (int i = 0; i < lengthof(string_settings); i++)
+	{
+		const StringSetting *s = &string_settings[i];
+
+		DefineCustomStringVariable(s->name, s->description, NULL, s->variable, s->initial,
+								   s->context, 0, s->check, NULL, NULL);
+	}
+	for (int i = 0; i < lengthof(int_settings); i++)
+	{
+		const IntSetting *s = &int_settings[i];
+
+		DefineCustomIntVariable(s->name, s->description, s->detail, s->variable, s->initial,
+								s->min, s->max, PGC_SIGHUP, s->unit, NULL, NULL, NULL);
+	}
+	MarkGUCPrefixReserved("reco");
+}
+
+/* The retention in effect: shorter ones are raised to what the views need. */
+int
+reco_guc_retention(void)
+{
+	return Max(reco_retention, reco_recent_window + reco_trending_window);
+}
+
+/* The life of a user's key in effect: a key must outlive its row. */
+int
+reco_guc_redis_ttl(void)
+{
+	return Max(reco_redis_ttl, reco_recent_window + reco_max_future + 3600);
+}

@@ -1,0 +1,115 @@
+/*-------------------------------------------------------------------------
+ *
+ * json_string.c
+ *	  Strings as they stand in a JSON document.
+ *
+ * PostgreSQL's lexer decodes escapes only into the database's encoding, and
+ * until 15 character by character for every string.  Here they are decoded
+ * where they matter and occur, to UTF-8.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/json_string.h"
+#include "mb/pg_wchar.h"
+
+/* Four hexadecimal digits, which the lexer has checked. */
+static pg_wchar
+hex4(const char *digits)
+{
+	pg_wchar	value = 0;
+
+	for (int i = 0; i < 4; i++)
+	{
+		char		c = digits[i];
+
+		value = value * 16 + (c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+	}
+	return value;
+}
+
+/*
+ * Read \uXXXX, or two of them that make one character; *at stands on the u
+ * and is left behind the last digit.  Returns 0 for what is no character: a
+ * NUL (which no text of PostgreSQL holds) or half of a pair.
+ */
+static pg_wchar
+unescape_unicode(const char **at, const char *end)
+{
+	pg_wchar	c = hex4(*at + 1);
+
+	*at += 5;
+	if (is_utf16_surrogate_second(c))
+		return 0;
+	if (is_utf16_surrogate_first(c))
+	{
+		pg_wchar	second;
+
+		if (end - *at < 6 || (*at)[0] != '\\' || (*at)[1] != 'u')
+			return 0;
+		second = hex4(*at + 2);
+		if (!is_utf16_surrogate_second(second))
+			return 0;
+		c = surrogate_pair_to_codepoint(c, second);
+		*at += 6;
+	}
+	return c;
+}
+
+/*
+ * Decode the escapes of a string.  The lexer has checked their form; what is
+ * left to refuse is a character that text cannot hold.
+ */
+bool
+reco_json_unescape(RecoText *text)
+{
+	const char *at = text->data;
+	const char *end = at + text->length;
+	char	   *decoded = palloc(text->length + 1);
+	char	   *to = decoded;
+
+	while (at < end)
+	{
+		pg_wchar	c;
+
+		if (*at != '\\')
+		{
+			*to++ = *at++;
+			continue;
+		}
+		switch (*++at)
+		{
+			case 'b':
+				*to++ = '\b';
+				break;
+			case 'f':
+				*to++ = '\f';
+				break;
+			case 'n':
+				*to++ = '\n';
+				break;
+			case 'r':
+				*to++ = '\r';
+				break;
+			case 't':
+				*to++ = '\t';
+				break;
+			case 'u':
+				c = unescape_unicode(&at, end);
+				if (c == 0)
+					return false;
+				unicode_to_utf8(c, (unsigned char *) to);
+				to += pg_utf_mblen((unsigned char *) to);
+				continue;
+			default:			/* a quote, a slash or a backslash */
+				*to++ = *at;
+				break;
+		}
+		at++;
+	}
+	*to = '\0';
+	text->data = decoded;
+	text->length = to - decoded;
+	return true;
+}

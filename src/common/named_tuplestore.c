@@ -1,0 +1,73 @@
+/*-------------------------------------------------------------------------
+ *
+ * named_tuplestore.c
+ *	  Rows in memory that a statement reads as a relation.
+ *
+ * As the transition tables of triggers: a tuplestore with a name, known to
+ * the statements of the caller's SPI connection while one of them runs.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "common/compat.h"
+
+#include "common/named_tuplestore.h"
+#include "miscadmin.h"
+#include "utils/queryenvironment.h"
+#include "utils/tuplestore.h"
+
+struct RecoFeed
+{
+	const char *name;
+	TupleDesc	tupdesc;
+	Tuplestorestate *rows;
+	uint64		count;
+};
+
+/* Begin to take rows; beyond work_mem they go to a file. */
+RecoFeed *
+reco_feed_open(const char *name, TupleDesc tupdesc)
+{
+	RecoFeed   *feed = palloc(sizeof(RecoFeed));
+
+	feed->name = name;
+	feed->tupdesc = tupdesc;
+	feed->rows = tuplestore_begin_heap(false, false, work_mem);
+	feed->count = 0;
+	return feed;
+}
+
+/* Take a row; it is copied. */
+void
+reco_feed_put(RecoFeed *feed, Datum *values, bool *nulls)
+{
+	tuplestore_putvalues(feed->rows, feed->tupdesc, values, nulls);
+	feed->count++;
+}
+
+/*
+ * Run the statement that reads the relation, if there are rows; this ends the
+ * feed.  Returns how many rows it had.
+ */
+uint64
+reco_feed_run(RecoFeed *feed, RecoPlan *plan)
+{
+	uint64		count = feed->count;
+
+	if (count > 0)
+	{
+		EphemeralNamedRelation relation = palloc0(sizeof(EphemeralNamedRelationData));
+
+		relation->md.name = pstrdup(feed->name);
+		relation->md.tupdesc = feed->tupdesc;
+		relation->md.enrtype = ENR_NAMED_TUPLESTORE;
+		relation->md.enrtuples = count;
+		relation->reldata = feed->rows;
+		if (SPI_register_relation(relation) != SPI_OK_REL_REGISTER)
+			elog(ERROR, "could not register relation \"%s\"", feed->name);
+		reco_sql_execute(plan, NULL, NULL);
+		SPI_unregister_relation(feed->name);
+	}
+	tuplestore_end(feed->rows);
+	pfree(feed);
+	return count;
+}

@@ -1,0 +1,78 @@
+/*-------------------------------------------------------------------------
+ *
+ * string_table.c
+ *	  A hash table from text to int32, for product ids and categories.
+ *
+ * Touches memory only.  Texts are compared byte by byte, as COLLATE "C" does.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "common/compat.h"
+
+#include "common/hashfn.h"
+#include "common/string_table.h"
+
+typedef struct NameEntry
+{
+	RecoText	name;
+	uint32		hash;
+	int32		value;
+	char		status;
+} NameEntry;
+
+#define SH_PREFIX namehash
+#define SH_ELEMENT_TYPE NameEntry
+#define SH_KEY_TYPE RecoText
+#define SH_KEY name
+#define SH_HASH_KEY(table, key) hash_bytes((const unsigned char *) (key).data, (key).length)
+#define SH_EQUAL(table, a, b) ((a).length == (b).length && memcmp((a).data, (b).data, (a).length) == 0)
+#define SH_STORE_HASH
+#define SH_GET_HASH(table, entry) (entry)->hash
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+struct RecoNames
+{
+	namehash_hash *table;
+};
+
+/* A new table, which lives as long as the memory context. */
+RecoNames *
+reco_names_create(MemoryContext context)
+{
+	RecoNames  *names = MemoryContextAlloc(context, sizeof(RecoNames));
+
+	names->table = namehash_create(context, 256, NULL);
+	return names;
+}
+
+/* The value of a name, NULL where it is not in the table. */
+int32 *
+reco_names_find(RecoNames *names, RecoText name)
+{
+	NameEntry  *entry = namehash_lookup(names->table, name);
+
+	return entry ? &entry->value : NULL;
+}
+
+/*
+ * Add a name that is not in the table yet.  Its bytes must live as long as
+ * the table; the pointer is good until the next addition.
+ */
+int32 *
+reco_names_add(RecoNames *names, RecoText name)
+{
+	bool		found;
+	NameEntry  *entry = namehash_insert(names->table, name, &found);
+
+	Assert(!found);
+	return &entry->value;
+}
+
+int
+reco_names_count(const RecoNames *names)
+{
+	return names->table->members;
+}

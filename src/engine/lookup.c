@@ -1,0 +1,255 @@
+/*-------------------------------------------------------------------------
+ *
+ * lookup.c
+ *	  Products by their number, for those who read lists.
+ *
+ * For readers of lists, without reco's lock.  They are looked up under the
+ * newest snapshot, since a REPEATABLE READ writer may see lists that are newer
+ * than its own.  A number that was given free meanwhile the reader's snapshot
+ * still shows, and it is not used again as long as that exists (product_dictionary.c).
+ *
+ * A process keeps what it has looked up: twenty look-ups took three times as
+ * long as fetching the list.  Ids are good while no number was given free,
+ * categories while the mirror has not changed, which reco.state tells.  Writes
+ * nothing.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "common/compat.h"
+
+#include "common/spi.h"
+#include "engine/lookup.h"
+#include "engine/product_dictionary.h"
+#include "engine/state.h"
+#include "fmgr.h"
+#include "heap/keyed_table.h"
+#include "publish/value.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+/* Made-up ids must not fill a process's memory: start again beyond this. */
+#define MAX_CACHED 2000000
+
+/* Entries are allocated so many at a time: who reads a list needs few of all. */
+#define PAGE_ENTRIES 64
+
+static const RecoTableName by_number = {
+	"product_number", 2, "product_number_number_key", 1, {F_INT4EQ}
+};
+static const RecoTableName by_product = {
+	"product", 3, "product_pkey", 1, {F_TEXTEQ}
+};
+
+typedef struct Product
+{
+	text	   *id;				/* NULL: not looked up */
+	RecoText	quoted;			/* as a JSON string; data NULL: not asked for yet */
+	text	   *category;
+	bool		has_category;	/* category is looked up */
+} Product;
+
+static MemoryContext cache = NULL;
+static MemoryContext category_cache = NULL;
+static Product **pages = NULL;	/* by number / PAGE_ENTRIES; NULL: nothing of it is known */
+static int32 npages = 0;
+static int32 cached = 0;		/* entries allocated */
+static Oid	cached_table = InvalidOid;	/* differs after DROP and CREATE EXTENSION */
+static RecoVersions cached_versions;
+static uint64 cached_made = 0;	/* product_dictionary.c's epoch: our own numbers were rolled back */
+
+/* Between begin and end. */
+static Snapshot reading = NULL; /* the reader's */
+static Snapshot newest = NULL;
+static RecoTable *numbers = NULL;	/* opened when they are asked for */
+static RecoTable *mirror = NULL;
+
+static void
+forget_all(void)
+{
+	if (cache == NULL)
+	{
+		cache = AllocSetContextCreate(TopMemoryContext, "reco products by number",
+									  ALLOCSET_DEFAULT_SIZES);
+		category_cache = AllocSetContextCreate(TopMemoryContext, "reco categories by number",
+											   ALLOCSET_DEFAULT_SIZES);
+	}
+	MemoryContextReset(cache);
+	MemoryContextReset(category_cache);
+	pages = NULL;
+	npages = cached = 0;
+}
+
+static void
+forget_categories(void)
+{
+	MemoryContextReset(category_cache);
+	for (int32 i = 0; i < npages; i++)
+		for (int j = 0; pages[i] != NULL && j < PAGE_ENTRIES; j++)
+			pages[i][j].has_category = false;
+}
+
+void
+reco_lookup_begin(Snapshot snapshot)
+{
+	Oid			table;
+	RecoVersions versions;
+
+	reco_sql_refuse_recovery();
+	table = reco_sql_table("product_number");
+	newest = RegisterSnapshot(GetLatestSnapshot());
+	versions = reco_state_versions(newest);
+	if (cache == NULL || cached_table != table || cached > MAX_CACHED ||
+		cached_versions.numbers != versions.numbers || cached_made != reco_number_epoch())
+		forget_all();
+	else if (cached_versions.mirror != versions.mirror)
+		forget_categories();
+	cached_table = table;
+	cached_versions = versions;
+	cached_made = reco_number_epoch();
+	reading = snapshot;
+	numbers = mirror = NULL;
+}
+
+void
+reco_lookup_end(void)
+{
+	if (numbers != NULL)
+		reco_table_close(numbers);
+	if (mirror != NULL)
+		reco_table_close(mirror);
+	numbers = mirror = NULL;
+	UnregisterSnapshot(newest);
+}
+
+/* The entry of a number that there is; an empty one if it is not known yet. */
+static Product *
+entry_of(int32 number)
+{
+	int32		page = number / PAGE_ENTRIES;
+
+	if (page >= npages)
+	{
+		int32		wanted = Max(page + 1, Max(64, npages * 2));
+
+		pages = pages == NULL ? MemoryContextAllocHuge(cache, wanted * sizeof(Product *)) :
+			repalloc_huge(pages, wanted * sizeof(Product *));
+		memset(pages + npages, 0, (wanted - npages) * sizeof(Product *));
+		npages = wanted;
+	}
+	if (pages[page] == NULL)
+	{
+		pages[page] = MemoryContextAllocZero(cache, PAGE_ENTRIES * sizeof(Product));
+		cached += PAGE_ENTRIES;
+	}
+	return &pages[page][number % PAGE_ENTRIES];
+}
+
+/* A text of a row, copied. */
+static text *
+keep(MemoryContext context, Datum value)
+{
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	text	   *kept = DatumGetTextPCopy(value);
+
+	MemoryContextSwitchTo(caller);
+	return kept;
+}
+
+/* The product's entry, with its id; NULL if the number was given free. */
+static Product *
+find(int32 number)
+{
+	Datum		key = Int32GetDatum(number);
+	TupleTableSlot *row;
+	Product    *product;
+	bool		null;
+
+	if (number >= 0 && number / PAGE_ENTRIES < npages && pages[number / PAGE_ENTRIES] != NULL)
+	{
+		product = &pages[number / PAGE_ENTRIES][number % PAGE_ENTRIES];
+		if (product->id != NULL)
+			return product;
+	}
+	if (numbers == NULL)
+		numbers = reco_table_open_read(&by_number, newest);
+	row = reco_table_fetch(numbers, &key);
+	if (row == NULL)
+		return NULL;
+	product = entry_of(number);
+	product->id = keep(cache, slot_getattr(row, 1, &null));
+	return product;
+}
+
+/* The id of a number that the reader's snapshot shows and the newest does not. */
+static text *
+freed_product(int32 number)
+{
+	RecoTable  *table = reco_table_open_read(&by_number, reading);
+	Datum		key = Int32GetDatum(number);
+	TupleTableSlot *row = reco_table_fetch(table, &key);
+	bool		null;
+	text	   *id;
+
+	if (row == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("product number %d is not in reco.product_number", number),
+				 errhint("Run reco_rebuild().")));
+	id = DatumGetTextPCopy(slot_getattr(row, 1, &null));
+	reco_table_close(table);
+	return id;
+}
+
+text *
+reco_lookup_product(int32 number)
+{
+	Product    *product = find(number);
+
+	return product != NULL ? product->id : freed_product(number);
+}
+
+RecoText
+reco_lookup_quoted(int32 number)
+{
+	Product    *product = find(number);
+	text	   *id = product != NULL ? product->id : freed_product(number);
+	StringInfoData string;
+	RecoText	quoted;
+
+	if (product != NULL && product->quoted.data != NULL)
+		return product->quoted;
+	initStringInfo(&string);
+	reco_format_json_string(&string, VARDATA_ANY(id), VARSIZE_ANY_EXHDR(id));
+	quoted = (RecoText) {string.data, string.len};
+	if (product == NULL)
+		return quoted;			/* the number may stand for another product soon */
+	quoted.data = memcpy(MemoryContextAlloc(cache, string.len), string.data, string.len);
+	pfree(string.data);
+	return product->quoted = quoted;
+}
+
+text *
+reco_lookup_category(int32 number)
+{
+	Product    *product = find(number);
+	Datum		key;
+	TupleTableSlot *row;
+	Datum		category = (Datum) 0;
+	bool		null = true;
+
+	if (product == NULL)
+		return NULL;			/* no number of the mirror's is given free */
+	if (product->has_category)
+		return product->category;
+	if (mirror == NULL)
+		mirror = reco_table_open_read(&by_product, newest);
+	key = PointerGetDatum(product->id);
+	row = reco_table_fetch(mirror, &key);
+	if (row != NULL)
+		category = slot_getattr(row, 2, &null);
+	product->category = null ? NULL : keep(category_cache, category);
+	product->has_category = true;
+	return product->category;
+}

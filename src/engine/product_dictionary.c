@@ -1,0 +1,331 @@
+/*-------------------------------------------------------------------------
+ *
+ * product_dictionary.c
+ *	  The dictionary of product numbers.
+ *
+ * Packed views and counters hold a number for each product, dense and small,
+ * from reco.product_number.  A process caches what it has seen of it.  All
+ * callers hold reco's lock, but for those that learn numbers which they have
+ * read themselves (product_cache.c, invalidation_prescan.c).
+ *
+ * What a transaction adds is only true if it commits, so an abort, of a
+ * savepoint too, throws the cache away.  A number that is given free raises
+ * the numbers' version, and product_cache.c throws the cache away then.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "common/compat.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "common/spi.h"
+#include "engine/product_dictionary.h"
+#include "storage/procarray.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+/*
+ * Made-up ids must not fill a process's memory: start again beyond this, and
+ * the products of the mirror, which would be loaded again.
+ */
+#define MAX_CACHED 2000000
+
+static MemoryContext cache = NULL;
+static RecoNames *numbers_of = NULL;
+static text **names = NULL;		/* by number; NULL: not cached */
+static int32 names_size = 0;
+static int64 mirrored = 0;		/* products of the mirror among those cached */
+static uint64 epoch = 1;
+static bool dirty = false;		/* the transaction changed what is cached */
+
+static RecoPlan find_plan = {
+	"SELECT product_id, number FROM reco.product_number WHERE product_id = ANY ($1)",
+	1, {TEXTARRAYOID}
+};
+static RecoPlan reuse_plan = {
+	"DELETE FROM reco.free_number WHERE number IN"
+	" (SELECT number FROM reco.free_number WHERE age(xmin) > age($2) ORDER BY number LIMIT $1)"
+	" RETURNING number",
+	2, {INT8OID, XIDOID}
+};
+static RecoPlan fresh_plan = {
+	"UPDATE reco.state SET next_number = next_number + $1 RETURNING next_number - $1",
+	1, {INT4OID}
+};
+static RecoPlan insert_plan = {
+	"INSERT INTO reco.product_number (product_id, number) SELECT * FROM unnest($1, $2)",
+	2, {TEXTARRAYOID, INT4ARRAYOID}
+};
+
+static RecoPlan name_plan = {
+	"SELECT product_id FROM reco.product_number WHERE number = $1", 1, {INT4OID}
+};
+
+/* Forget everything cached. */
+void
+reco_number_reset(void)
+{
+	if (cache != NULL)
+		MemoryContextDelete(cache);
+	cache = NULL;
+	numbers_of = NULL;
+	names = NULL;
+	names_size = 0;
+	mirrored = 0;
+	epoch++;
+}
+
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_ABORT && dirty)
+		reco_number_reset();
+	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT)
+		dirty = false;
+}
+
+static void
+at_savepoint_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB && dirty)
+		reco_number_reset();
+}
+
+/* Called once, from _PG_init. */
+void
+reco_number_init(void)
+{
+	RegisterXactCallback(at_transaction_end, NULL);
+	RegisterSubXactCallback(at_savepoint_end, NULL);
+}
+
+/* Changes whenever the cache has been thrown away. */
+uint64
+reco_number_epoch(void)
+{
+	return epoch;
+}
+
+/* The transaction makes cached things true that an abort makes untrue. */
+void
+reco_number_set_dirty(void)
+{
+	dirty = true;
+}
+
+/* So many of the ids cached are those of the mirror. */
+void
+reco_number_set_mirrored(int64 count)
+{
+	mirrored = count;
+}
+
+/* Keep a pair of the dictionary; id is copied.  Returns the number. */
+int32
+reco_number_learn(text *id, int32 number)
+{
+	RecoText	name;
+
+	if (cache == NULL)
+	{
+		cache = AllocSetContextCreate(TopMemoryContext, "reco product numbers",
+									  ALLOCSET_DEFAULT_SIZES);
+		numbers_of = reco_names_create(cache);
+		names_size = 1024;
+		names = MemoryContextAllocZero(cache, names_size * sizeof(text *));
+	}
+	if (number >= names_size)
+	{
+		int32		size = Max(names_size * 2, number + 1);
+
+		names = repalloc_huge(names, size * sizeof(text *));
+		memset(names + names_size, 0, (size - names_size) * sizeof(text *));
+		names_size = size;
+	}
+	if (names[number] == NULL)
+	{
+		Size		size = VARHDRSZ + VARSIZE_ANY_EXHDR(id);
+
+		names[number] = MemoryContextAlloc(cache, size);
+		SET_VARSIZE(names[number], size);
+		memcpy(VARDATA(names[number]), VARDATA_ANY(id), size - VARHDRSZ);
+		name.data = VARDATA(names[number]);
+		name.length = size - VARHDRSZ;
+		*reco_names_add(numbers_of, name) = number;
+	}
+	return number;
+}
+
+static Datum
+text_array(const RecoText *ids, const int *which, int n)
+{
+	Datum	   *values = palloc(n * sizeof(Datum));
+
+	for (int i = 0; i < n; i++)
+		values[i] = PointerGetDatum(cstring_to_text_with_len(ids[which[i]].data, ids[which[i]].length));
+	return PointerGetDatum(construct_array(values, n, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+/* Learn those of the ids that the dictionary has. */
+static void
+find(const RecoText *ids, const int *which, int n)
+{
+	Datum		values[1] = {text_array(ids, which, n)};
+	uint64		found = reco_sql_query(&find_plan, values, NULL, 0);
+
+	for (uint64 i = 0; i < found; i++)
+	{
+		bool		null;
+
+		reco_number_learn(DatumGetTextPP(reco_sql_value(i, 1, &null)),
+						  DatumGetInt32(reco_sql_value(i, 2, &null)));
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/*
+ * n numbers that nothing refers to: free ones first, but for those that rows
+ * in somebody's old snapshot may still hold.
+ */
+static void
+take_numbers(Datum *numbers, int n)
+{
+	Datum		values[2] = {Int64GetDatum(n),
+	TransactionIdGetDatum(GetOldestNonRemovableTransactionId(NULL))};
+	int			reused = (int) reco_sql_execute(&reuse_plan, values, NULL);
+	bool		null;
+
+	for (int i = 0; i < reused; i++)
+		numbers[i] = reco_sql_value(i, 1, &null);
+	SPI_freetuptable(SPI_tuptable);
+	if (reused < n)
+	{
+		int32		first;
+
+		values[0] = Int32GetDatum(n - reused);
+		reco_sql_execute(&fresh_plan, values, NULL);
+		first = DatumGetInt32(reco_sql_value(0, 1, &null));
+		SPI_freetuptable(SPI_tuptable);
+		for (int i = reused; i < n; i++)
+			numbers[i] = Int32GetDatum(first + i - reused);
+	}
+}
+
+/* Give numbers to ids that the dictionary does not have. */
+static void
+add(const RecoText *ids, const int *which, int n)
+{
+	Datum	   *numbers = palloc(n * sizeof(Datum));
+	Datum		values[2];
+
+	dirty = true;
+	take_numbers(numbers, n);
+	values[0] = text_array(ids, which, n);
+	values[1] = PointerGetDatum(construct_array(numbers, n, INT4OID, 4, true, TYPALIGN_INT));
+	reco_sql_execute(&insert_plan, values, NULL);
+	for (int i = 0; i < n; i++)
+		reco_number_learn(cstring_to_text_with_len(ids[which[i]].data, ids[which[i]].length),
+						  DatumGetInt32(numbers[i]));
+}
+
+/* Keep those of which that are not cached, each once; returns how many. */
+static int
+drop_known(const RecoText *ids, int *which, int n, MemoryContext context)
+{
+	RecoNames  *seen = reco_names_create(context);
+	int			left = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		RecoText	id = ids[which[i]];
+
+		if ((numbers_of == NULL || reco_names_find(numbers_of, id) == NULL) &&
+			reco_names_find(seen, id) == NULL)
+		{
+			*reco_names_add(seen, id) = 0;
+			which[left++] = which[i];
+		}
+	}
+	return left;
+}
+
+/*
+ * The numbers of products; those that are new get one.  Writes the dictionary
+ * in that case.
+ */
+void
+reco_number_resolve(const RecoText *ids, int32 *numbers, int n)
+{
+	int		   *missing = NULL;
+	int			count = 0;
+
+	if (numbers_of != NULL && reco_names_count(numbers_of) > MAX_CACHED + mirrored)
+		reco_number_reset();
+	for (int i = 0; i < n; i++)
+	{
+		int32	   *known = numbers_of ? reco_names_find(numbers_of, ids[i]) : NULL;
+
+		if (known)
+			numbers[i] = *known;
+		else
+		{
+			if (missing == NULL)
+				missing = palloc(n * sizeof(int));
+			missing[count++] = i;
+		}
+	}
+	if (count > 0)
+	{
+		MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "reco new products",
+													  ALLOCSET_DEFAULT_SIZES);
+		MemoryContext old = MemoryContextSwitchTo(scratch);
+		int		   *which = palloc(count * sizeof(int));
+		int			left;
+
+		memcpy(which, missing, count * sizeof(int));
+		left = drop_known(ids, which, count, scratch);
+		find(ids, which, left);
+		left = drop_known(ids, which, left, scratch);
+		if (left > 0)
+			add(ids, which, left);
+		for (int i = 0; i < count; i++)
+			numbers[missing[i]] = *reco_names_find(numbers_of, ids[missing[i]]);
+		MemoryContextSwitchTo(old);
+		MemoryContextDelete(scratch);
+		pfree(missing);
+	}
+}
+
+/* The product that a number stands for. */
+text *
+reco_number_name(int32 number)
+{
+	if (number >= names_size || names[number] == NULL)
+	{
+		Datum		values[1] = {Int32GetDatum(number)};
+		bool		null;
+
+		if (reco_sql_query(&name_plan, values, NULL, 1) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("product number %d is not in reco.product_number", number),
+					 errhint("Run reco_rebuild().")));
+		reco_number_learn(DatumGetTextPP(reco_sql_value(0, 1, &null)), number);
+		SPI_freetuptable(SPI_tuptable);
+	}
+	return names[number];
+}
+
+/* Compare the products that two numbers stand for, as COLLATE "C" does. */
+int
+reco_number_compare(int32 a, int32 b)
+{
+	text	   *x = reco_number_name(a);
+	text	   *y = reco_number_name(b);
+	int			xlen = VARSIZE(x) - VARHDRSZ;
+	int			ylen = VARSIZE(y) - VARHDRSZ;
+	int			result = memcmp(VARDATA(x), VARDATA(y), Min(xlen, ylen));
+
+	return result != 0 ? result : xlen - ylen;
+}

@@ -1,0 +1,55 @@
+/*-------------------------------------------------------------------------
+ *
+ * state.h
+ *	  reco's lock, and the row of clock, horizon, generation and parameters.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RECO_STATE_H
+#define RECO_STATE_H
+
+#include "datatype/timestamp.h"
+#include "utils/snapshot.h"
+
+/* reco.state; windows in seconds. */
+typedef struct RecoState
+{
+	TimestampTz clock;			/* whole seconds */
+	TimestampTz horizon;		/* start of the oldest window kept */
+	TimestampTz popularity_at;	/* the clock when it was last taken */
+	int64		generation;
+	int64		mirror_version; /* of reco.product */
+	int64		numbers_version;	/* rises when numbers are given free */
+	int			trending_window;	/* W */
+	int			recent_window;	/* H */
+	int			retention;
+	int			trending_size;
+	int			max_user_views;
+	int			top_categories;
+	int			max_recommendations;	/* 0: no limit */
+} RecoState;
+
+/* What a process caches of product_cache.h and product_dictionary.h is good for these. */
+typedef struct RecoVersions
+{
+	int64		mirror;
+	int64		numbers;
+} RecoVersions;
+
+extern void reco_state_init(void);
+extern void reco_state_lock(void);
+extern void reco_state_unlock(void);
+extern bool reco_state_is_locked(void);
+extern bool reco_state_peek(RecoState *state);
+extern RecoVersions reco_state_versions(Snapshot snapshot);
+extern void reco_state_read(RecoState *state);
+extern void reco_state_write(const RecoState *state);
+extern bool reco_state_settings_differ(const RecoState *state);
+extern void reco_state_take_settings(RecoState *state);
+
+extern void reco_state_set_clock(RecoState *state, TimestampTz clock);
+extern TimestampTz reco_state_window(const RecoState *state, TimestampTz at);
+extern int32 reco_state_second(TimestampTz at);
+extern TimestampTz reco_state_moment(int32 second);
+
+#endif							/* RECO_STATE_H */

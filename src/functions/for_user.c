@@ -1,0 +1,103 @@
+/*-------------------------------------------------------------------------
+ *
+ * for_user.c
+ *	  Users' lists as people and applications read them.
+ *
+ * Both functions read under the statement's snapshot, and take no lock but on
+ * the tables.  Who may run reco_for_user may see what it shows, whatever the
+ * privileges on the tables.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "common/compat.h"
+
+#include "catalog/pg_type.h"
+#include "common/spi.h"
+#include "engine/lookup.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "lists/list_codec.h"
+#include "lists/user_state.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+
+static bool
+may_read(const char *view)
+{
+	return pg_class_aclcheck(reco_sql_table(view), GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+}
+
+/* Who may see no products in reco's views may not ask what numbers stand for either. */
+static void
+require_view(void)
+{
+	if (!may_read("user_recommendations") && !may_read("trending_products"))
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_VIEW, "user_recommendations");
+}
+
+PG_FUNCTION_INFO_V1(reco_list_products);
+
+/* reco.list_products(numbers): the products' ids. */
+Datum
+reco_list_products(PG_FUNCTION_ARGS)
+{
+	RecoList	list;
+	Datum	   *ids;
+
+	require_view();
+	reco_list_init(&list);
+	reco_list_unpack(&list, PG_GETARG_DATUM(0));
+	ids = palloc(Max(1, list.count) * sizeof(Datum));
+	reco_lookup_begin(GetActiveSnapshot());
+	for (int i = 0; i < list.count; i++)
+		ids[i] = PointerGetDatum(reco_lookup_product(list.numbers[i]));
+	reco_lookup_end();
+	PG_RETURN_ARRAYTYPE_P(construct_array(ids, list.count, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+/* One product of the list as a row (rank, product_id, reason, because). */
+static void
+put_row(ReturnSetInfo *result, int rank, int32 number, Datum reason)
+{
+	text	   *category = reco_lookup_category(number);
+	Datum		values[4] = {Int32GetDatum(rank), PointerGetDatum(reco_lookup_product(number)),
+	reason, PointerGetDatum(category)};
+	bool		nulls[4] = {false, false, false, category == NULL};
+
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+PG_FUNCTION_INFO_V1(reco_for_user);
+
+/* reco_for_user(user_id, n): the first n products of the list; NULL: all of it. */
+Datum
+reco_for_user(PG_FUNCTION_ARGS)
+{
+	Snapshot	snapshot = GetActiveSnapshot();
+	RecoTable  *users;
+	Datum		packed;
+	Datum		reason = CStringGetTextDatum("category");
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (PG_ARGISNULL(0))
+		return (Datum) 0;
+	users = reco_user_open_read(snapshot);
+	if (reco_user_fetch_list(users, PG_GETARG_INT64(0), NULL, &packed))
+	{
+		RecoList	list;
+		int			n;
+
+		reco_list_init(&list);
+		reco_list_unpack(&list, packed);
+		n = PG_ARGISNULL(1) ? list.count : Min(list.count, PG_GETARG_INT32(1));
+		reco_lookup_begin(snapshot);
+		for (int i = 0; i < n; i++)
+			put_row((ReturnSetInfo *) fcinfo->resultinfo, i + 1, list.numbers[i], reason);
+		reco_lookup_end();
+	}
+	reco_table_close(users);
+	return (Datum) 0;
+}

@@ -1,0 +1,50 @@
+/*-------------------------------------------------------------------------
+ *
+ * keyed_table.h
+ *	  Rows of reco's tables by primary key, through the table access method.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RECO_KEYED_TABLE_H
+#define RECO_KEYED_TABLE_H
+
+#include "access/tableam.h"
+#include "executor/tuptable.h"
+#include "heap/tid_cache.h"
+
+#define RECO_TABLE_MAX_KEYS 2
+
+/*
+ * A table of the schema reco, and a unique index to find its rows by.  Where
+ * places is not NULL the places of rows are remembered there; then the keys
+ * are the table's first columns.
+ */
+typedef struct RecoTableName
+{
+	const char *table;
+	int			ncolumns;
+	const char *index;
+	int			nkeys;
+	RegProcedure equal[RECO_TABLE_MAX_KEYS];	/* compare the index's columns */
+	RecoPlaces **places;
+} RecoTableName;
+
+typedef struct RecoTable RecoTable;
+
+extern RecoTable *reco_table_open(const RecoTableName *name);
+extern RecoTable *reco_table_open_read(const RecoTableName *name, Snapshot snapshot);
+extern void reco_table_close(RecoTable *table);
+extern Relation reco_table_relation(RecoTable *table);
+extern Snapshot reco_table_snapshot(RecoTable *table);
+
+extern TupleTableSlot *reco_table_fetch(RecoTable *table, const Datum *keys);
+extern TupleTableSlot *reco_table_fetch_near(RecoTable *table, const Datum *keys, ItemPointer place);
+extern TupleTableSlot *reco_table_fetch_at(RecoTable *table, ItemPointer place);
+extern void reco_table_learn_places(const RecoTableName *name);
+extern ItemPointer reco_table_written_at(RecoTable *table);
+extern void reco_table_insert(RecoTable *table, const Datum *values, const bool *nulls);
+extern void reco_table_update(RecoTable *table, TupleTableSlot *old,
+							  const Datum *values, const bool *nulls);
+extern void reco_table_delete(RecoTable *table, TupleTableSlot *old);
+
+#endif							/* RECO_KEYED_TABLE_H */

@@ -1,0 +1,308 @@
+/*-------------------------------------------------------------------------
+ *
+ * batch.c
+ *	  A batch of Kafka messages to committed rows.
+ *
+ * Messages are parsed outside any transaction.  Then one transaction takes
+ * reco's lock, inserts the events into reco.activity (which brings all that
+ * is derived up to date) and the refused messages into reco.rejected, and
+ * notes the offsets behind them: all or nothing.
+ *
+ * When PostgreSQL refuses the data, the transaction is aborted and the batch
+ * cut in halves, until the message that it refuses stands alone and goes to
+ * reco.rejected as well.  Any other ERROR (no memory, no space, a lock not
+ * granted, shutdown) is passed on and ends the worker, which later goes on
+ * with the same messages.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "common/compat.h"
+
+#include "access/xact.h"
+#include "activity/bulk_insert.h"
+#include "activity/partition.h"
+#include "catalog/pg_type.h"
+#include "common/guc.h"
+#include "common/named_tuplestore.h"
+#include "common/spi.h"
+#include "engine/state.h"
+#include "kafka/batch.h"
+#include "kafka/event_parser.h"
+#include "kafka/offset_table.h"
+#include "miscadmin.h"
+#include "shmem/metrics.h"
+#include "shmem/worker_status.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#define REJECTED_COLUMNS 5
+
+/* A message and what became of it. */
+typedef struct Row
+{
+	const RecoMessage *message;
+	RecoEvent	event;
+	const char *reason;			/* why it is refused; NULL: it is not */
+} Row;
+
+/* Numbers to add to the shared counters when the transaction is committed. */
+typedef struct Tally
+{
+	uint64		messages;
+	uint64		bytes;
+	uint64		events;
+	uint64		late;
+	uint64		rejected;
+} Tally;
+
+static RecoPlan rejected_plan = {
+	"INSERT INTO reco.rejected (topic, partition, \"offset\", reason, payload)"
+	" SELECT topic, partition, \"offset\", reason, payload FROM reco_new_rejected"
+};
+
+/* All that a batch allocates outside its transactions. */
+static MemoryContext batch_context = NULL;
+
+static TupleDesc
+rejected_tupdesc(void)
+{
+	TupleDesc	tupdesc = CreateTemplateTupleDesc(REJECTED_COLUMNS);
+
+	TupleDescInitEntry(tupdesc, 1, "topic", TEXTOID, -1, 0);
+	TupleDescInitEntry(tupdesc, 2, "partition", INT4OID, -1, 0);
+	TupleDescInitEntry(tupdesc, 3, "offset", INT8OID, -1, 0);
+	TupleDescInitEntry(tupdesc, 4, "reason", TEXTOID, -1, 0);
+	TupleDescInitEntry(tupdesc, 5, "payload", BYTEAOID, -1, 0);
+	return tupdesc;
+}
+
+static void
+feed_rejected(RecoFeed *feed, Datum topic, const Row *row, const char *reason)
+{
+	const RecoMessage *message = row->message;
+	Datum		values[REJECTED_COLUMNS];
+	bool		nulls[REJECTED_COLUMNS] = {false};
+
+	values[0] = topic;
+	values[1] = Int32GetDatum(message->partition);
+	values[2] = Int64GetDatum(message->offset);
+	values[3] = CStringGetTextDatum(reason);
+	values[4] = PointerGetDatum(cstring_to_text_with_len(message->payload, message->length));
+	reco_feed_put(feed, values, nulls);
+}
+
+/* Note the offset behind a row's message, in the order of the batch. */
+static int
+note_position(RecoPosition *positions, int count, const RecoMessage *message)
+{
+	int			i = 0;
+
+	while (i < count && positions[i].partition != message->partition)
+		i++;
+	positions[i].partition = message->partition;
+	positions[i].offset = message->offset + (message->kind == RECO_MESSAGE_DATA ? 1 : 0);
+	return Max(count, i + 1);
+}
+
+/* Sort the rows to where they belong, judged by the clock. */
+static void
+feed_rows(const Row *rows, int count, Datum topic, const RecoState *state,
+		  RecoInsert *insert, RecoFeed *rejected, Tally *tally)
+{
+	TimestampTz latest = Max(state->clock, GetCurrentTimestamp()) +
+		reco_max_future * USECS_PER_SEC;
+
+	for (int i = 0; i < count; i++)
+	{
+		const Row  *row = &rows[i];
+
+		CHECK_FOR_INTERRUPTS();
+		if (row->message->kind != RECO_MESSAGE_DATA)
+			continue;
+		tally->messages++;
+		tally->bytes += row->message->length;
+		if (row->message->payload == NULL)
+			continue;
+		if (row->reason != NULL)
+			feed_rejected(rejected, topic, row, row->reason);
+		else if (row->event.timestamp < state->horizon)
+			tally->late++;
+		else if (row->event.timestamp > latest)
+			feed_rejected(rejected, topic, row,
+						  "timestamp is later than the clock by more than reco.max_future");
+		else
+		{
+			reco_insert_event(insert, &row->event);
+			tally->events++;
+		}
+	}
+}
+
+/*
+ * What maintenance has taken so far; nobody else adds to it under the lock.
+ * Lists are a part of users.
+ */
+static uint64
+time_of_maintenance(void)
+{
+	return reco_phase_value(RECO_PHASE_SORT) + reco_phase_value(RECO_PHASE_TRENDING) +
+		reco_phase_value(RECO_PHASE_USERS);
+}
+
+/* The one transaction of some rows. */
+static void
+write_rows(const char *topic_name, const Row *rows, int count)
+{
+	RecoState	state;
+	Tally		tally = {0};
+	RecoInsert *insert;
+	RecoFeed   *rejected;
+	RecoPosition *positions;
+	int			npositions = 0;
+	Datum		topic;
+	instr_time	start;
+	uint64		before;
+
+	reco_sql_begin();
+	reco_activity_lock(RowExclusiveLock);
+	reco_state_read(&state);
+	topic = CStringGetTextDatum(topic_name);
+
+	INSTR_TIME_SET_CURRENT(start);
+	before = time_of_maintenance();
+	insert = reco_insert_begin(&state);
+	rejected = reco_feed_open("reco_new_rejected", rejected_tupdesc());
+	feed_rows(rows, count, topic, &state, insert, rejected, &tally);
+	reco_insert_end(insert);
+	tally.rejected = reco_feed_run(rejected, &rejected_plan);
+	reco_phase_end(RECO_PHASE_INSERT, &start);
+	reco_phase_add(RECO_PHASE_INSERT, before - time_of_maintenance());
+
+	positions = palloc(count * sizeof(RecoPosition));
+	for (int i = 0; i < count; i++)
+		npositions = note_position(positions, npositions, rows[i].message);
+	reco_offsets_store(topic_name, positions, npositions);
+	reco_sql_commit();
+	reco_phase_end(RECO_PHASE_COMMIT, &start);
+
+	reco_counter_add(RECO_COUNT_MESSAGES, tally.messages);
+	reco_counter_add(RECO_COUNT_BYTES, tally.bytes);
+	reco_counter_add(RECO_COUNT_EVENTS, tally.events);
+	reco_counter_add(RECO_COUNT_LATE, tally.late);
+	reco_counter_add(RECO_COUNT_REJECTED, tally.rejected);
+	reco_counter_add(RECO_COUNT_BATCHES, 1);
+}
+
+/* Is it the data that PostgreSQL refuses, or is something else the matter? */
+static bool
+is_about_data(const ErrorData *error)
+{
+	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
+	{
+		case ERRCODE_DATA_EXCEPTION:
+		case ERRCODE_PROGRAM_LIMIT_EXCEEDED:
+		case ERRCODE_PLPGSQL_ERROR:
+			return true;
+		case ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION:
+
+			/*
+			 * Of a constraint or column of reco.activity and its partitions:
+			 * others are no matter of a message, and a partition that is
+			 * missing is only not made yet.
+			 */
+			return (error->constraint_name != NULL || error->column_name != NULL) &&
+				error->table_name != NULL &&
+				strncmp(error->table_name, "activity", strlen("activity")) == 0;
+		default:
+			return false;
+	}
+}
+
+/*
+ * Write some rows; returns what PostgreSQL says of the data if it refuses it,
+ * and then nothing is written.
+ */
+static char *
+try_rows(const char *topic, const Row *rows, int count)
+{
+	char	   *volatile problem = NULL;
+
+	PG_TRY();
+	{
+		write_rows(topic, rows, count);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(batch_context);
+		error = CopyErrorData();
+		if (!is_about_data(error))
+			PG_RE_THROW();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		MemoryContextSwitchTo(batch_context);
+		problem = error->message;
+	}
+	PG_END_TRY();
+	return problem;
+}
+
+/* Write all rows, down to one at a time where PostgreSQL refuses some. */
+static void
+write_or_halve(const char *topic, Row *rows, int count)
+{
+	char	   *problem = try_rows(topic, rows, count);
+
+	if (problem == NULL)
+		return;
+	CHECK_FOR_INTERRUPTS();
+	if (count > 1)
+	{
+		write_or_halve(topic, rows, count / 2);
+		write_or_halve(topic, rows + count / 2, count - count / 2);
+	}
+	else if (rows[0].reason == NULL)
+	{
+		rows[0].reason = problem;
+		write_rows(topic, rows, 1);
+	}
+	else
+		elog(ERROR, "could not reject a message: %s", problem);
+}
+
+/*
+ * Write messages, which are in the order of their partitions, and where they
+ * end.  When this returns all of it is committed.
+ */
+void
+reco_batch_write(const char *topic, const RecoMessage *messages, int count)
+{
+	MemoryContext before;
+	instr_time	start;
+	Row		   *rows;
+
+	if (batch_context == NULL)
+		batch_context = AllocSetContextCreate(TopMemoryContext, "reco batch",
+											  ALLOCSET_DEFAULT_SIZES);
+	before = MemoryContextSwitchTo(batch_context);
+
+	INSTR_TIME_SET_CURRENT(start);
+	rows = palloc(count * sizeof(Row));
+	for (int i = 0; i < count; i++)
+	{
+		const RecoMessage *message = &messages[i];
+
+		rows[i].message = message;
+		rows[i].reason = NULL;
+		if (message->kind == RECO_MESSAGE_DATA && message->payload != NULL)
+			rows[i].reason = reco_event_parse(message->payload, message->length,
+											  message->time, &rows[i].event);
+	}
+	reco_phase_end(RECO_PHASE_PARSE, &start);
+	write_or_halve(topic, rows, count);
+
+	MemoryContextSwitchTo(before);
+	MemoryContextReset(batch_context);
+}

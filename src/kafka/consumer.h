@@ -1,0 +1,58 @@
+/*-------------------------------------------------------------------------
+ *
+ * consumer.h
+ *	  A consumer of one Kafka topic.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RECO_CONSUMER_H
+#define RECO_CONSUMER_H
+
+#include "datatype/timestamp.h"
+
+typedef struct RecoKafka RecoKafka;
+
+typedef enum RecoMessageKind
+{
+	RECO_MESSAGE_DATA,
+	RECO_MESSAGE_END,			/* no message at offset yet, all before are read */
+	RECO_MESSAGE_OUT_OF_RANGE	/* Kafka does not hold the offset asked for */
+} RecoMessageKind;
+
+typedef struct RecoMessage
+{
+	RecoMessageKind kind;
+	int32		partition;
+	int64		offset;
+	TimestampTz time;			/* when it was written, as Kafka says */
+	const char *payload;		/* NULL: a tombstone */
+	size_t		length;
+} RecoMessage;
+
+/* The offset of the next message to read of a partition. */
+typedef struct RecoPosition
+{
+	int32		partition;
+	int64		offset;			/* -1: behind the last message */
+} RecoPosition;
+
+extern RecoKafka *reco_kafka_open(const char *brokers, const char *topic,
+								  const char *config, char **problem);
+extern bool reco_kafka_close(RecoKafka *kafka);
+extern pgsocket reco_kafka_socket(RecoKafka *kafka);
+extern const char *reco_kafka_error(RecoKafka *kafka);
+extern bool reco_kafka_forward_log(RecoKafka *kafka);
+
+extern int	reco_kafka_partitions(RecoKafka *kafka, int timeout);
+extern char *reco_kafka_cluster(RecoKafka *kafka, int timeout);
+extern bool reco_kafka_range(RecoKafka *kafka, int32 partition, int timeout,
+							 int64 *low, int64 *high);
+extern bool reco_kafka_find_time(RecoKafka *kafka, RecoPosition *positions, int count,
+								 TimestampTz time, int timeout);
+extern int64 reco_kafka_high(RecoKafka *kafka, int32 partition);
+
+extern bool reco_kafka_assign(RecoKafka *kafka, const RecoPosition *positions, int count);
+extern int	reco_kafka_consume(RecoKafka *kafka, RecoMessage *messages, int max);
+extern void reco_kafka_release(RecoKafka *kafka);
+
+#endif							/* RECO_CONSUMER_H */

@@ -1,0 +1,355 @@
+/*-------------------------------------------------------------------------
+ *
+ * ingest_worker.c
+ *	  The worker that advances the clock and takes activity from Kafka.
+ *
+ * One step advances the clock if a second has passed, looks after what is
+ * due (partitions of table and topic, refused messages, status), gathers the
+ * messages that have arrived, and writes them in one transaction.  Without
+ * reco.kafka_brokers, and whatever is the matter with Kafka, the clock runs.
+ *
+ * Kafka is waited for outside of transactions only, and not for long: the
+ * clock must go on.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "common/compat.h"
+
+#include <sys/stat.h>
+
+#include "activity/clock.h"
+#include "activity/partition.h"
+#include "common/guc.h"
+#include "common/spi.h"
+#include "kafka/batch.h"
+#include "kafka/consumer.h"
+#include "kafka/dead_letter.h"
+#include "kafka/gather.h"
+#include "kafka/ingest_worker.h"
+#include "kafka/offset_table.h"
+#include "kafka/topic.h"
+#include "lists/user_state.h"
+#include "miscadmin.h"
+#include "shmem/metrics.h"
+#include "storage/ipc.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/* Milliseconds between two looks at what is not urgent. */
+#define REPORT_INTERVAL 1000
+#define TRIM_INTERVAL 10000
+#define OPEN_INTERVAL 5000
+
+/* How long ingestion waits for the mirror of the catalog, in milliseconds. */
+#define MIRROR_PATIENCE 30000
+
+/* What the consumer was made with. */
+typedef struct Source
+{
+	char	   *brokers;
+	char	   *topic;
+	char	   *config;
+	time_t		config_changed;
+} Source;
+
+static RecoKafka *kafka = NULL;
+static Source source;
+static RecoMessage *messages = NULL;
+static int	max_messages = 0;
+
+static bool ready = false;		/* clock and mirror allow to ingest */
+static TimestampTz patience_ends;
+static TimestampTz clock_due = 0;
+static TimestampTz open_due = 0;
+static TimestampTz report_due = 0;
+static TimestampTz trim_due = 0;
+
+/* Is it time?  Then it is again after some milliseconds. */
+static bool
+is_due(TimestampTz *due, long interval)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (now < *due)
+		return false;
+	*due = TimestampTzPlusMilliseconds(now, interval);
+	return true;
+}
+
+static long
+until(TimestampTz due)
+{
+	return TimestampDifferenceMilliseconds(GetCurrentTimestamp(), due);
+}
+
+/* Free the consumer; false: that did not work, and the process should end. */
+static bool
+close_kafka(void)
+{
+	RecoKafka  *closing = kafka;
+
+	kafka = NULL;
+	reco_shared_lag(RECO_INGEST, -1, -1);
+	return closing == NULL || reco_kafka_close(closing);
+}
+
+/* Make a new consumer at the next step, for new settings or another cluster. */
+static void
+reopen_kafka(void)
+{
+	open_due = 0;
+	reco_topic_forget();
+	if (close_kafka())
+		return;
+	ereport(LOG,
+			(errmsg("librdkafka did not end its threads; reco ingest starts again")));
+	proc_exit(1);
+}
+
+static void
+at_exit(int code, Datum arg)
+{
+	(void) close_kafka();
+}
+
+/* When the file was changed; 0: there is none. */
+static time_t
+change_time(const char *path)
+{
+	struct stat st;
+
+	return path[0] != '\0' && stat(path, &st) == 0 ? st.st_mtime : 0;
+}
+
+/* Are the settings others than those that the consumer was made with? */
+static bool
+source_changed(void)
+{
+	return source.brokers == NULL ||
+		strcmp(source.brokers, reco_kafka_brokers) != 0 ||
+		strcmp(source.topic, reco_kafka_topic) != 0 ||
+		strcmp(source.config, reco_kafka_config) != 0 ||
+		source.config_changed != change_time(reco_kafka_config);
+}
+
+static void
+replace(char **setting, const char *value)
+{
+	if (*setting != NULL)
+		pfree(*setting);
+	*setting = MemoryContextStrdup(TopMemoryContext, value);
+}
+
+static void
+note_source(void)
+{
+	replace(&source.brokers, reco_kafka_brokers);
+	replace(&source.topic, reco_kafka_topic);
+	replace(&source.config, reco_kafka_config);
+	source.config_changed = change_time(reco_kafka_config);
+}
+
+/* Make the consumer; settings that do not work are reported and tried again. */
+static void
+open_kafka(void)
+{
+	char	   *problem;
+
+	if (!is_due(&open_due, OPEN_INTERVAL))
+		return;
+	note_source();
+	kafka = reco_kafka_open(source.brokers, source.topic, source.config, &problem);
+	if (kafka == NULL)
+	{
+		reco_shared_state(RECO_INGEST, "cannot use the settings of Kafka");
+		reco_shared_error(RECO_INGEST, "%s", problem);
+		ereport(LOG,
+				(errmsg("could not create a Kafka consumer: %s", problem),
+				 errhint("Correct reco.kafka_brokers, reco.kafka_topic or the file named by reco.kafka_config, and reload.")));
+	}
+}
+
+/*
+ * Until Kafka has been asked, say whether the past is still to be read: it is
+ * where nothing is known of the topic, as after a crash.  Redis must keep the
+ * last good lists until it has been.
+ */
+static void
+tell_replay(void)
+{
+	bool		replaying = false;
+
+	if (reco_kafka_brokers[0] != '\0')
+	{
+		RecoTopic	topic;
+
+		reco_sql_begin();
+		topic = reco_topic_load(reco_kafka_topic, CurrentMemoryContext);
+		reco_sql_commit();
+		replaying = topic.cluster == NULL || topic.replaying;
+	}
+	reco_shared_set_replaying(replaying);
+}
+
+static void
+ingest_start(void)
+{
+	tell_replay();
+	reco_sql_begin();
+	reco_user_learn_places();
+	reco_sql_commit();
+	before_shmem_exit(at_exit, (Datum) 0);
+	reco_topic_forget();
+	patience_ends = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), MIRROR_PATIENCE);
+	reco_shared_state(RECO_INGEST, "advancing the clock");
+}
+
+static void
+ingest_reloaded(void)
+{
+	if (!source_changed())
+		return;
+	reopen_kafka();
+}
+
+static pgsocket
+ingest_socket(void)
+{
+	return kafka != NULL ? reco_kafka_socket(kafka) : PGINVALID_SOCKET;
+}
+
+/* Advance the clock when it is due; returns whether it is up with the wall. */
+static bool
+advance_clock(void)
+{
+	long		ms;
+
+	if (GetCurrentTimestamp() < clock_due)
+		return true;
+	ms = reco_clock_step();
+	clock_due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
+	if (ms > 0)
+		reco_activity_maintain();
+	return ms > 0;
+}
+
+/*
+ * Lists that are computed before the mirror has been compared with the
+ * catalog would be computed twice.
+ */
+static bool
+mirror_is_ready(void)
+{
+	return reco_shared_is_mirror_ready() || reco_catalog_table[0] == '\0' ||
+		GetCurrentTimestamp() >= patience_ends;
+}
+
+/* Tell reco_status() how far reading is. */
+static void
+report(void)
+{
+	const char *error = reco_kafka_error(kafka);
+	int64		behind;
+	double		seconds;
+
+	reco_topic_lag(kafka, &behind, &seconds);
+	reco_shared_lag(RECO_INGEST, behind, seconds);
+	if (error != NULL)
+	{
+		reco_shared_state(RECO_INGEST, "waiting for Kafka");
+		reco_shared_error(RECO_INGEST, "%s", error);
+	}
+	else if (reco_topic_partitions() > 0)
+		reco_shared_state(RECO_INGEST, "%s %d partitions of topic \"%s\"",
+						  reco_shared_is_replaying() ? "replaying" : "reading",
+						  reco_topic_partitions(), source.topic);
+}
+
+/* One batch from Kafka; returns whether there may be more at once. */
+static bool
+ingest_batch(void)
+{
+	instr_time	start;
+	bool		full;
+	int			count;
+
+	if (max_messages < reco_batch_events)
+	{
+		if (messages != NULL)
+			pfree(messages);
+		messages = NULL;
+		messages = MemoryContextAllocHuge(TopMemoryContext,
+										  reco_batch_events * sizeof(RecoMessage));
+		max_messages = reco_batch_events;
+	}
+
+	INSTR_TIME_SET_CURRENT(start);
+	count = reco_gather(kafka, messages, &full);
+	reco_phase_end(RECO_PHASE_CONSUME, &start);
+
+	if (count > 0)
+		reco_batch_write(source.topic, messages, count);
+	reco_kafka_release(kafka);
+	reco_topic_written(source.topic);
+	return full;
+}
+
+/* What is to do with Kafka; returns the milliseconds until the next time. */
+static long
+ingest_kafka(void)
+{
+	long		look;
+
+	if (kafka == NULL)
+		open_kafka();
+	if (kafka == NULL)
+		return until(open_due);
+
+	if (reco_kafka_forward_log(kafka))
+	{
+		/* another cluster answers: the consumer would mix the two */
+		reopen_kafka();
+		return 0;
+	}
+	look = reco_topic_look(kafka, source.topic);
+	if (ingest_batch())
+		look = 0;
+	if (is_due(&report_due, REPORT_INTERVAL))
+		report();
+	return Min(look, until(report_due));
+}
+
+/* One round; returns the milliseconds until the next. */
+static long
+ingest_step(void)
+{
+	bool		caught_up = advance_clock();
+	long		next = caught_up ? until(clock_due) : 0;
+
+	if (!ready)
+	{
+		if (!caught_up)
+			return 0;
+		if (!mirror_is_ready())
+		{
+			reco_shared_state(RECO_INGEST, "waiting for the mirror of the catalog");
+			return Min(next, until(patience_ends));
+		}
+		ready = true;
+	}
+
+	if (is_due(&trim_due, TRIM_INTERVAL) && reco_rejected_trim())
+		trim_due = 0;
+	if (reco_kafka_brokers[0] == '\0')
+	{
+		if (reco_shared_is_replaying())
+			tell_replay();
+		reco_shared_state(RECO_INGEST, "advancing the clock: reco.kafka_brokers is not set");
+		return next;
+	}
+	return Min(next, ingest_kafka());
+}
+
+const RecoRoutine reco_ingest_routine = {
+	"reco ingest", RECO_INGEST, ingest_start, ingest_step, ingest_reloaded, ingest_socket
+};

@@ -1,0 +1,15 @@
+/*-------------------------------------------------------------------------
+ *
+ * ingest_worker.h
+ *	  The worker that advances the clock and takes activity from Kafka.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RECO_INGEST_WORKER_H
+#define RECO_INGEST_WORKER_H
+
+#include "worker/worker.h"
+
+extern const RecoRoutine reco_ingest_routine;
+
+#endif							/* RECO_INGEST_WORKER_H */

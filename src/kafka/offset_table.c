@@ -1,0 +1,139 @@
+/*-------------------------------------------------------------------------
+ *
+ * offset_table.c
+ *	  Where ingestion goes on: reco.offsets and reco.kafka_topic.
+ *
+ * All of it runs inside a transaction of the ingest worker, who alone writes
+ * these tables: offsets change together with the events before them.  The
+ * tables are unlogged, as what was made of those events is.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "common/compat.h"
+
+#include "catalog/pg_type.h"
+#include "common/spi.h"
+#include "heap/keyed_table.h"
+#include "kafka/offset_table.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+
+static RecoPlan load_plan = {
+	"SELECT partition, next_offset FROM reco.offsets WHERE topic = $1",
+	1, {TEXTOID}
+};
+
+static RecoPlan forget_plan = {
+	"DELETE FROM reco.offsets WHERE topic = $1",
+	1, {TEXTOID}
+};
+
+static RecoPlan load_topic_plan = {
+	"SELECT cluster_id, replaying FROM reco.kafka_topic WHERE topic = $1",
+	1, {TEXTOID}
+};
+
+static RecoPlan store_topic_plan = {
+	"INSERT INTO reco.kafka_topic (topic, cluster_id, replaying) VALUES ($1, $2, $3)"
+	" ON CONFLICT (topic) DO UPDATE"
+	" SET cluster_id = excluded.cluster_id, replaying = excluded.replaying",
+	3, {TEXTOID, TEXTOID, BOOLOID}
+};
+
+static RecoPlaces *places = NULL;
+static const RecoTableName by_partition = {
+	"offsets", 3, "offsets_pkey", 2, {F_TEXTEQ, F_INT4EQ}, &places
+};
+
+/*
+ * Read the positions of a topic's partitions, in no order; returns how many.
+ * They are put into a memory context that outlives the transaction.
+ */
+int
+reco_offsets_load(const char *topic, MemoryContext context, RecoPosition **positions)
+{
+	Datum		values[1] = {CStringGetTextDatum(topic)};
+	uint64		count = reco_sql_query(&load_plan, values, NULL, 0);
+
+	*positions = MemoryContextAlloc(context, Max(count, 1) * sizeof(RecoPosition));
+	for (uint64 i = 0; i < count; i++)
+	{
+		bool		null;
+
+		(*positions)[i].partition = DatumGetInt32(reco_sql_value(i, 1, &null));
+		(*positions)[i].offset = DatumGetInt64(reco_sql_value(i, 2, &null));
+	}
+	return count;
+}
+
+/*
+ * Note where these partitions go on.  Row by row: an upsert would look at each
+ * version that somebody's old snapshot keeps, see update_plain in keyed_table.c.
+ * Waits for a DBA who is changing offsets.
+ */
+void
+reco_offsets_store(const char *topic, const RecoPosition *positions, int count)
+{
+	RecoTable  *table;
+	Datum		values[3] = {CStringGetTextDatum(topic)};
+	bool		nulls[3] = {false, false, false};
+
+	LockRelationOid(reco_sql_table("offsets"), ShareRowExclusiveLock);
+	table = reco_table_open(&by_partition);
+	for (int i = 0; i < count; i++)
+	{
+		TupleTableSlot *row;
+
+		values[1] = Int32GetDatum(positions[i].partition);
+		values[2] = Int64GetDatum(positions[i].offset);
+		row = reco_table_fetch(table, values);
+		if (row != NULL)
+			reco_table_update(table, row, values, nulls);
+		else
+			reco_table_insert(table, values, nulls);
+	}
+	reco_table_close(table);
+}
+
+/* The offsets of a topic mean nothing any more. */
+void
+reco_offsets_forget(const char *topic)
+{
+	Datum		values[1] = {CStringGetTextDatum(topic)};
+
+	reco_sql_execute(&forget_plan, values, NULL);
+}
+
+/* What is known of a topic; its cluster is put into that context. */
+RecoTopic
+reco_topic_load(const char *topic, MemoryContext context)
+{
+	Datum		values[1] = {CStringGetTextDatum(topic)};
+	RecoTopic	state = {NULL, false};
+
+	if (reco_sql_query(&load_topic_plan, values, NULL, 1) > 0)
+	{
+		char	   *cluster = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+		bool		null;
+
+		if (cluster != NULL)
+			state.cluster = MemoryContextStrdup(context, cluster);
+		state.replaying = DatumGetBool(reco_sql_value(0, 2, &null));
+	}
+	return state;
+}
+
+void
+reco_topic_store(const char *topic, const RecoTopic *state)
+{
+	Datum		values[3] = {CStringGetTextDatum(topic)};
+	char		nulls[3] = {' ', ' ', ' '};
+
+	if (state->cluster != NULL)
+		values[1] = CStringGetTextDatum(state->cluster);
+	else
+		nulls[1] = 'n';
+	values[2] = BoolGetDatum(state->replaying);
+	reco_sql_execute(&store_topic_plan, values, nulls);
+}

@@ -1,0 +1,272 @@
+/*-------------------------------------------------------------------------
+ *
+ * category_strategy.c
+ *	  From a user's recent views to the list of recommended products.
+ *
+ * A list is a function of the recent views and of the mirror: the user's most
+ * viewed categories, down to rank state->top_categories with all that tie;
+ * from them, category by category of better rank first, the most popular
+ * products that the user has not viewed.  Categories of the same rank are
+ * merged by popularity.  Does no I/O but what product_cache.h does to load the
+ * mirror.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "common/compat.h"
+
+#include "engine/product_cache.h"
+#include "lists/category_strategy.h"
+#include "utils/memutils.h"
+
+/* A category that the user viewed. */
+typedef struct Interest
+{
+	int32		category;
+	int32		views;
+} Interest;
+
+/* A category whose products are taken, and its next one. */
+typedef struct Source
+{
+	const RecoCategory *list;
+	int			next;
+	int32		order;			/* of the next product; see RecoProduct */
+} Source;
+
+/* Where a category stands among the interests; good if mark is the present one. */
+typedef struct Slot
+{
+	uint32		mark;
+	int32		interest;
+} Slot;
+
+/* Scratch space of the process: slots by category. */
+static Slot *slot_of = NULL;
+static int32 slots = 0;
+static uint32 mark = 0;			/* of the present list; nothing is cleared in between */
+
+/*
+ * The products viewed, those that the mirror holds: a bit each, by number.  All
+ * are clear between two lists, unless there was an error.  With a hash table of
+ * the few, and sources sorted by pointers, lists took 0.92 instead of 0.63 us.
+ */
+static uint64 *viewed = NULL;
+static uint32 viewed_words = 0;
+static bool viewed_is_clear = true;
+
+#define WORD_OF(number) ((uint32) (number) / 64)
+#define BIT_OF(number) (UINT64CONST(1) << ((number) & 63))
+
+/* Bring an array of n elements, which may be none yet, to a size; what is new is 0. */
+static void *
+grow(void *array, Size element, int32 n, int32 wanted)
+{
+	array = array == NULL ? MemoryContextAllocHuge(TopMemoryContext, wanted * element) :
+		repalloc_huge(array, wanted * element);
+	memset((char *) array + n * element, 0, (wanted - n) * element);
+	return array;
+}
+
+/* Make room for the categories and products that are known. */
+static void
+make_room(void)
+{
+	int32		categories = reco_product_categories();
+	uint32		words = WORD_OF(reco_product_end()) + 1;
+
+	if (categories > slots)
+	{
+		slot_of = grow(slot_of, sizeof(Slot), slots, 2 * categories);
+		slots = 2 * categories;
+	}
+	if (words > viewed_words)
+	{
+		viewed = grow(viewed, sizeof(uint64), viewed_words, words);
+		viewed_words = words;
+	}
+}
+
+static void
+next_mark(void)
+{
+	if (++mark == 0)
+	{
+		memset(slot_of, 0, slots * sizeof(Slot));
+		mark = 1;
+	}
+}
+
+/* Products that the mirror got after make_room are not viewed. */
+static inline bool
+is_viewed(int32 number)
+{
+	return WORD_OF(number) < viewed_words && (viewed[WORD_OF(number)] & BIT_OF(number)) != 0;
+}
+
+static void
+clear_viewed(const RecoRecent *recent)
+{
+	for (int i = 0; i < recent->count; i++)
+		if (WORD_OF(recent->views[i].number) < viewed_words)
+			viewed[WORD_OF(recent->views[i].number)] = 0;
+	viewed_is_clear = true;
+}
+
+/*
+ * Count the views of each category, and note what was viewed; returns the number
+ * of categories.  All are looked up first: so the processor waits for its misses
+ * side by side, and with the selection below lists took 1.25 instead of 1.46 us.
+ */
+static int
+count_interests(const RecoRecent *recent, Interest *interests)
+{
+	int32	   *categories = palloc(recent->count * sizeof(int32));
+	int			count = 0;
+	Slot	   *slot;
+
+	for (int i = 0; i < recent->count; i++)
+		categories[i] = recent->views[i].number;
+	reco_product_categorize(categories, recent->count);
+	make_room();
+	next_mark();
+	viewed_is_clear = false;
+	for (int i = 0; i < recent->count; i++)
+	{
+		int32		number = recent->views[i].number;
+
+		if (categories[i] == RECO_NO_CATEGORY)
+			continue;
+		viewed[WORD_OF(number)] |= BIT_OF(number);
+		slot = &slot_of[categories[i]];
+		if (slot->mark != mark)
+		{
+			interests[count] = (Interest) {.category = categories[i]};
+			*slot = (Slot) {mark, count++};
+		}
+		interests[slot->interest].views++;
+	}
+	pfree(categories);
+	return count;
+}
+
+/*
+ * Put the most viewed of the interests from first on before the others;
+ * returns where those end.  A few ranks are asked for, which need no sort.
+ */
+static int
+select_most_viewed(Interest *interests, int first, int count)
+{
+	int			most = 0;
+	int			end = first;
+
+	for (int i = first; i < count; i++)
+		most = Max(most, interests[i].views);
+	for (int i = first; i < count; i++)
+	{
+		Interest	found = interests[i];
+
+		if (found.views < most)
+			continue;
+		interests[i] = interests[end];
+		interests[end++] = found;
+	}
+	return end;
+}
+
+/* Step over viewed products; false at the end. */
+static inline bool
+find_next(Source *source)
+{
+	const RecoCategory *list = source->list;
+
+	for (; source->next < list->count; source->next++)
+	{
+		const RecoProduct *product = &list->products[source->next];
+
+		if (!is_viewed(product->number))
+		{
+			source->order = product->order;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Does the next product of x come before that of y? */
+static inline bool
+is_better(const Source *x, const Source *y)
+{
+	if (x->order != 0 && y->order != 0)
+		return x->order < y->order;
+	return reco_category_compare(x->list, x->next, y->list, y->next) < 0;
+}
+
+/*
+ * Put a source among n others, the one with the best next product first; returns
+ * how many there are now.  Only so many are kept as products are wanted, for
+ * each has one that is better than all of those behind it.
+ */
+static int
+insert(Source *sorted, int n, int wanted, Source source)
+{
+	int			at = n;
+
+	while (at > 0 && is_better(&source, &sorted[at - 1]))
+		at--;
+	if (at == wanted)
+		return n;
+	n = Min(n + 1, wanted);
+	memmove(&sorted[at + 1], &sorted[at], (n - 1 - at) * sizeof(Source));
+	sorted[at] = source;
+	return n;
+}
+
+/*
+ * Append the products of categories of one rank, as many as are wanted.  They are
+ * few: keeping them sorted takes half the time of a binaryheap.
+ */
+static void
+append_group(RecoList *list, const Interest *group, int n, int wanted)
+{
+	Source	   *sorted = palloc(n * sizeof(Source));
+	int			left = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		Source		source = {.list = reco_product_list(group[i].category)};
+
+		if (find_next(&source))
+			left = insert(sorted, left, Min(n, wanted), source);
+	}
+	for (; wanted > 0 && left > 0; wanted--)
+	{
+		Source		best = sorted[0];
+
+		reco_list_append(list, best.list->products[best.next++].number);
+		memmove(sorted, sorted + 1, --left * sizeof(Source));
+		if (find_next(&best))
+			left = insert(sorted, left, Min(n, wanted), best);
+	}
+	pfree(sorted);
+}
+
+/* Compute the list. */
+void
+reco_recommend(const RecoState *state, const RecoRecent *recent, RecoList *list)
+{
+	Interest   *interests = palloc(Max(1, recent->count) * sizeof(Interest));
+	int			max = state->max_recommendations == 0 ? PG_INT32_MAX : state->max_recommendations;
+	int			count;
+
+	if (!viewed_is_clear)
+		memset(viewed, 0, viewed_words * sizeof(uint64));
+	count = count_interests(recent, interests);
+	list->count = 0;
+	for (int first = 0, end; list->count < max && first < count && first < state->top_categories; first = end)
+	{
+		end = select_most_viewed(interests, first, count);
+		append_group(list, &interests[first], end - first, max - list->count);
+	}
+	clear_viewed(recent);
+	pfree(interests);
+}

@@ -1,0 +1,199 @@
+/*-------------------------------------------------------------------------
+ *
+ * dictionary_vacuum.c
+ *	  Product numbers that nothing refers to any more.
+ *
+ * Events may name products that do not exist, a new one each: their numbers
+ * are given free when neither the mirror nor a user's row nor a window's
+ * counter refers to them, and used again.  A process may have them cached, so
+ * the numbers' version is raised.
+ *
+ * The users' rows are looked through without reco's lock, in a transaction before
+ * the one that has it.  A view that comes in between shows in its window's
+ * counter, which is held as long as the view; and a list holds only products of
+ * the mirror, which must be the same version.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "common/compat.h"
+
+#include "catalog/pg_type.h"
+#include "common/spi.h"
+#include "engine/product_cache.h"
+#include "engine/state.h"
+#include "fmgr.h"
+#include "lists/dictionary_vacuum.h"
+#include "lists/user_state.h"
+#include "trending/counter_bucket.h"
+#include "utils/array.h"
+
+/* Numbers of products outside of the catalog that are no reason to look. */
+#define MIN_STRAY 10000
+
+/* Numbers given free in one transaction. */
+#define MAX_FREED 10000
+
+static RecoPlan stray_plan = {
+	"SELECT (SELECT count(*) FROM reco.product_number) - (SELECT count(*) FROM reco.product)"
+};
+static RecoPlan unused_plan = {
+	"SELECT n.number FROM reco.product_number n"
+	" WHERE NOT EXISTS (SELECT FROM reco.product p WHERE p.product_id = n.product_id)"
+	" AND NOT EXISTS (SELECT FROM reco.window_count c WHERE c.number = n.number)"
+};
+static RecoPlan free_plan = {
+	"WITH gone AS (DELETE FROM reco.product_number n WHERE number = ANY ($1)"
+	" AND NOT EXISTS (SELECT FROM reco.window_count c WHERE c.number = n.number AND c.bucket = ANY ($2))"
+	" RETURNING number)"
+	" INSERT INTO reco.free_number SELECT number FROM gone", 2, {INT4ARRAYOID, INT4ARRAYOID}
+};
+
+/* Numbers that may be given free, as flags by number. */
+typedef struct Unused
+{
+	bool	   *flags;
+	int32		size;
+} Unused;
+
+static void
+mark_used(Unused *unused, int32 number)
+{
+	if (number >= 0 && number < unused->size)
+		unused->flags[number] = false;
+}
+
+/* Take the numbers in a user's row out; a list of an older generation may hold any. */
+static bool
+visit(RecoUsers *users, TupleTableSlot *row, void *arg)
+{
+	const RecoRecent *recent = reco_user_views(users, row);
+	const RecoList *list = reco_user_list(users, row);
+
+	for (int i = 0; i < recent->count; i++)
+		mark_used(arg, recent->views[i].number);
+	for (int i = 0; i < list->count; i++)
+		mark_used(arg, list->numbers[i]);
+	return true;
+}
+
+/* Candidates: neither in the mirror nor counted in a window. */
+static void
+read_candidates(Unused *unused)
+{
+	uint64		count = reco_sql_query(&unused_plan, NULL, NULL, 0);
+	bool		null;
+
+	unused->size = 0;
+	for (uint64 i = 0; i < count; i++)
+		unused->size = Max(unused->size, DatumGetInt32(reco_sql_value(i, 1, &null)) + 1);
+	unused->flags = palloc0(Max(1, unused->size));
+	for (uint64 i = 0; i < count; i++)
+		unused->flags[DatumGetInt32(reco_sql_value(i, 1, &null))] = true;
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/* Numbers that nothing refers to, at most MAX_FREED; returns how many. */
+static int
+find_unused(const RecoState *state, int32 *numbers)
+{
+	RecoUsers  *users;
+	BlockNumber blocks;
+	Unused		unused;
+	int			n = 0;
+
+	/* before the users' rows: their snapshot must not be older */
+	read_candidates(&unused);
+	if (unused.size == 0)
+		return 0;
+	users = reco_user_open(state);
+	blocks = reco_user_blocks(users);
+	if (blocks > 0)
+		reco_user_scan(users, 0, blocks, visit, &unused);
+	reco_user_close(users);
+	for (int32 i = 0; i < unused.size && n < MAX_FREED; i++)
+		if (unused.flags[i])
+			numbers[n++] = i;
+	return n;
+}
+
+/* Give them free, but for those that a view has come of; under reco's lock. */
+static void
+free_numbers(RecoState *state, const int32 *numbers, int n)
+{
+	Datum	   *ids = palloc(n * sizeof(Datum));
+	Datum	   *buckets = palloc(n * sizeof(Datum));
+	Datum		values[2];
+
+	for (int i = 0; i < n; i++)
+	{
+		ids[i] = Int32GetDatum(numbers[i]);
+		buckets[i] = Int32GetDatum(numbers[i] / RECO_BUCKET);
+	}
+	values[0] = PointerGetDatum(construct_array(ids, n, INT4OID, 4, true, TYPALIGN_INT));
+	values[1] = PointerGetDatum(construct_array(buckets, n, INT4OID, 4, true, TYPALIGN_INT));
+	reco_sql_execute(&free_plan, values, NULL);
+	reco_product_numbers_changed(state);
+	reco_state_write(state);
+}
+
+static int64
+count_stray(void)
+{
+	bool		null;
+	int64		stray;
+
+	reco_sql_query(&stray_plan, NULL, NULL, 1);
+	stray = DatumGetInt64(reco_sql_value(0, 1, &null));
+	SPI_freetuptable(SPI_tuptable);
+	return stray;
+}
+
+void
+reco_reclaim_step(void)
+{
+	static int64 looked_at = 0; /* the generation */
+	static int32 numbers[MAX_FREED];
+	RecoState	state;
+	RecoState	now;
+	int			n = 0;
+
+	reco_sql_begin();
+	if (reco_state_peek(&state) && state.generation != looked_at)
+	{
+		looked_at = state.generation;
+		if (count_stray() > MIN_STRAY)
+			n = find_unused(&state, numbers);
+	}
+	reco_sql_commit();
+	if (n == 0)
+		return;
+
+	reco_sql_begin();
+	reco_state_lock();
+	reco_state_read(&now);
+	reco_product_sync(&now);
+	if (now.mirror_version == state.mirror_version && now.numbers_version == state.numbers_version)
+		free_numbers(&now, numbers, n);
+	reco_sql_commit();
+}
+
+PG_FUNCTION_INFO_V1(reco_reclaim);
+
+/* reco.reclaim(): the same, at once and however few they are. */
+Datum
+reco_reclaim(PG_FUNCTION_ARGS)
+{
+	RecoState	state;
+	int32	   *numbers = palloc(MAX_FREED * sizeof(int32));
+	int			n;
+
+	SPI_connect();
+	reco_state_lock();
+	reco_state_read(&state);
+	reco_product_sync(&state);
+	n = find_unused(&state, numbers);
+	if (n > 0)
+		free_numbers(&state, numbers, n);
+	SPI_finish();
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,256 @@
+/*-------------------------------------------------------------------------
+ *
+ * invalidation.c
+ *	  The lists that a change of the mirror touches.
+ *
+ * Those that a change may make other ones (touched.c) are found among all users'
+ * rows, or among those that the follow worker has foreseen (invalidation_prescan.c).  Up to
+ * RECO_MAX_TOUCHED are brought up to date in the transaction that changes the mirror.
+ * Where there are more, a generation begins, and the sweep brings them along in
+ * small steps.
+ *
+ * What changed is collected first (trigger.c) and applied once.  The caller
+ * of reco_affected_apply holds reco's lock.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "common/compat.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "common/spi.h"
+#include "engine/product_cache.h"
+#include "engine/product_dictionary.h"
+#include "lists/invalidation.h"
+#include "lists/invalidation_prescan.h"
+#include "lists/search.h"
+#include "lists/user_state.h"
+#include "miscadmin.h"
+#include "shmem/worker_status.h"
+#include "trending/counter_bucket.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/* Of the present transaction, in TopTransactionContext. */
+static RecoText *products = NULL;	/* that changed */
+static bool *entered = NULL;
+static int	count = 0;
+static int	size = 0;
+static bool everything = false;
+static bool ignore_changes = false;
+
+/* A product that enters brings the views along that it has had already. */
+static RecoPlan popularity_plan = {
+	"UPDATE reco.product p SET popularity = v.views FROM ("
+	" SELECT n.product_id, sum(c.view_count) AS views"
+	" FROM reco.window_count c JOIN reco.product_number n USING (number)"
+	" WHERE c.window_start > $1 AND c.bucket = ANY ($2) AND n.product_id = ANY ($3)"
+	" GROUP BY n.product_id) v"
+	" WHERE p.product_id = v.product_id AND p.popularity = 0",
+	3, {TIMESTAMPTZOID, INT4ARRAYOID, TEXTARRAYOID}
+};
+
+static void
+forget(void)
+{
+	products = NULL;
+	entered = NULL;
+	count = size = 0;
+	everything = false;
+	ignore_changes = false;
+}
+
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
+		forget();
+}
+
+static void
+at_savepoint_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		ignore_changes = false;
+}
+
+/* Called once, from _PG_init. */
+void
+reco_affected_init(void)
+{
+	RegisterXactCallback(at_transaction_end, NULL);
+	RegisterSubXactCallback(at_savepoint_end, NULL);
+}
+
+/* The change at hand needs no maintenance. */
+bool
+reco_affected_ignored(void)
+{
+	return ignore_changes;
+}
+
+static RecoText
+keep(const text *value)
+{
+	RecoText	kept;
+
+	kept.length = VARSIZE_ANY_EXHDR(value);
+	kept.data = memcpy(MemoryContextAlloc(TopTransactionContext, kept.length + 1),
+					   VARDATA_ANY(value), kept.length);
+	return kept;
+}
+
+/* Collect a change: the product is another one now, is gone, or enters. */
+void
+reco_affected_product(const text *product, bool enters)
+{
+	if (count == size)
+	{
+		MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+
+		size = size ? size * 2 : 256;
+		products = products ? repalloc_huge(products, size * sizeof(RecoText)) :
+			palloc(size * sizeof(RecoText));
+		entered = entered ? repalloc(entered, size * sizeof(bool)) : palloc(size * sizeof(bool));
+		MemoryContextSwitchTo(old);
+	}
+	products[count] = keep(product);
+	entered[count++] = enters;
+}
+
+/* All products have changed. */
+void
+reco_affected_everything(void)
+{
+	everything = true;
+}
+
+static void
+take_popularity(const RecoState *state, const int32 *numbers)
+{
+	Datum	   *ids = palloc(count * sizeof(Datum));
+	Datum	   *buckets = palloc(count * sizeof(Datum));
+	Datum		values[3];
+	int			n = 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		if (!entered[i])
+			continue;
+		buckets[n] = Int32GetDatum(numbers[i] / RECO_BUCKET);
+		ids[n++] = PointerGetDatum(cstring_to_text_with_len(products[i].data, products[i].length));
+	}
+	if (n == 0)
+		return;
+	values[0] = TimestampTzGetDatum(state->clock - state->recent_window * USECS_PER_SEC);
+	values[1] = PointerGetDatum(construct_array(buckets, n, INT4OID, 4, true, TYPALIGN_INT));
+	values[2] = PointerGetDatum(construct_array(ids, n, TEXTOID, -1, false, TYPALIGN_INT));
+	ignore_changes = true;
+	reco_sql_execute(&popularity_plan, values, NULL);
+	ignore_changes = false;
+}
+
+/* The products as they are now. */
+static RecoTouched *
+collect_touched(const RecoState *state, const int32 *numbers)
+{
+	RecoTouched *touched = reco_touched_create(state->max_recommendations);
+
+	for (int i = 0; i < count; i++)
+		reco_touched_change(touched, numbers[i]);
+	for (int i = 0; i < count; i++)
+	{
+		int32		category = reco_product_category(numbers[i]);
+
+		if (category != RECO_NO_CATEGORY)
+			reco_touched_enter_best(touched, category);
+	}
+	return touched;
+}
+
+/* Find them among all rows. */
+static void
+look_through_all(RecoUsers *users, RecoSearch *search)
+{
+	BlockNumber blocks = reco_user_blocks(users);
+
+	if (blocks > 0)
+		reco_user_scan(users, 0, blocks, reco_search_visit, search);
+}
+
+/* Find them among some users. */
+static void
+look_at(RecoUsers *users, RecoUserPlace *candidates, int n, RecoSearch *search)
+{
+	for (int i = 0; i < n && !search->too_many; i++)
+	{
+		TupleTableSlot *row = reco_user_fetch_near(users, candidates[i].user_id, &candidates[i].place);
+
+		CHECK_FOR_INTERRUPTS();
+		if (row != NULL)
+			reco_search_visit(users, row, search);
+	}
+}
+
+static void
+find_lists(const RecoState *state, RecoUsers *users, RecoSearch *search)
+{
+	RecoUserPlace *candidates;
+	int			n;
+
+	switch (reco_foresee_take(state, search->touched, &candidates, &n))
+	{
+		case RECO_FORESEEN_NOT:
+			look_through_all(users, search);
+			break;
+		case RECO_FORESEEN_SOME:
+			look_at(users, candidates, n, search);
+			pfree(candidates);
+			break;
+		case RECO_FORESEEN_MANY:
+			search->too_many = true;
+	}
+}
+
+/* Bring the touched lists up to date; false if there are too many. */
+static bool
+refresh_lists(const RecoState *state, const int32 *numbers)
+{
+	RecoUsers  *users = reco_user_open(state);
+	RecoSearch	search;
+
+	reco_search_begin(&search, collect_touched(state, numbers));
+	find_lists(state, users, &search);
+	for (int i = 0; i < search.count && !search.too_many; i++)
+	{
+		TupleTableSlot *row = reco_user_fetch_near(users, search.users[i].user_id, &search.users[i].place);
+
+		if (row != NULL)
+			reco_user_refresh_row(users, row);
+	}
+	reco_user_close(users);
+	return !search.too_many;
+}
+
+/* The mirror has changed as collected: maintain the lists. */
+void
+reco_affected_apply(void)
+{
+	RecoState	state;
+	int32	   *numbers;
+
+	if (count == 0 && !everything)
+		return;
+	reco_state_read(&state);
+	reco_product_sync(&state);
+	numbers = palloc(Max(1, count) * sizeof(int32));
+	reco_number_resolve(products, numbers, count);
+	take_popularity(&state, numbers);
+	reco_product_changed(&state, everything ? NULL : numbers, count);
+	if (everything || !refresh_lists(&state, numbers))
+		state.generation++;
+	reco_state_write(&state);
+	forget();
+}

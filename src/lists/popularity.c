@@ -1,0 +1,307 @@
+/*-------------------------------------------------------------------------
+ *
+ * popularity.c
+ *	  Generations: popularity is taken.
+ *
+ * A product's popularity is the sum of its counters in the windows that start
+ * after clock - H.  When it is taken and any product's has changed, a
+ * generation begins: rows of users who are touched are computed with it at
+ * once, all others when the sweep (sweep.c) gets to them.
+ *
+ * Events do not wait for that: in a transaction of its own the worker loads the
+ * products that the sweep will ask for, and in a second one it adds the counters
+ * up, writes the products, with pauses, and their order, before it takes reco's
+ * lock for the new generation.  So reco.product is locked before reco's lock,
+ * here and where a change of the catalog is written (mirror_writer.c); no other
+ * table is.  Who takes the popularity has a lock against others who do, and
+ * meanwhile nobody else changes reco.product.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "common/compat.h"
+
+#include "catalog/pg_extension.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "common/guc.h"
+#include "common/spi.h"
+#include "engine/order.h"
+#include "engine/product_cache.h"
+#include "engine/state.h"
+#include "fmgr.h"
+#include "heap/keyed_table.h"
+#include "lists/popularity.h"
+#include "miscadmin.h"
+#include "shmem/worker_status.h"
+#include "storage/latch.h"
+#include "storage/lmgr.h"
+#include "trending/window_counter.h"
+#include "utils/array.h"
+#include "utils/fmgroids.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+/*
+ * Products are written PART_SIZE at a time, in about 10 ms, with a pause of so
+ * many milliseconds before each part.  Longer pauses do not help: until the
+ * transaction ends, nobody can prune what ingestion has replaced, and the
+ * catalog is not followed.
+ */
+#define PART_SIZE 5000
+#define PAUSE 10
+
+/* Columns of reco.product, from 0. */
+enum
+{
+	PRODUCT_ID, CATEGORY, POPULARITY, COLUMNS
+};
+
+/* A product whose popularity differs. */
+typedef struct Change
+{
+	ItemPointerData place;
+	int64		popularity;
+} Change;
+
+/* What the counters said. */
+typedef struct Popularity
+{
+	RecoState	state;			/* by which they were added up */
+	Change	   *changes;
+	int64		count;			/* 0: no product's differs */
+	int64		version;		/* of the mirror that they make */
+} Popularity;
+
+static const RecoTableName by_product = {
+	"product", COLUMNS, "product_pkey", 1, {F_TEXTEQ}
+};
+
+static RecoPlan numbers_plan = {"SELECT next_number FROM reco.state"};
+static RecoPlan look_plan = {
+	"SELECT place, views FROM ("
+	" SELECT p.ctid AS place, p.popularity, coalesce($1[n.number], 0) AS views"
+	" FROM reco.product p LEFT JOIN reco.product_number n USING (product_id)) f"
+	" WHERE popularity <> views",
+	1, {INT8ARRAYOID}
+};
+
+/*
+ * Nobody else takes the popularity or changes a product until the end of the
+ * transaction.  Who holds reco's lock must not wait for who waits for it.
+ */
+static void
+lock_popularity(void)
+{
+	Oid			extension = get_extension_oid("reco", false);
+	Oid			products = reco_sql_table("product");
+	bool		may_wait = !reco_state_is_locked();
+	LOCKTAG		tag;
+
+	/* DROP EXTENSION waits here, not when it has locked a table */
+	LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId, extension, 1);
+	if (LockAcquire(&tag, ExclusiveLock, false, !may_wait) == LOCKACQUIRE_NOT_AVAIL ||
+		(!may_wait && !ConditionalLockRelationOid(products, ShareRowExclusiveLock)))
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("somebody else takes the popularity or changes reco.product"),
+				 errhint("Call reco_take_popularity() before the transaction writes to reco's tables.")));
+	if (may_wait)
+		LockRelationOid(products, ShareRowExclusiveLock);
+}
+
+/* Add the counters up; without reco's lock they are those of one snapshot. */
+static void
+look(Popularity *found, const RecoState *state)
+{
+	int64	   *sums;
+	int32		size;
+	int			first = 0;		/* subscript */
+	Datum		values[1];
+	bool		null;
+
+	found->state = *state;
+	reco_sql_query(&numbers_plan, NULL, NULL, 1);
+	size = DatumGetInt32(reco_sql_value(0, 1, &null));
+	SPI_freetuptable(SPI_tuptable);
+	sums = reco_trending_sums(state->clock - state->recent_window * USECS_PER_SEC, size);
+	values[0] = PointerGetDatum(construct_md_array((Datum *) sums, NULL, 1, &size, &first, INT8OID,
+												   sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	found->count = reco_sql_query(&look_plan, values, NULL, 0);
+	found->changes = palloc_extended(Max(1, found->count) * sizeof(Change), MCXT_ALLOC_HUGE);
+	for (int64 i = 0; i < found->count; i++)
+	{
+		found->changes[i].place = *(ItemPointer) DatumGetPointer(reco_sql_value(i, 1, &null));
+		found->changes[i].popularity = DatumGetInt64(reco_sql_value(i, 2, &null));
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/* Let others have the processors; not to be done under reco's lock. */
+static void
+give_way(void)
+{
+	CHECK_FOR_INTERRUPTS();
+	(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, PAUSE, PG_WAIT_EXTENSION);
+}
+
+/*
+ * Write a product.  By SQL 100,000 of them took 0.7 s, in which events came half
+ * a second late.
+ */
+static void
+write_product(RecoTable *table, Change *change)
+{
+	TupleTableSlot *row = reco_table_fetch_at(table, &change->place);
+	Datum		values[COLUMNS];
+	bool		nulls[COLUMNS];
+
+	if (row == NULL)
+		elog(ERROR, "a product is gone that nobody could delete");
+	slot_getallattrs(row);
+	memcpy(values, row->tts_values, sizeof(values));
+	memcpy(nulls, row->tts_isnull, sizeof(nulls));
+	values[POPULARITY] = Int64GetDatum(change->popularity);
+	nulls[POPULARITY] = false;
+	reco_table_update(table, row, values, nulls);
+}
+
+/*
+ * Write the products and their new order, for the next version of the mirror;
+ * patiently: with pauses.
+ */
+static void
+write_products(Popularity *found, const RecoState *state, bool patiently)
+{
+	RecoTable  *table;
+
+	found->version = state->mirror_version + 1;
+	if (found->count == 0)
+		return;
+	table = reco_table_open(&by_product);
+	for (int64 i = 0; i < found->count; i++)
+	{
+		if (patiently && i % PART_SIZE == 0)
+			give_way();
+		write_product(table, &found->changes[i]);
+	}
+	reco_table_close(table);
+	if (patiently)
+		give_way();
+	reco_order_write(found->version);
+}
+
+/* The products are written: begin a generation, under reco's lock; taken: the clock's time. */
+static void
+begin_generation(RecoState *state, const Popularity *found, TimestampTz taken)
+{
+	if (found->count > 0)
+	{
+		/* a change of the catalog may have come in between */
+		if (found->version != state->mirror_version + 1)
+			reco_order_write(state->mirror_version + 1);
+		state->generation++;
+		reco_product_changed(state, NULL, 0);
+	}
+	state->popularity_at = taken;
+	reco_state_write(state);
+}
+
+PG_FUNCTION_INFO_V1(reco_take_popularity);
+
+/* reco_take_popularity(): true if a generation began. */
+Datum
+reco_take_popularity(PG_FUNCTION_ARGS)
+{
+	RecoState	state;
+	Popularity	found;
+
+	SPI_connect();
+	lock_popularity();
+	reco_state_lock();
+	reco_state_read(&state);
+	reco_product_sync(&state);
+	look(&found, &state);
+	write_products(&found, &state, false);
+	begin_generation(&state, &found, state.clock);
+	SPI_finish();
+	PG_RETURN_BOOL(found.count > 0);
+}
+
+/* Milliseconds of the clock until the popularity is due. */
+static long
+due_in(const RecoState *state)
+{
+	TimestampTz due = state->popularity_at + reco_popularity_interval * USECS_PER_SEC;
+
+	return due <= state->clock ? 0 : (long) ((due - state->clock) / 1000);
+}
+
+/* Load what the sweep will need, if the popularity is due; ms until it is. */
+static long
+prepare(void)
+{
+	RecoState	state;
+	long		left = 1000;
+
+	reco_sql_begin();
+	if (!reco_shared_is_replaying() && reco_state_peek(&state))
+	{
+		left = due_in(&state);
+		if (left == 0)
+			reco_product_load(&state);
+	}
+	reco_sql_commit();
+	return left;
+}
+
+/* Take it, if nobody else has meanwhile; ms until the next is due. */
+static long
+take(void)
+{
+	RecoState	state;
+	Popularity	found;
+	long		left = 0;
+
+	reco_sql_begin();
+	lock_popularity();
+	if (reco_state_peek(&state) && due_in(&state) == 0)
+	{
+		TimestampTz taken = state.clock;
+
+		look(&found, &state);
+		write_products(&found, &state, true);
+		reco_state_lock();
+		reco_state_read(&state);
+		reco_product_sync(&state);
+		if (state.recent_window != found.state.recent_window ||
+			state.trending_window != found.state.trending_window)
+			taken = state.clock - reco_popularity_interval * USECS_PER_SEC; /* due again */
+		begin_generation(&state, &found, taken);
+		left = due_in(&state);
+	}
+	reco_sql_commit();
+	return left;
+}
+
+/*
+ * Take it, if it is due; ms until the next step.  However short the interval, half
+ * of the time is left to the sweep and to the catalog.
+ */
+long
+reco_popularity_step(void)
+{
+	static TimestampTz rest_until = 0;
+	TimestampTz begin = GetCurrentTimestamp();
+	long		left = TimestampDifferenceMilliseconds(begin, rest_until);
+
+	if (left > 0)
+		return left;
+	left = prepare();
+	if (left == 0)
+	{
+		left = take();
+		rest_until = 2 * GetCurrentTimestamp() - begin;
+	}
+	return Max(1, left);
+}

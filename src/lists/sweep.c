@@ -1,0 +1,284 @@
+/*-------------------------------------------------------------------------
+ *
+ * sweep.c
+ *	  The lists are brought to the current generation.
+ *
+ * The sweep goes through the users' rows in steps, each a transaction, so that
+ * events wait for milliseconds at most.  A row that moves meanwhile has been
+ * written, and so is of the new generation already.
+ *
+ * A page is half full, and a transaction cannot prune what it has replaced: a
+ * step that wrote all rows of a page would drive many of them out of it, into
+ * the index and onto new pages.  So a step takes a part of the users in a
+ * range of pages, and the next one another part.
+ *
+ * A generation that begins during a sweep makes it go on from where it is, once
+ * around the table: from the first page on, pages at the end would never see it
+ * where the catalog changes much.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "common/compat.h"
+
+#include "common/guc.h"
+#include "common/hashfn.h"
+#include "common/spi.h"
+#include "engine/product_cache.h"
+#include "fmgr.h"
+#include "lists/sweep.h"
+#include "lists/user_state.h"
+#include "shmem/change_queue.h"
+#include "shmem/metrics.h"
+#include "utils/timestamp.h"
+
+/* Steps that go through the same pages. */
+#define PARTS 4
+
+/* Lists that one step computes, about 5 ms; and if the sweep is late. */
+#define STEP_LISTS 500
+#define LATE_LISTS 2000
+
+/* Blocks that one step looks at, if their lists are current. */
+#define STEP_BLOCKS 5000
+
+/* Blocks scanned between two looks at the number of lists. */
+#define CHUNK_BLOCKS 32
+
+/*
+ * Beyond so many keys in the ring the next step waits some ms: the keys of
+ * events would have to wait behind those of the sweep.
+ */
+#define MAX_RING 2000
+#define PAUSE 10
+
+/*
+ * A patient sweep waits for twice the time that reco's lock took to get.  That
+ * is the rest of a batch of events: where ingestion is behind, batches are long
+ * and steps become rare.  It is late, and waits no longer, when it is behind a
+ * course that ends after half of reco.popularity_interval.
+ */
+#define PATIENCE 2
+#define LONGEST_PAUSE 500		/* ms, for a session may sit on the lock */
+
+/*
+ * How far the sweep is: a part of the users on the pages from first to end.  The
+ * table may grow meanwhile, so a round ends at a place and not after so many
+ * blocks.
+ */
+typedef struct Progress
+{
+	Oid			file;			/* that holds the rows */
+	BlockNumber blocks;			/* of it */
+	BlockNumber start;			/* of the round */
+	BlockNumber first;
+	BlockNumber end;			/* found by part 0 */
+	bool		around;			/* past the table's last page */
+	int			part;
+	int64		swept;			/* lists in this step */
+} Progress;
+
+/* Go around the table once from where the last round ended. */
+static void
+begin_round(Progress *progress)
+{
+	progress->start = progress->first;
+	progress->around = false;
+	progress->part = 0;
+}
+
+/* Where the pages end that come next. */
+static BlockNumber
+next_stop(const Progress *progress)
+{
+	return progress->around ? Min(progress->start, progress->blocks) : progress->blocks;
+}
+
+/* Blocks still to go. */
+static BlockNumber
+blocks_left(const Progress *progress)
+{
+	BlockNumber stop = next_stop(progress);
+	BlockNumber left = stop - Min(progress->first, stop);
+
+	return progress->around ? left : left + Min(progress->start, progress->blocks);
+}
+
+/* A row that the sweep passes. */
+static bool
+visit(RecoUsers *users, TupleTableSlot *row, void *arg)
+{
+	Progress   *progress = arg;
+	uint64		user_id = (uint64) reco_user_id(row);
+	uint32		hash = murmurhash32((uint32) user_id ^ (uint32) (user_id >> 32));
+
+	if (hash % PARTS != progress->part || reco_user_is_current(users, row))
+		return true;
+	reco_user_refresh_row(users, row);
+	progress->swept++;
+	return true;
+}
+
+/* One step, of about max lists; false: there are no more. */
+static bool
+sweep(const RecoState *state, Progress *progress, int64 max)
+{
+	RecoUsers  *users = reco_user_open(state);
+	BlockNumber end;
+	BlockNumber block;
+
+	/* VACUUM FULL has moved the rows: begin again */
+	if (progress->file != reco_user_file(users))
+		*progress = (Progress) {.file = reco_user_file(users)};
+	progress->blocks = reco_user_blocks(users);
+	if (!progress->around && progress->first >= progress->blocks)
+	{
+		progress->first = 0;
+		progress->around = true;
+		progress->part = 0;
+	}
+	end = Min(next_stop(progress), progress->part > 0 ? progress->end : progress->first + STEP_BLOCKS);
+	block = progress->first;
+	progress->swept = 0;
+	while (block < end && (progress->part > 0 || progress->swept < max))
+		block = reco_user_scan(users, block, Min(CHUNK_BLOCKS, end - block), visit, progress);
+	reco_user_close(users);
+	reco_counter_add(RECO_COUNT_SWEPT, progress->swept);
+
+	progress->end = block;
+	if (++progress->part == PARTS)
+	{
+		progress->first = block;
+		progress->part = 0;
+	}
+	return blocks_left(progress) > 0;
+}
+
+PG_FUNCTION_INFO_V1(reco_sweep);
+
+/* reco_sweep(max_lists): how many lists were of an older generation. */
+Datum
+reco_sweep(PG_FUNCTION_ARGS)
+{
+	int32		max = PG_GETARG_INT32(0);
+	Progress	progress = {0};
+	RecoState	state;
+	int64		total = 0;
+	bool		more = true;
+
+	if (max < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("max_lists must be at least 1")));
+	SPI_connect();
+	reco_state_lock();
+	reco_state_read(&state);
+	reco_product_sync(&state);
+	while (more && total < max)
+	{
+		more = sweep(&state, &progress, Min(STEP_LISTS, max - total));
+		total += progress.swept;
+	}
+	SPI_finish();
+	PG_RETURN_INT64(total);
+}
+
+/* The worker's sweep. */
+static struct
+{
+	int64		generation;		/* that it brings */
+	TimestampTz popularity_at;	/* when its popularity was taken; 0: not known */
+	TimestampTz began;
+	TimestampTz due;			/* of the next step */
+	bool		patient;
+	bool		late;
+	bool		done;
+	Progress	progress;
+}			sweeping;
+
+/* Begin to bring the present generation. */
+static void
+begin_generation(const RecoState *state, TimestampTz now)
+{
+	/* the popularity alone has begun it, and nothing is left that cannot wait */
+	sweeping.patient = sweeping.popularity_at != 0 && state->popularity_at != sweeping.popularity_at &&
+		state->generation == sweeping.generation + 1 && (sweeping.done || sweeping.patient);
+	sweeping.late = false;
+	sweeping.generation = state->generation;
+	sweeping.popularity_at = state->popularity_at;
+	sweeping.began = now;
+	begin_round(&sweeping.progress);
+}
+
+/* Is it behind its course? */
+static bool
+is_late(void)
+{
+	const Progress *progress = &sweeping.progress;
+	double		passed = (double) (GetCurrentTimestamp() - sweeping.began) / USECS_PER_SEC;
+
+	return progress->blocks - blocks_left(progress) < progress->blocks * passed / (reco_popularity_interval / 2.0);
+}
+
+/* Milliseconds until the next step, after one that waited so many for the lock. */
+static long
+pause_after(long waited)
+{
+	long		pause = sweeping.patient && !sweeping.late ? Min(PATIENCE * waited, LONGEST_PAUSE) : 0;
+
+	if (reco_ring_length() > MAX_RING && !reco_ring_publish_all_requested())
+		pause = Max(pause, PAUSE);
+	return pause;
+}
+
+/* Is there a step to do?  If not, *next is in so many milliseconds, or -1. */
+static bool
+is_due(TimestampTz now, long *next)
+{
+	RecoState	state;
+
+	*next = -1;
+	if (!reco_state_peek(&state))
+		return false;
+	if (state.generation != sweeping.generation)
+		return true;
+	sweeping.popularity_at = state.popularity_at;	/* it may have changed nothing */
+	if (sweeping.done)
+		return false;
+	*next = Max(1, TimestampDifferenceMilliseconds(now, sweeping.due));
+	return now >= sweeping.due;
+}
+
+/*
+ * One step, if it is time; the next one follows at once, or after a pause.  Lists
+ * of an older popularity can wait, those that a change of the catalog has made
+ * wrong cannot.
+ */
+long
+reco_sweep_step(void)
+{
+	RecoState	state;
+	TimestampTz asked = GetCurrentTimestamp();
+	long		waited;
+	long		pause;
+
+	reco_sql_begin();
+	if (!is_due(asked, &pause))
+	{
+		reco_sql_commit();
+		return pause;
+	}
+	reco_state_lock();
+	waited = TimestampDifferenceMilliseconds(asked, GetCurrentTimestamp());
+	reco_state_read(&state);
+	reco_product_sync(&state);
+	if (state.generation != sweeping.generation)
+		begin_generation(&state, asked);
+	sweeping.done = !sweep(&state, &sweeping.progress, sweeping.late ? LATE_LISTS : STEP_LISTS);
+	reco_sql_commit();
+	if (sweeping.done)
+		return -1;
+	sweeping.late = sweeping.patient && is_late();
+	pause = pause_after(waited);
+	sweeping.due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause);
+	return pause;
+}

@@ -1,0 +1,394 @@
+/*-------------------------------------------------------------------------
+ *
+ * follow_worker.c
+ *	  The follow worker: the catalog's changes to the mirror, and generations.
+ *
+ * At each start the mirror is compared with the catalog; a slot is made; they
+ * are compared once more, since the slot tells only what commits after it; then
+ * it tells which products to look up, or makes all due to be compared again.
+ *
+ * A catalog that cannot be read or followed does not stop the worker: it shows
+ * the error, goes on with popularity and its sweep, and tries again after a
+ * pause that grows.  An ERROR while the mirror is written ends the process.
+ *
+ * Nothing here runs in a transaction, nor holds reco's lock: see mirror.c.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "common/compat.h"
+
+#include "access/xact.h"
+#include "activity/brin_summarize.h"
+#include "common/guc.h"
+#include "common/spi.h"
+#include "lists/dictionary_vacuum.h"
+#include "lists/popularity.h"
+#include "lists/sweep.h"
+#include "mirror/follow_worker.h"
+#include "mirror/mirror.h"
+#include "mirror/slot_reader.h"
+#include "miscadmin.h"
+#include "shmem/worker_status.h"
+#include "storage/ipc.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/* Pauses, in ms. */
+#define IDLE 50					/* between looks at the end of WAL */
+#define SETTLE 2				/* until what was read is visible */
+#define PACE 400				/* between writes, for each may begin a generation: */
+#define SHARE 4					/* at least so many times as long as the last one took, */
+#define LONGEST_WAIT 900		/* but no longer than this with such a write */
+#define LOCKED 50				/* while the shop alters the table */
+#define LOCKED_LONG 5000		/* then WAL is read on, and all is compared later */
+#define FIRST_PAUSE 1000		/* after an error, doubled each time */
+#define LONGEST_PAUSE 30000
+
+/* Ms to wait for open transactions when the slot is made, doubled each time. */
+#define FIRST_TIMEOUT 1000
+#define LONGEST_TIMEOUT 16000
+
+/* Ms that a first comparison waits for transactions that just committed. */
+#define GRACE 200
+
+static RecoDecode *decode = NULL;
+static bool compare_due = true;
+static bool missed_some = false;	/* the last comparison may have */
+static RecoLook looked;			/* what the last attempt gave */
+static const RecoChanges *changes = NULL;
+static TimestampTz next_write_at = 0;
+
+static char *settings_in_force = NULL;	/* as the catalog's were acted on */
+
+static long pause_length = FIRST_PAUSE;
+static TimestampTz paused_until = 0;
+static long open_timeout = FIRST_TIMEOUT;
+
+static const char *
+catalog_name(void)
+{
+	const RecoSource *source = reco_mirror_source();
+
+	return source ? source->name : reco_catalog_table;
+}
+
+/* After an error with the catalog: show it, and try again later. */
+static void
+pause_after_error(MemoryContext context)
+{
+	static char last_message[400] = "";
+	ErrorData  *error;
+
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	FlushErrorState();
+	AbortCurrentTransaction();
+	MemoryContextSwitchTo(context);
+
+	reco_mirror_forget();
+	compare_due = true;
+	paused_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_length);
+	pause_length = Min(pause_length * 2, LONGEST_PAUSE);
+	reco_shared_set_follow_position(InvalidXLogRecPtr);
+	reco_shared_state(RECO_FOLLOW, "cannot use the catalog: %s", error->message);
+	reco_shared_error(RECO_FOLLOW, "%s%s%s", error->message,
+					  error->hint ? "; hint: " : "", error->hint ? error->hint : "");
+	if (strcmp(last_message, error->message) != 0)
+	{
+		strlcpy(last_message, error->message, sizeof(last_message));
+		error->elevel = WARNING;
+		ThrowErrorData(error);
+	}
+}
+
+/* Do what reads the catalog; false if that failed. */
+static bool
+attempt(void (*action) (void))
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool good = false;
+
+	PG_TRY();
+	{
+		action();
+		good = true;
+	}
+	PG_CATCH();
+	{
+		pause_after_error(context);
+	}
+	PG_END_TRY();
+	return good;
+}
+
+static void
+look_at_all(void)
+{
+	looked = reco_mirror_look_at_all();
+}
+
+static void
+look_whether_altered(void)
+{
+	looked = reco_mirror_look_whether_altered();
+}
+
+static void
+look_up(void)
+{
+	looked = reco_mirror_look_up(changes->keys, changes->nkeys);
+}
+
+static void
+open_slot(void)
+{
+	decode = reco_decode_open(open_timeout);
+}
+
+/* Let the slot reader know the tables that were found. */
+static void
+watch(void)
+{
+	const RecoSource *source = reco_mirror_source();
+
+	if (decode != NULL && source != NULL)
+		reco_decode_watch(decode, source->tables, source->ntables, source->key_column);
+}
+
+/* Let what committed just now become visible; true: it takes longer. */
+static bool
+wait_for_missed(void)
+{
+	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), GRACE);
+
+	while (reco_decode_may_have_missed(decode) && GetCurrentTimestamp() < until)
+	{
+		CHECK_FOR_INTERRUPTS();
+		pg_usleep(1000);
+	}
+	return reco_decode_may_have_missed(decode);
+}
+
+/* If the last look could not have its locks, say so. */
+static bool
+was_locked(void)
+{
+	if (looked == RECO_LOOK_LOCKED)
+		reco_shared_state(RECO_FOLLOW, "waiting for a lock on %s", catalog_name());
+	return looked == RECO_LOOK_LOCKED;
+}
+
+static bool
+is_paused(void)
+{
+	return TimestampDifferenceMilliseconds(GetCurrentTimestamp(), paused_until) > 0;
+}
+
+/* Compare mirror and catalog, and write what differs; false: try again. */
+static bool
+compare(void)
+{
+	if (is_paused())
+		return false;
+	if (decode != NULL)
+		missed_some = wait_for_missed();
+	if (!attempt(look_at_all) || was_locked())
+		return false;
+	if (open_timeout == FIRST_TIMEOUT)
+		reco_shared_state(RECO_FOLLOW, "comparing the mirror with %s", catalog_name());
+	while (reco_mirror_apply_some())
+		CHECK_FOR_INTERRUPTS();
+	compare_due = false;
+
+	/* Where the table is another one now, what it missed is compared again. */
+	if (looked == RECO_LOOK_ALTERED && decode != NULL)
+	{
+		watch();
+		compare_due = true;
+	}
+	reco_shared_set_mirror_ready(true);
+	return true;
+}
+
+/* There is no slot yet: compare, and try to make one. */
+static long
+begin_to_follow(void)
+{
+	if ((compare_due && !compare()) || is_paused())
+		return LOCKED;
+	if (open_timeout == FIRST_TIMEOUT)
+		reco_shared_state(RECO_FOLLOW, "making a replication slot to follow %s", catalog_name());
+	if (!attempt(open_slot))
+		return LOCKED;
+	compare_due = true;
+	if (decode == NULL)
+	{
+		open_timeout = Min(open_timeout * 2, LONGEST_TIMEOUT);
+		reco_decode_tell_blocker(catalog_name());
+	}
+	else
+	{
+		open_timeout = FIRST_TIMEOUT;
+		watch();
+	}
+	return 0;
+}
+
+/* The next write of the mirror comes some time after one that has ended now. */
+static void
+pace_writes(TimestampTz begin)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	long		took = TimestampDifferenceMilliseconds(begin, now);
+
+	next_write_at = TimestampTzPlusMilliseconds(now, Max(PACE, Min(SHARE * took, LONGEST_WAIT - took)));
+}
+
+/* Apply the changes that were read; false if that has to be tried again. */
+static bool
+apply_changes(void)
+{
+	TimestampTz begin = GetCurrentTimestamp();
+
+	if (changes->nkeys == 0 && !reco_mirror_is_stale())
+		return true;
+	if (!attempt(changes->nkeys > 0 ? look_up : look_whether_altered) || was_locked())
+		return false;
+	if (looked == RECO_LOOK_ALTERED)
+	{
+		watch();
+		compare_due = true;
+	}
+	else if (changes->nkeys > 0 && reco_mirror_apply())
+		pace_writes(begin);
+	return true;
+}
+
+/* Seconds since the oldest change that is not applied yet. */
+static double
+report_lag(void)
+{
+	double		seconds;
+
+	seconds = changes->committed_at == 0 ? 0 :
+		TimestampDifferenceMilliseconds(changes->committed_at, GetCurrentTimestamp()) / 1000.0;
+	reco_shared_lag(RECO_FOLLOW, changes->nkeys, seconds);
+	return seconds;
+}
+
+/* Read on, and apply what was read. */
+static long
+follow(void)
+{
+	static TimestampTz applied_at;
+	TimestampTz now;
+	double		lag;
+
+	changes = reco_decode_read(decode);
+	lag = report_lag();
+	if (!reco_decode_settled(decode))
+		return lag < 1 ? SETTLE : IDLE;
+	if (missed_some && !reco_decode_may_have_missed(decode))
+	{
+		missed_some = false;
+		compare_due = true;
+	}
+	if (changes->everything)
+		compare_due = true;
+	now = GetCurrentTimestamp();
+	if (!compare_due && changes->nkeys > 0 && now < next_write_at)
+		return Min(IDLE, TimestampDifferenceMilliseconds(now, next_write_at));
+	if (!compare_due && !apply_changes())
+	{
+		if (!TimestampDifferenceExceeds(applied_at, GetCurrentTimestamp(), LOCKED_LONG))
+			return LOCKED;
+		compare_due = true;
+	}
+	applied_at = GetCurrentTimestamp();
+
+	/* A comparison covers all that was read, and may have to wait. */
+	reco_decode_confirm(decode);
+	if (compare_due)
+		return compare() ? 0 : LOCKED;
+	pause_length = FIRST_PAUSE;
+	if (!missed_some)
+		reco_shared_set_follow_position(changes->position);
+	reco_shared_lag(RECO_FOLLOW, 0, 0);
+	reco_shared_state(RECO_FOLLOW, "following %s", catalog_name());
+	return changes->more ? 0 : IDLE;
+}
+
+/* No catalog: the mirror is empty, and nothing is followed. */
+static long
+follow_nothing(void)
+{
+	if (decode != NULL)
+		reco_decode_close(decode);
+	decode = NULL;
+	reco_shared_set_follow_position(InvalidXLogRecPtr);
+	if (compare_due && !compare())
+		return LOCKED;
+	reco_shared_state(RECO_FOLLOW, "no catalog: reco.catalog_table is not set");
+	return IDLE;
+}
+
+/* Act on the settings as they are now. */
+static void
+reload(void)
+{
+	char	   *settings = psprintf("%s\n%s", reco_catalog_table, reco_catalog_columns);
+
+	if (settings_in_force != NULL && strcmp(settings_in_force, settings) == 0)
+		return;
+	if (settings_in_force != NULL)
+		pfree(settings_in_force);
+	settings_in_force = MemoryContextStrdup(TopMemoryContext, settings);
+	reco_mirror_forget();
+	reco_shared_set_follow_position(InvalidXLogRecPtr);
+	compare_due = true;
+	pause_length = FIRST_PAUSE;
+	paused_until = 0;
+}
+
+static void
+forget_position(int code, Datum arg)
+{
+	reco_shared_set_follow_position(InvalidXLogRecPtr);
+}
+
+static void
+start(void)
+{
+	before_shmem_exit(forget_position, (Datum) 0);
+	reco_mirror_init();
+	reload();
+}
+
+static long
+step(void)
+{
+	long		next;
+	long		due;
+
+	if (!reco_source_is_configured())
+		next = follow_nothing();
+	else if (decode == NULL)
+		next = begin_to_follow();
+	else
+		next = follow();
+	next = Min(next, reco_summarize_step());
+	next = Min(next, reco_popularity_step());
+	due = reco_sweep_step();
+	if (due >= 0)
+		return Min(next, due);
+	reco_reclaim_step();
+	return next;
+}
+
+const RecoRoutine reco_follow_routine = {
+	.name = "reco follow",
+	.id = RECO_FOLLOW,
+	.start = start,
+	.step = step,
+	.reloaded = reload,
+};

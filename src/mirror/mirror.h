@@ -1,0 +1,42 @@
+/*-------------------------------------------------------------------------
+ *
+ * mirror.h
+ *	  reco.product is made to say what the shop's catalog says.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RECO_MIRROR_H
+#define RECO_MIRROR_H
+
+#include "mirror/source_table.h"
+
+typedef enum RecoLook
+{
+	RECO_LOOK_DONE,
+	RECO_LOOK_LOCKED,			/* the catalog table is locked: try again */
+	RECO_LOOK_ALTERED			/* it was altered: look at all of it */
+} RecoLook;
+
+extern void reco_mirror_init(void);
+
+/* The catalog table as it was found last; NULL: not known, or none. */
+extern const RecoSource *reco_mirror_source(void);
+
+/* It may have been altered since. */
+extern bool reco_mirror_is_stale(void);
+
+/*
+ * Looking reads the catalog, in a transaction of its own, and fails with an
+ * ERROR where that cannot be done; reco_mirror_forget() cleans up after it.
+ * Applying writes what differed.
+ */
+extern RecoLook reco_mirror_look_whether_altered(void);
+extern RecoLook reco_mirror_look_up(char **keys, int nkeys);
+extern bool reco_mirror_apply(void);
+
+extern RecoLook reco_mirror_look_at_all(void);
+extern bool reco_mirror_apply_some(void);	/* true: there is more */
+
+extern void reco_mirror_forget(void);
+
+#endif							/* RECO_MIRROR_H */

@@ -1,0 +1,206 @@
+/*-------------------------------------------------------------------------
+ *
+ * mirror_writer.c
+ *	  Products that the catalog and the mirror do not agree on.
+ *
+ * They are taken from a query's result and kept until they are written, by
+ * one statement for each kind.  Writing takes reco's lock, and the lists are
+ * brought up to date once for all three.  The statements are planned for what
+ * they have to do each time: ten thousand rows take another way than one.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "common/compat.h"
+
+#include "activity/trigger.h"
+#include "catalog/pg_type.h"
+#include "common/spi.h"
+#include "engine/state.h"
+#include "lists/invalidation_prescan.h"
+#include "mirror/mirror_writer.h"
+#include "shmem/metrics.h"
+#include "shmem/worker_status.h"
+#include "storage/lmgr.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/* Keys that are skipped are reported this often; in ms. */
+#define SKIPPED_INTERVAL 60000
+
+typedef struct Products
+{
+	Datum	   *ids;
+	Datum	   *categories;
+	bool	   *uncategorized;
+	int			count;
+} Products;
+
+static MemoryContext context = NULL;
+static Products gone;
+static Products moved;
+static Products fresh;
+
+static RecoPlan delete_plan = {
+	"DELETE FROM reco.product WHERE product_id = ANY ($1)", 1, {TEXTARRAYOID}
+};
+
+static RecoPlan update_plan = {
+	"UPDATE reco.product p SET category = d.category"
+	" FROM unnest($1, $2) AS d(product_id, category) WHERE p.product_id = d.product_id",
+	2, {TEXTARRAYOID, TEXTARRAYOID}
+};
+
+static RecoPlan insert_plan = {
+	"INSERT INTO reco.product (product_id, category) SELECT * FROM unnest($1, $2)",
+	2, {TEXTARRAYOID, TEXTARRAYOID}
+};
+
+void
+reco_difference_init(void)
+{
+	context = AllocSetContextCreate(TopMemoryContext, "reco differences",
+									ALLOCSET_DEFAULT_SIZES);
+}
+
+static void
+products_reset(Products *products, int room)
+{
+	products->ids = MemoryContextAlloc(context, Max(room, 1) * sizeof(Datum));
+	products->categories = MemoryContextAlloc(context, Max(room, 1) * sizeof(Datum));
+	products->uncategorized = MemoryContextAlloc(context, Max(room, 1) * sizeof(bool));
+	products->count = 0;
+}
+
+static void
+products_add(Products *products, uint64 row)
+{
+	int			i = products->count++;
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	bool		isnull;
+	Datum		value = reco_sql_value(row, 2, &isnull);
+
+	products->ids[i] = PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
+	value = reco_sql_value(row, 3, &isnull);
+	products->uncategorized[i] = isnull;
+	products->categories[i] = isnull ? (Datum) 0 : PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
+	MemoryContextSwitchTo(caller);
+}
+
+/* Warn of keys that cannot be product_ids, now and then. */
+static void
+report_skipped(const char *catalog, int count, const char *example)
+{
+	static TimestampTz reported_at = 0;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (!TimestampDifferenceExceeds(reported_at, now, SKIPPED_INTERVAL))
+		return;
+	reported_at = now;
+	ereport(WARNING,
+			(errmsg("products of catalog table %s are skipped because their key is empty or longer than 512 bytes",
+					catalog),
+			 errdetail("The last look met %d, among them \"%.60s\".", count, example)));
+}
+
+void
+reco_difference_take(uint64 rows, const char *catalog)
+{
+	int			skipped = 0;
+	char	   *example = NULL;
+
+	MemoryContextReset(context);
+	products_reset(&gone, rows);
+	products_reset(&moved, rows);
+	products_reset(&fresh, rows);
+	for (uint64 row = 0; row < rows; row++)
+	{
+		bool		isnull;
+
+		switch ((RecoDifference) DatumGetChar(reco_sql_value(row, 1, &isnull)))
+		{
+			case RECO_GONE:
+				products_add(&gone, row);
+				break;
+			case RECO_MOVED:
+				products_add(&moved, row);
+				break;
+			case RECO_NEW:
+				products_add(&fresh, row);
+				break;
+			case RECO_SKIPPED:
+				skipped++;
+				example = TextDatumGetCString(reco_sql_value(row, 2, &isnull));
+				break;
+		}
+	}
+	if (skipped > 0)
+		report_skipped(catalog, skipped, example);
+}
+
+/* Run a plan whose arguments are ids, and categories where it takes them. */
+static void
+run_for(RecoPlan *plan, const Products *products)
+{
+	int			dims[] = {products->count};
+	int			lower[] = {1};
+	Datum		arguments[2];
+
+	if (products->count == 0)
+		return;
+	arguments[0] = PointerGetDatum(construct_array(products->ids, products->count, TEXTOID,
+												   -1, false, TYPALIGN_INT));
+	arguments[1] = PointerGetDatum(construct_md_array(products->categories,
+													  products->uncategorized, 1, dims, lower,
+													  TEXTOID, -1, false, TYPALIGN_INT));
+	reco_sql_execute(plan, arguments, NULL);
+}
+
+int
+reco_difference_count(void)
+{
+	return gone.count + moved.count + fresh.count;
+}
+
+static void
+append(Products *all, const Products *some)
+{
+	memcpy(all->ids + all->count, some->ids, some->count * sizeof(Datum));
+	memcpy(all->categories + all->count, some->categories, some->count * sizeof(Datum));
+	memcpy(all->uncategorized + all->count, some->uncategorized, some->count * sizeof(bool));
+	all->count += some->count;
+}
+
+/* Find the lists that writing will touch, in transactions of its own. */
+void
+reco_difference_foresee(void)
+{
+	Products	all;
+
+	products_reset(&all, reco_difference_count());
+	append(&all, &gone);
+	append(&all, &moved);
+	append(&all, &fresh);
+	reco_foresee(all.ids, all.categories, all.uncategorized, all.count);
+}
+
+void
+reco_difference_write(void)
+{
+	int			count = reco_difference_count();
+
+	if (count == 0)
+		return;
+
+	/* in the order in which the popularity takes them */
+	LockRelationOid(reco_sql_table("product"), RowExclusiveLock);
+	reco_state_lock();
+	reco_trigger_defer_mirror();
+	run_for(&delete_plan, &gone);
+	run_for(&update_plan, &moved);
+	run_for(&insert_plan, &fresh);
+	reco_trigger_apply_mirror();
+	reco_counter_add(RECO_COUNT_CATALOG, count);
+	gone.count = moved.count = fresh.count = 0;
+}

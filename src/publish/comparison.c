@@ -1,0 +1,298 @@
+/*-------------------------------------------------------------------------
+ *
+ * comparison.c
+ *	  Keys in Redis beside the rows that they stand for.
+ *
+ * A key differs if its type or value is another one, if it has no time to live
+ * or will expire while its row still lives, or if it is there, and of reco's
+ * making, without a row.  All memory is the caller's context's.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "common/compat.h"
+
+#include "catalog/pg_type.h"
+#include "common/ids.h"
+#include "common/spi.h"
+#include "lists/view_history.h"
+#include "mb/pg_wchar.h"
+#include "publish/comparison.h"
+#include "publish/quote.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+/* Redis rounds the time to live; the clock moves once a second. */
+#define LIFE_SLACK 3
+
+/* A key: what its row asks for, and what Redis has. */
+typedef struct Pair
+{
+	int64		id;
+	char	   *key;
+	char	   *expected;		/* UTF-8; NULL: no row */
+	int64		life;			/* s that the row may still live */
+	bool		right_type;
+	char	   *type;			/* as Redis names it; "none": no such key */
+	int64		ttl;			/* -1: none */
+	char	   *found;			/* NULL: not of the right type */
+	size_t		found_length;
+} Pair;
+
+typedef struct Comparison
+{
+	const RecoTemplate *template;
+	Pair	   *pairs;
+	int			count;
+	int			cursor;			/* the pair that takes the next value */
+	MemoryContext memory;
+} Comparison;
+
+static RecoPlan user_plan = {
+	"SELECT user_id, list, recent FROM reco.user_state"
+	" WHERE user_id = ANY ($1) AND list IS NOT NULL ORDER BY user_id",
+	1, {INT8ARRAYOID}
+};
+
+static RecoPlan window_plan = {
+	"SELECT product_id, view_count FROM reco.trending_products WHERE window_start = $1",
+	1, {TIMESTAMPTZOID}
+};
+
+static int
+compare_texts(const void *a, const void *b)
+{
+	return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+/* A hash as one text, whatever the order of its fields. */
+static char *
+join_fields(char **fields, int count)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	qsort(fields, count, sizeof(char *), compare_texts);
+	for (int i = 0; i < count; i++)
+		appendStringInfo(&text, "%s%s", i > 0 ? ", " : "", fields[i]);
+	return text.data;
+}
+
+/* Seconds until the clock reaches a moment. */
+static int64
+seconds_until(const RecoState *state, TimestampTz at)
+{
+	return (at - state->clock) / USECS_PER_SEC;
+}
+
+/* Put into the pairs, which are sorted, what the users' rows ask for. */
+static void
+expect_users(Comparison *c, const RecoState *state, const int64 *ids)
+{
+	Datum		values[] = {PointerGetDatum(reco_ids_array(ids, c->count))};
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	SPITupleTable *rows;
+	Pair	   *pair = c->pairs;
+
+	reco_quote_begin(snapshot);
+	reco_sql_query_at(&user_plan, values, snapshot);
+	rows = SPI_tuptable;
+	for (uint64 row = 0; row < rows->numvals; row++)
+	{
+		bool		null;
+		int64		user = DatumGetInt64(SPI_getbinval(rows->vals[row], rows->tupdesc, 1, &null));
+		Datum		recent_views = SPI_getbinval(rows->vals[row], rows->tupdesc, 3, &null);
+		StringInfoData text;
+		RecoRecent	recent;
+
+		while (pair->id != user)
+			pair++;
+		initStringInfo(&text);
+		reco_quote_list(&text, user, SPI_getbinval(rows->vals[row], rows->tupdesc, 2, &null));
+		pair->expected = text.data;
+
+		reco_recent_init(&recent);
+		reco_recent_unpack(&recent, DatumGetByteaPP(recent_views));
+		if (recent.count > 0)
+			pair->life = seconds_until(state, state->recent_window * USECS_PER_SEC +
+									   reco_state_moment(recent.views[recent.count - 1].second));
+	}
+	SPI_freetuptable(rows);
+	reco_quote_end();
+	UnregisterSnapshot(snapshot);
+}
+
+/* Put into a pair what its window's rows ask for. */
+static void
+expect_window(Pair *pair, const RecoState *state)
+{
+	Datum		values[] = {TimestampTzGetDatum(pair->id)};
+	int			rows = (int) reco_sql_query(&window_plan, values, NULL, 0);
+	char	  **fields = palloc(sizeof(char *) * Max(rows, 1));
+
+	for (int row = 0; row < rows; row++)
+	{
+		bool		null;
+		StringInfoData field;
+
+		initStringInfo(&field);
+		reco_format_product(&field, reco_sql_value(row, 1, &null));
+		appendStringInfo(&field, " " INT64_FORMAT, DatumGetInt64(reco_sql_value(row, 2, &null)));
+		fields[row] = field.data;
+	}
+	SPI_freetuptable(SPI_tuptable);
+	if (rows > 0)
+		pair->expected = join_fields(fields, rows);
+	pair->life = seconds_until(state, pair->id +
+							   (state->trending_window + state->retention) * USECS_PER_SEC);
+}
+
+/* Replies come in pairs: to TYPE and to TTL. */
+static void
+take_type(void *arg, int n, const RecoReply *reply)
+{
+	Comparison *c = arg;
+	Pair	   *pair = &c->pairs[n / 2];
+
+	if (n % 2 == 0)
+	{
+		pair->type = MemoryContextStrdup(c->memory, reply->text);
+		pair->right_type = strcmp(pair->type, c->template->window ? "hash" : "string") == 0;
+	}
+	else
+		pair->ttl = reply->integer;
+}
+
+/* A string's value, or a hash's fields and values; nil if it has just gone. */
+static void
+take_value(void *arg, int n, const RecoReply *reply)
+{
+	Comparison *c = arg;
+	Pair	   *pair;
+	MemoryContext caller = MemoryContextSwitchTo(c->memory);
+
+	while (!c->pairs[c->cursor].right_type)
+		c->cursor++;
+	pair = &c->pairs[c->cursor++];
+	if (reply->type == RECO_REPLY_TEXT)
+	{
+		pair->found = pnstrdup(reply->text, reply->length);
+		pair->found_length = reply->length;
+	}
+	else if (reply->type == RECO_REPLY_ARRAY)
+	{
+		char	  **fields = palloc(sizeof(char *) * (reply->nelements + 1));
+
+		for (int i = 0; i + 1 < reply->nelements; i += 2)
+			fields[i / 2] = psprintf("%s %s", reply->elements[i].text, reply->elements[i + 1].text);
+		pair->found = join_fields(fields, reply->nelements / 2);
+		pair->found_length = strlen(pair->found);
+	}
+	MemoryContextSwitchTo(caller);
+}
+
+/* Ask Redis for all of the keys. */
+static void
+look_up(RecoRedis *redis, Comparison *c)
+{
+	RecoWord	get = reco_redis_word(c->template->window ? "HGETALL" : "GET");
+
+	for (int i = 0; i < c->count; i++)
+	{
+		RecoWord	key = reco_redis_word(c->pairs[i].key);
+
+		reco_redis_append(redis, 2, (RecoWord[]) {{"TYPE", 4}, key});
+		reco_redis_append(redis, 2, (RecoWord[]) {{"TTL", 3}, key});
+	}
+	reco_redis_collect(redis, take_type, c);
+
+	for (int i = 0; i < c->count; i++)
+	{
+		if (c->pairs[i].right_type)
+			reco_redis_append(redis, 2, (RecoWord[]) {get, reco_redis_word(c->pairs[i].key)});
+	}
+	reco_redis_collect(redis, take_value, c);
+}
+
+/* Bytes from Redis as text of the database; as hexadecimal digits if they are none. */
+static char *
+as_text(const char *bytes, size_t length)
+{
+	char	   *hex;
+
+	if (bytes == NULL)
+		return NULL;
+	if (pg_verify_mbstr(PG_UTF8, bytes, length, true))
+		return pg_any_to_server(bytes, length, PG_UTF8);
+	hex = palloc(length * 2 + 3);
+	strcpy(hex, "\\x");
+	hex[2 + hex_encode(bytes, length, hex + 2)] = '\0';
+	return hex;
+}
+
+/* Judge one pair; NULL if all is right. */
+static RecoDifference *
+judge(const Comparison *c, const Pair *pair)
+{
+	RecoDifference *difference = palloc0(sizeof(RecoDifference));
+
+	difference->id = pair->id;
+	difference->key = as_text(pair->key, strlen(pair->key));
+	difference->found = as_text(pair->found, pair->found_length);
+	if (pair->expected == NULL)
+	{
+		bool		own = pair->right_type && pair->found != NULL;
+
+		if (own && !c->template->window)
+			own = reco_format_is_list(pair->found, pair->found_length, pair->id);
+		return own ? difference : NULL;
+	}
+
+	difference->expected = as_text(pair->expected, strlen(pair->expected));
+	if (!pair->right_type && strcmp(pair->type, "none") != 0)
+		difference->found = psprintf("a value of type %s", pair->type);
+	else if (pair->found != NULL && strcmp(pair->expected, pair->found) == 0)
+	{
+		if (pair->ttl >= pair->life - LIFE_SLACK && pair->ttl >= 0)
+			return NULL;
+		difference->expected = psprintf("expires after " INT64_FORMAT " s or later", pair->life);
+		difference->found = pair->ttl < 0 ? pstrdup("does not expire") :
+			psprintf("expires after " INT64_FORMAT " s", pair->ttl);
+	}
+	return difference;
+}
+
+/* See the header. */
+List *
+reco_compare_keys(RecoRedis *redis, const RecoTemplate *template, const RecoState *state,
+				  const int64 *ids, int count, bool (*settle) (void))
+{
+	Comparison	c = {template, palloc0(sizeof(Pair) * Max(count, 1)), count, 0, CurrentMemoryContext};
+	List	   *differences = NIL;
+
+	for (int i = 0; i < count; i++)
+	{
+		StringInfoData key;
+
+		initStringInfo(&key);
+		reco_format_key(template, ids[i], &key);
+		c.pairs[i].id = ids[i];
+		c.pairs[i].key = key.data;
+		if (template->window)
+			expect_window(&c.pairs[i], state);
+	}
+	if (!template->window)
+		expect_users(&c, state, ids);
+	if (settle != NULL)
+		(void) settle();
+	look_up(redis, &c);
+
+	for (int i = 0; i < count; i++)
+	{
+		RecoDifference *difference = judge(&c, &c.pairs[i]);
+
+		if (difference != NULL)
+			differences = lappend(differences, difference);
+	}
+	return differences;
+}

@@ -1,0 +1,155 @@
+/*-------------------------------------------------------------------------
+ *
+ * resync.c
+ *	  Everything is sent to Redis, and what is left over there deleted.
+ *
+ * Runs in pieces: between two of them the publisher sends what changed
+ * meanwhile.  First the users in the order of their numbers, then the
+ * windows, then Redis is scanned for keys without a row.  A row that changes
+ * behind us has its key in the ring; so has one that comes back after we
+ * found it gone and before we delete its key.
+ *
+ * Whoever begins again (lost stamp, full ring) begins from the first user.
+ * A publisher that ends in between leaves the ring incomplete, and its
+ * successor begins again.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "common/compat.h"
+
+#include "catalog/pg_type.h"
+#include "common/spi.h"
+#include "publish/orphan_keys.h"
+#include "publish/resync.h"
+#include "redis/sender.h"
+#include "redis/stamp.h"
+#include "shmem/change_queue.h"
+#include "shmem/metrics.h"
+#include "shmem/worker_status.h"
+#include "utils/timestamp.h"
+
+/* Windows sent in one piece. */
+#define PIECE_WINDOWS 500
+
+typedef enum Phase
+{
+	IDLE, USERS, WINDOWS, STALE_USERS, STALE_WINDOWS
+} Phase;
+
+static const char *const phase_names[] = {
+	"idle", "users' lists", "windows", "users' keys left over", "windows' keys left over"
+};
+
+static RecoPlan windows_plan = {
+	"SELECT window_start, ctid FROM reco.window_top WHERE window_start >= $1"
+	" ORDER BY window_start LIMIT $2", 2, {TIMESTAMPTZOID, INT8OID}
+};
+
+static Phase phase = IDLE;
+static int64 next;				/* user or window to go on with */
+static RecoScan scan;
+
+static void
+enter(Phase new)
+{
+	phase = new;
+	next = PG_INT64_MIN;
+	scan.begun = false;
+	reco_shared_state(RECO_PUBLISH, "sending everything: %s", phase_names[phase]);
+}
+
+/*
+ * Begin, from the first user.  The stamp is set before: one that is lost from
+ * now on asks for everything again.
+ */
+void
+reco_resync_begin(RecoRedis *redis)
+{
+	reco_stamp_swap(redis);
+	reco_ring_begin_publish_all();
+	reco_counter_add(RECO_COUNT_RESYNCS, 1);
+	enter(USERS);
+}
+
+/* Send some windows; false: there are no more. */
+static bool
+send_windows(RecoRedis *redis)
+{
+	Datum		values[] = {TimestampTzGetDatum(next), Int64GetDatum(PIECE_WINDOWS)};
+	RecoKey    *windows = palloc(sizeof(RecoKey) * PIECE_WINDOWS);
+	int			count;
+
+	reco_sql_begin();
+	count = (int) reco_sql_query(&windows_plan, values, NULL, 0);
+	for (int i = 0; i < count; i++)
+	{
+		bool		null;
+
+		windows[i].id = DatumGetTimestampTz(reco_sql_value(i, 1, &null));
+		windows[i].place = *(ItemPointer) DatumGetPointer(reco_sql_value(i, 2, &null));
+	}
+	reco_sql_commit();
+	if (count == 0)
+		return false;
+	reco_send_windows(redis, windows, count);
+	next = windows[count - 1].id + 1;
+	return count == PIECE_WINDOWS;
+}
+
+/* Delete some keys without a row; false: there are no more. */
+static bool
+delete_stale(RecoRedis *redis, RecoTemplate template)
+{
+	RecoIds		found;
+
+	if (!reco_stale_scan(redis, &template, &scan, &found))
+		return false;
+	if (found.count == 0)
+		return true;
+
+	reco_sql_begin();
+	reco_stale_drop_rows(&template, &found);
+	reco_sql_commit();
+	reco_stale_drop_foreign(redis, &template, &found);
+	for (int i = 0; i < found.count; i++)
+	{
+		StringInfoData key;
+
+		initStringInfo(&key);
+		reco_format_key(&template, found.ids[i], &key);
+		reco_redis_append(redis, 2, (RecoWord[]) {{"DEL", 3}, {key.data, key.len}});
+	}
+	reco_redis_collect(redis, NULL, NULL);
+	return true;
+}
+
+/* One piece, in the current memory context; true: there is more to do. */
+bool
+reco_resync_step(RecoRedis *redis)
+{
+	switch (phase)
+	{
+		case IDLE:
+			return false;
+		case USERS:
+			if (!reco_send_users_from(redis, &next))
+				enter(WINDOWS);
+			break;
+		case WINDOWS:
+			if (!send_windows(redis))
+				enter(STALE_USERS);
+			break;
+		case STALE_USERS:
+			if (!delete_stale(redis, reco_format_user_template()))
+				enter(STALE_WINDOWS);
+			break;
+		case STALE_WINDOWS:
+			if (!delete_stale(redis, reco_format_trending_template()))
+			{
+				phase = IDLE;
+				reco_ring_end_publish_all();
+			}
+			break;
+	}
+	return phase != IDLE;
+}

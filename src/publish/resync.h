@@ -1,0 +1,17 @@
+/*-------------------------------------------------------------------------
+ *
+ * resync.h
+ *	  Everything is sent to Redis, and what is left over there deleted.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RECO_RESYNC_H
+#define RECO_RESYNC_H
+
+#include "redis/connection.h"
+
+/* All outside transactions. */
+extern void reco_resync_begin(RecoRedis *redis);
+extern bool reco_resync_step(RecoRedis *redis);	/* true: there is more to do */
+
+#endif							/* RECO_RESYNC_H */

@@ -1,0 +1,299 @@
+/*-------------------------------------------------------------------------
+ *
+ * verify.c
+ *	  reco_redis_verify(): does Redis hold what the tables say?
+ *
+ * Runs in a client's transaction, with a connection of its own.  First it
+ * waits until the publisher has sent what was committed before the call.
+ * Then it looks at the key of every row, and scans Redis for keys without
+ * one.  What differs may merely be on its way: it is looked at again, with a
+ * wait for the publisher between the look at its row and the one at its key,
+ * and reported only if it stays.  Each look takes a new
+ * snapshot, whatever the isolation level; no lock is taken.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "common/compat.h"
+
+#include "catalog/pg_type.h"
+#include "common/guc.h"
+#include "common/ids.h"
+#include "common/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "publish/comparison.h"
+#include "publish/orphan_keys.h"
+#include "redis/stamp.h"
+#include "shmem/change_queue.h"
+#include "shmem/worker_status.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+/* Keys looked at in one go: adapted to the memory that they take. */
+#define FIRST_KEYS 64
+#define MOST_KEYS 2000
+#define PIECE_BYTES (16 * 1024 * 1024)
+
+/* How long to wait for the publisher, and how often to look; ms. */
+#define PATIENCE_MS 30000
+#define LOOK_MS 10
+
+/* Looks at a key that differs before it is reported. */
+#define LOOKS 20
+
+/* One run over the users, or over the windows. */
+typedef struct Run
+{
+	RecoRedis  *redis;
+	RecoTemplate template;
+	RecoState	state;
+	RecoIds		suspects;
+	int			size;			/* allocated for suspects */
+	int			keys;			/* in one piece */
+	MemoryContext piece;		/* emptied after each piece */
+} Run;
+
+PG_FUNCTION_INFO_V1(reco_redis_verify);
+
+static RecoPlan users_plan = {
+	"SELECT user_id FROM reco.user_state"
+	" WHERE user_id >= $1 AND list IS NOT NULL ORDER BY user_id LIMIT $2",
+	2, {INT8OID, INT8OID}
+};
+
+static RecoPlan windows_plan = {
+	"SELECT window_start FROM reco.window_top WHERE window_start >= $1"
+	" ORDER BY window_start LIMIT $2", 2, {TIMESTAMPTZOID, INT8OID}
+};
+
+/* Wait until all is sent that was committed by now; false: it takes too long. */
+static bool
+wait_for_publisher(void)
+{
+	uint64		position = reco_ring_position();
+	TimestampTz begun = GetCurrentTimestamp();
+
+	while (reco_shared_is_replaying() || !reco_ring_has_published(position) ||
+		   reco_ring_stamp().target != reco_stamp_target())
+	{
+		if (!reco_enabled || TimestampDifferenceExceeds(begun, GetCurrentTimestamp(), PATIENCE_MS))
+			return false;
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LOOK_MS,
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+	return true;
+}
+
+static void
+read_state(RecoState *state)
+{
+	if (!reco_state_peek(state))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("reco.state is empty"),
+				 errhint("The workers fill it after a crash: see reco_status().")));
+}
+
+/* A piece is done: empty its memory, and see how large the next one may be. */
+static void
+end_piece(Run *run)
+{
+	Size		used = MemoryContextMemAllocated(run->piece, true);
+
+	if (used > PIECE_BYTES)
+		run->keys = Max(run->keys / 2, 1);
+	else if (used < PIECE_BYTES / 4)
+		run->keys = Min(run->keys * 2, MOST_KEYS);
+	MemoryContextReset(run->piece);
+	CHECK_FOR_INTERRUPTS();
+}
+
+/* Compare some keys, and remember those that differ. */
+static void
+examine(Run *run, const int64 *ids, int count, bool (*settle) (void))
+{
+	List	   *differences = reco_compare_keys(run->redis, &run->template, &run->state, ids, count,
+												settle);
+	ListCell   *cell;
+
+	foreach(cell, differences)
+	{
+		RecoDifference *difference = lfirst(cell);
+
+		if (run->suspects.count == run->size)
+		{
+			run->size = Max(run->size * 2, MOST_KEYS);
+			run->suspects.ids = repalloc_huge(run->suspects.ids, sizeof(int64) * run->size);
+		}
+		run->suspects.ids[run->suspects.count++] = difference->id;
+	}
+}
+
+/* Look at the key of every row. */
+static void
+examine_rows(Run *run)
+{
+	RecoPlan   *plan = run->template.window ? &windows_plan : &users_plan;
+	int64		next = PG_INT64_MIN;
+	int			count = 1;
+
+	while (count > 0)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(run->piece);
+		Datum		values[] = {Int64GetDatum(next), Int64GetDatum(run->keys)};
+		int64		ids[MOST_KEYS];
+
+		count = (int) reco_sql_query(plan, values, NULL, 0);
+		for (int i = 0; i < count; i++)
+		{
+			bool		null;
+
+			ids[i] = DatumGetInt64(reco_sql_value(i, 1, &null));
+		}
+		SPI_freetuptable(SPI_tuptable);
+		examine(run, ids, count, NULL);
+		if (count > 0)
+		{
+			if (ids[count - 1] == PG_INT64_MAX)
+				count = 0;
+			else
+				next = ids[count - 1] + 1;
+		}
+		MemoryContextSwitchTo(caller);
+		end_piece(run);
+	}
+}
+
+/* Scan Redis for keys without a row. */
+static void
+examine_keys(Run *run)
+{
+	RecoScan	scan = {.begun = false};
+	RecoIds		found;
+	bool		more = true;
+
+	while (more)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(run->piece);
+
+		more = reco_stale_scan(run->redis, &run->template, &scan, &found);
+		if (more && found.count > 0)
+		{
+			reco_stale_drop_rows(&run->template, &found);
+			for (int i = 0; i < found.count; i += run->keys)
+				examine(run, found.ids + i, Min(run->keys, found.count - i), NULL);
+		}
+		MemoryContextSwitchTo(caller);
+		end_piece(run);
+	}
+}
+
+/* Look at the suspects once more. */
+static void
+examine_suspects(Run *run)
+{
+	RecoIds		ids = run->suspects;
+
+	run->suspects = (RecoIds) {palloc(sizeof(int64) * MOST_KEYS), 0};
+	run->size = MOST_KEYS;
+	for (int next = 0; next < ids.count;)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(run->piece);
+		int			count = Min(run->keys, ids.count - next);
+
+		examine(run, ids.ids + next, count, wait_for_publisher);
+		next += count;
+		MemoryContextSwitchTo(caller);
+		end_piece(run);
+	}
+	pfree(ids.ids);
+}
+
+/* Look at them for the last time, and return what differs. */
+static void
+report_suspects(Run *run, ReturnSetInfo *output)
+{
+	for (int next = 0; next < run->suspects.count;)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(run->piece);
+		int			count = Min(run->keys, run->suspects.count - next);
+		List	   *differences = reco_compare_keys(run->redis, &run->template, &run->state,
+													run->suspects.ids + next, count, NULL);
+		ListCell   *cell;
+
+		next += count;
+
+		foreach(cell, differences)
+		{
+			RecoDifference *d = lfirst(cell);
+			Datum		values[3] = {CStringGetTextDatum(d->key)};
+			bool		nulls[3] = {false, d->expected == NULL, d->found == NULL};
+
+			values[1] = nulls[1] ? 0 : CStringGetTextDatum(d->expected);
+			values[2] = nulls[2] ? 0 : CStringGetTextDatum(d->found);
+			tuplestore_putvalues(output->setResult, output->setDesc, values, nulls);
+		}
+		MemoryContextSwitchTo(caller);
+		end_piece(run);
+	}
+}
+
+/* Compare all users or all windows. */
+static void
+verify(RecoRedis *redis, RecoTemplate template, bool sent, ReturnSetInfo *output)
+{
+	Run			run = {.redis = redis, .template = template};
+
+	run.piece = AllocSetContextCreate(CurrentMemoryContext, "reco redis verify", ALLOCSET_DEFAULT_SIZES);
+	run.suspects.ids = palloc(sizeof(int64) * MOST_KEYS);
+	run.size = MOST_KEYS;
+	run.keys = FIRST_KEYS;
+	read_state(&run.state);
+	examine_rows(&run);
+	examine_keys(&run);
+	reco_ids_sort(&run.suspects);
+	for (int look = 1; look < LOOKS && sent && run.suspects.count > 0; look++)
+	{
+		sent = wait_for_publisher();
+		read_state(&run.state);
+		examine_suspects(&run);
+	}
+	report_suspects(&run, output);
+	MemoryContextDelete(run.piece);
+}
+
+/* reco_redis_verify() RETURNS TABLE (key text, expected text, found text) */
+Datum
+reco_redis_verify(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *output = (ReturnSetInfo *) fcinfo->resultinfo;
+	RecoRedis  *redis;
+	bool		sent;
+
+	if (!reco_shared_serves_database() || reco_redis_url[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("nothing is published from this database"),
+				 errhint("Set reco.database and reco.redis_url, and shared_preload_libraries = 'reco'.")));
+	InitMaterializedSRF(fcinfo, 0);
+	sent = wait_for_publisher();
+	if (!sent)
+		ereport(WARNING,
+				(errmsg("the publisher has not caught up: Redis is compared as it is"),
+				 errhint("See reco_status().")));
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	redis = reco_redis_connect(true);
+	verify(redis, reco_format_user_template(), sent, output);
+	verify(redis, reco_format_trending_template(), sent, output);
+	reco_redis_close(redis);
+	SPI_finish();
+	return (Datum) 0;
+}

@@ -1,0 +1,290 @@
+/*-------------------------------------------------------------------------
+ *
+ * change_queue.c
+ *	  Keys of committed changes on their way to the publisher.
+ *
+ * A transaction remembers its keys in its own memory; after its commit, when
+ * every new snapshot sees its rows, they go into a ring in shared memory.
+ * The publisher peeks, reads the rows anew, sends them, and only then moves
+ * the tail on: a key is never lost between the two.  Whenever the ring cannot
+ * tell what changed (it is full, the server has just started), everything is
+ * to be published instead.
+ *
+ * One LWLock guards the ring and is held for copying keys only.  A key of a
+ * rolled back savepoint may stay: publishing an unchanged row does no harm.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "common/compat.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "shmem/change_queue.h"
+#include "shmem/worker_status.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+#include "utils/memutils.h"
+
+/* A power of two; 16 MB hold what 100k events a second change in 10 s. */
+#define RING_SIZE (1024 * 1024)
+
+/* A transaction with more keys than this asks for everything. */
+#define MAX_TRANSACTION_KEYS (RING_SIZE / 2)
+
+typedef struct RecoRing
+{
+	LWLock	   *lock;
+	uint64		head;			/* keys ever put in */
+	uint64		tail;			/* keys ever published */
+	bool		publish_all;	/* everything is to be sent */
+	bool		complete;		/* everything was sent once, but for the ring's keys */
+	RecoStamp	stamp;
+	RecoKey		keys[RING_SIZE];
+} RecoRing;
+
+static RecoRing *ring = NULL;
+
+/* Of the present transaction; the array lives in TopTransactionContext. */
+static RecoKey *pending = NULL;
+static int	pending_count = 0;
+static int	pending_size = 0;
+static bool pending_everything = false;
+
+Size
+reco_ring_shmem_size(void)
+{
+	return sizeof(RecoRing);
+}
+
+/* Called while the server starts, under AddinShmemInitLock. */
+void
+reco_ring_shmem_startup(void)
+{
+	bool		found;
+
+	ring = ShmemInitStruct("reco_ring", sizeof(RecoRing), &found);
+	if (!found)
+	{
+		ring->lock = &GetNamedLWLockTranche("reco_ring")->lock;
+		ring->head = ring->tail = 0;
+		ring->publish_all = true;
+		ring->complete = false;
+		memset(&ring->stamp, 0, sizeof(ring->stamp));
+	}
+}
+
+static void
+add_pending(const RecoKey *key)
+{
+	if (pending_everything)
+		return;
+	if (pending_count == MAX_TRANSACTION_KEYS)
+	{
+		pending_everything = true;
+		return;
+	}
+	if (pending_count == pending_size)
+	{
+		int			size = pending_size ? pending_size * 2 : 256;
+
+		if (pending == NULL)
+			pending = MemoryContextAlloc(TopTransactionContext, size * sizeof(RecoKey));
+		else
+			pending = repalloc(pending, size * sizeof(RecoKey));
+		pending_size = size;
+	}
+	pending[pending_count++] = *key;
+}
+
+void
+reco_ring_add_user(int64 user_id, ItemPointer place)
+{
+	RecoKey		key = {user_id, *place, false};
+
+	add_pending(&key);
+}
+
+void
+reco_ring_add_window(TimestampTz window_start, ItemPointer place)
+{
+	RecoKey		key = {window_start, *place, true};
+
+	add_pending(&key);
+}
+
+void
+reco_ring_add_everything(void)
+{
+	pending_everything = true;
+}
+
+/* Put the transaction's keys into the ring; must not fail. */
+static void
+push_pending(void)
+{
+	LWLockAcquire(ring->lock, LW_EXCLUSIVE);
+	if (pending_everything ||
+		ring->head - ring->tail + pending_count > RING_SIZE)
+		ring->publish_all = true;
+	if (!ring->publish_all)
+	{
+		for (int i = 0; i < pending_count; i++)
+			ring->keys[(ring->head + i) % RING_SIZE] = pending[i];
+		ring->head += pending_count;
+	}
+	LWLockRelease(ring->lock);
+	reco_shared_wake(RECO_PUBLISH);
+}
+
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT)
+		return;
+	if (event == XACT_EVENT_COMMIT && (pending_count > 0 || pending_everything) &&
+		reco_shared_serves_database())
+		push_pending();
+	pending = NULL;
+	pending_count = pending_size = 0;
+	pending_everything = false;
+}
+
+/* Called once, from _PG_init. */
+void
+reco_ring_init(void)
+{
+	RegisterXactCallback(at_transaction_end, NULL);
+}
+
+/* The oldest keys, which stay until reco_ring_advance. */
+int
+reco_ring_peek(RecoKey *keys, int max)
+{
+	int			count;
+
+	LWLockAcquire(ring->lock, LW_SHARED);
+	count = Min(max, (int64) (ring->head - ring->tail));
+	for (int i = 0; i < count; i++)
+		keys[i] = ring->keys[(ring->tail + i) % RING_SIZE];
+	LWLockRelease(ring->lock);
+	return count;
+}
+
+/* The n oldest keys have been published. */
+void
+reco_ring_advance(int n)
+{
+	LWLockAcquire(ring->lock, LW_EXCLUSIVE);
+	ring->tail = Min(ring->tail + n, ring->head);
+	LWLockRelease(ring->lock);
+}
+
+int64
+reco_ring_length(void)
+{
+	int64		length;
+
+	LWLockAcquire(ring->lock, LW_SHARED);
+	length = ring->head - ring->tail;
+	LWLockRelease(ring->lock);
+	return length;
+}
+
+/* What Redis holds is not to be trusted. */
+void
+reco_ring_request_publish_all(void)
+{
+	LWLockAcquire(ring->lock, LW_EXCLUSIVE);
+	ring->publish_all = true;
+	LWLockRelease(ring->lock);
+	reco_shared_wake(RECO_PUBLISH);
+}
+
+bool
+reco_ring_publish_all_requested(void)
+{
+	bool		requested;
+
+	LWLockAcquire(ring->lock, LW_SHARED);
+	requested = ring->publish_all;
+	LWLockRelease(ring->lock);
+	return requested;
+}
+
+/*
+ * The publisher reads everything from now on: what was in the ring is part
+ * of it, what commits later goes into the ring again.
+ */
+void
+reco_ring_begin_publish_all(void)
+{
+	LWLockAcquire(ring->lock, LW_EXCLUSIVE);
+	ring->publish_all = false;
+	ring->complete = false;
+	ring->tail = ring->head;
+	LWLockRelease(ring->lock);
+}
+
+/* Everything has been sent. */
+void
+reco_ring_end_publish_all(void)
+{
+	LWLockAcquire(ring->lock, LW_EXCLUSIVE);
+	ring->complete = true;
+	LWLockRelease(ring->lock);
+}
+
+/* Was everything sent once, so that the ring's keys are all that is missing? */
+bool
+reco_ring_is_complete(void)
+{
+	bool		complete;
+
+	LWLockAcquire(ring->lock, LW_SHARED);
+	complete = ring->complete && !ring->publish_all;
+	LWLockRelease(ring->lock);
+	return complete;
+}
+
+RecoStamp
+reco_ring_stamp(void)
+{
+	RecoStamp	stamp;
+
+	LWLockAcquire(ring->lock, LW_SHARED);
+	stamp = ring->stamp;
+	LWLockRelease(ring->lock);
+	return stamp;
+}
+
+void
+reco_ring_set_stamp(const RecoStamp *stamp)
+{
+	LWLockAcquire(ring->lock, LW_EXCLUSIVE);
+	ring->stamp = *stamp;
+	LWLockRelease(ring->lock);
+}
+
+/* Where the keys that commit next will stand. */
+uint64
+reco_ring_position(void)
+{
+	uint64		head;
+
+	LWLockAcquire(ring->lock, LW_SHARED);
+	head = ring->head;
+	LWLockRelease(ring->lock);
+	return head;
+}
+
+/* Is all that stood before a position in Redis? */
+bool
+reco_ring_has_published(uint64 position)
+{
+	bool		published;
+
+	LWLockAcquire(ring->lock, LW_SHARED);
+	published = ring->complete && !ring->publish_all && ring->tail >= position;
+	LWLockRelease(ring->lock);
+	return published;
+}

@@ -1,0 +1,36 @@
+/*-------------------------------------------------------------------------
+ *
+ * window_top.h
+ *	  The most viewed products of a window, as its row holds them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RECO_WINDOW_TOP_H
+#define RECO_WINDOW_TOP_H
+
+#include "datatype/timestamp.h"
+#include "heap/keyed_table.h"
+
+/* A product and its views in the window at hand. */
+typedef struct RecoRank
+{
+	int32		number;
+	int64		views;
+} RecoRank;
+
+/* By number; in the memory context in which it was fetched. */
+typedef struct RecoTop
+{
+	RecoRank   *ranks;
+	int			count;
+} RecoTop;
+
+extern RecoTable *reco_top_open(void);
+extern RecoTable *reco_top_open_read(Snapshot snapshot);
+extern TupleTableSlot *reco_top_fetch(RecoTable *table, TimestampTz window, RecoTop *top);
+extern TupleTableSlot *reco_top_fetch_near(RecoTable *table, TimestampTz window,
+										   ItemPointer place, RecoTop *top);
+extern void reco_top_write(RecoTable *table, TimestampTz window, TupleTableSlot *row,
+						   const RecoTop *top);
+
+#endif							/* RECO_WINDOW_TOP_H */

@@ -1,0 +1,236 @@
+/*-------------------------------------------------------------------------
+ *
+ * launcher.c
+ *	  Starts the workers, and starts them again.
+ *
+ * The launcher is the only process that is registered for good.  It connects
+ * to no database, so that a database can be created, dropped or renamed at
+ * any time, and starts the workers, which do.  A worker that failed starts
+ * again after a pause that grows with its failures in a row; the pause is
+ * forgotten once a worker has lived for a while.
+ *
+ * Its transactions read shared catalogs only.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "common/compat.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "catalog/pg_database.h"
+#include "commands/dbcommands.h"
+#include "common/guc.h"
+#include "common/spi.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "shmem/change_queue.h"
+#include "storage/ipc.h"
+#include "tcop/tcopprot.h"
+#include "utils/fmgroids.h"
+#include "utils/timestamp.h"
+#include "worker/launcher.h"
+#include "worker/worker.h"
+
+/* How often to look whether database and extension have come, in ms. */
+#define LOOK_INTERVAL 2000
+
+/*
+ * Pauses after failures: 0.5 s, doubled each time, at most 15 s, so that what
+ * comes back after a long time is noticed soon; in ms.
+ */
+#define FIRST_PAUSE 500
+#define LONGEST_PAUSE 15000
+
+static bool announce_at_commit = false;
+
+/*
+ * Does the database exist?  The launcher sees the shared catalogs only, and
+ * their indexes just where the server has cached them.
+ */
+static bool
+database_exists(void)
+{
+	Relation	relation;
+	SysScanDesc scan;
+	ScanKeyData key;
+	bool		exists;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	relation = table_open(DatabaseRelationId, AccessShareLock);
+	ScanKeyInit(&key, Anum_pg_database_datname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum(reco_database));
+	scan = systable_beginscan(relation, DatabaseNameIndexId, criticalSharedRelcachesBuilt,
+							  NULL, 1, &key);
+	exists = HeapTupleIsValid(systable_getnext(scan));
+	systable_endscan(scan);
+	table_close(relation, AccessShareLock);
+	CommitTransactionCommand();
+	return exists;
+}
+
+/* Milliseconds until a worker may be started; 0: now. */
+static long
+pause_left(const RecoWorkerStatus *status)
+{
+	long		pause;
+
+	if (status->failures == 0)
+		return 0;
+	pause = Min(LONGEST_PAUSE, FIRST_PAUSE * (1L << Min(status->failures - 1, 10)));
+	return TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
+										   TimestampTzPlusMilliseconds(status->failed_at, pause));
+}
+
+static bool
+launch(RecoWorkerId id, BackgroundWorkerHandle **handle)
+{
+	BackgroundWorker worker;
+
+	memset(&worker, 0, sizeof(worker));
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	worker.bgw_notify_pid = MyProcPid;
+	worker.bgw_main_arg = Int32GetDatum(id);
+	strlcpy(worker.bgw_library_name, "reco", BGW_MAXLEN);
+	strlcpy(worker.bgw_function_name, "reco_worker_main", BGW_MAXLEN);
+	strlcpy(worker.bgw_name, reco_worker_routines[id]->name, BGW_MAXLEN);
+	strlcpy(worker.bgw_type, reco_worker_routines[id]->name, BGW_MAXLEN);
+	if (*handle != NULL)
+		pfree(*handle);
+	*handle = NULL;
+	if (RegisterDynamicBackgroundWorker(&worker, handle))
+		return true;
+	reco_shared_state(id, "no free background worker slot: raise max_worker_processes");
+	return false;
+}
+
+/*
+ * Start what should run and does not; ms until the next look.  A worker that
+ * left without an error found no extension: the first of them looks again in
+ * a while, or when CREATE EXTENSION wakes the launcher, and the others follow
+ * when it has found one.
+ */
+static long
+look(BackgroundWorkerHandle **handles, TimestampTz *launched)
+{
+	static uint32 announced = 0;
+	long		next = LOOK_INTERVAL;
+
+	if (announced != reco_shared_extensions_announced())
+	{
+		announced = reco_shared_extensions_announced();
+		memset(launched, 0, sizeof(TimestampTz) * RECO_WORKERS);
+	}
+
+	if (!reco_enabled || !database_exists())
+	{
+		for (int i = 0; i < RECO_WORKERS; i++)
+			reco_shared_state(i, reco_enabled ? "waiting for database \"%s\"" : "reco.enabled is off",
+							  reco_database);
+		return reco_enabled ? LOOK_INTERVAL : LONGEST_PAUSE;
+	}
+	for (int i = 0; i < RECO_WORKERS; i++)
+	{
+		RecoWorkerStatus status = reco_shared_status(i);
+		long		left;
+		pid_t		pid;
+
+		if (handles[i] && GetBackgroundWorkerPid(handles[i], &pid) != BGWH_STOPPED)
+			continue;
+		if (i > 0 && !OidIsValid(reco_shared_database()))
+			continue;
+		left = pause_left(&status);
+		if (status.failures == 0 && launched[i] != 0)
+			left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
+												   TimestampTzPlusMilliseconds(launched[i], LOOK_INTERVAL));
+		if (left > 0)
+			next = Min(next, left);
+		else if (launch(i, &handles[i]))
+			launched[i] = GetCurrentTimestamp();
+	}
+	return next;
+}
+
+/* Entry point of the launcher. */
+void
+reco_launcher_main(Datum arg)
+{
+	BackgroundWorkerHandle *handles[RECO_WORKERS] = {NULL};
+	TimestampTz launched[RECO_WORKERS] = {0};
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	pgstat_report_appname("reco launcher");
+	reco_shared_attach(RECO_LAUNCHER);
+	before_shmem_exit(reco_worker_detach, Int32GetDatum(RECO_LAUNCHER));
+
+	for (;;)
+	{
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+
+			/* What failed may work with other settings. */
+			for (int i = 0; i < RECO_WORKERS; i++)
+				reco_shared_healthy(i);
+		}
+		reco_worker_wait(look(handles, launched), PGINVALID_SOCKET);
+	}
+}
+
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_COMMIT && announce_at_commit)
+	{
+		/* workers of an extension that was dropped in this very transaction */
+		if (reco_shared_serves_database())
+			reco_shared_forget_database();
+		reco_ring_request_publish_all();
+		reco_shared_announce_extension();
+	}
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
+		announce_at_commit = false;
+}
+
+PG_FUNCTION_INFO_V1(reco_announce);
+
+/* Called by the extension's script: its commit wakes the launcher. */
+Datum
+reco_announce(PG_FUNCTION_ARGS)
+{
+	char	   *database = get_database_name(MyDatabaseId);
+
+	if (reco_enabled && strcmp(database, reco_database) != 0)
+		ereport(WARNING,
+				(errmsg("reco's workers do not serve database \"%s\"", database),
+				 errdetail("They serve the one that reco.database names, \"%s\".", reco_database),
+				 errhint("Set reco.database and restart the server.")));
+	announce_at_commit = true;
+	PG_RETURN_VOID();
+}
+
+/* Called once, from _PG_init. */
+void
+reco_launcher_register(void)
+{
+	BackgroundWorker worker;
+
+	RegisterXactCallback(at_transaction_end, NULL);
+
+	memset(&worker, 0, sizeof(worker));
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = 1;
+	strlcpy(worker.bgw_library_name, "reco", BGW_MAXLEN);
+	strlcpy(worker.bgw_function_name, "reco_launcher_main", BGW_MAXLEN);
+	strlcpy(worker.bgw_name, "reco launcher", BGW_MAXLEN);
+	strlcpy(worker.bgw_type, "reco launcher", BGW_MAXLEN);
+	RegisterBackgroundWorker(&worker);
+}

@@ -95,8 +95,8 @@
 	ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL)
 #endif
 
-/* 18 can ask for a stronger lock as well. */
-#if PG_VERSION_NUM >= 180000
+/* 17 can ask for a stronger lock as well. */
+#if PG_VERSION_NUM >= 170000
 #define reco_lock_is_held(tag, mode) LockHeldByMe(tag, mode, false)
 #else
 #define reco_lock_is_held(tag, mode) LockHeldByMe(tag, mode)

@@ -19,13 +19,13 @@
 #include "activity/brin_summarize.h"
 #include "activity/partition.h"
 #include "catalog/pg_type.h"
+#include "common/monotonic.h"
 #include "common/spi.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
-#include "utils/timestamp.h"
 
 /* Milliseconds between two looks. */
 #define INTERVAL 1000
@@ -146,17 +146,16 @@ summarize(PartitionIndex *index, int64 *ranges)
 long
 reco_summarize_step(void)
 {
-	static TimestampTz due = 0;
+	static RecoMoment due = 0;
 	static bool done = true;
-	TimestampTz now = GetCurrentTimestamp();
 	int64		ranges = MAX_RANGES;
 
-	if (done && now < due)
-		return TimestampDifferenceMilliseconds(now, due);
+	if (done && !reco_monotonic_has_passed(due))
+		return reco_monotonic_left(due);
 	if (done)
 	{
+		due = reco_monotonic_after(INTERVAL);
 		look();
-		due = TimestampTzPlusMilliseconds(now, INTERVAL);
 	}
 	done = true;
 	for (int i = 0; i < nindexes; i++)

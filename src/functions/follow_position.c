@@ -13,12 +13,12 @@
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
 #include "common/guc.h"
+#include "common/monotonic.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "shmem/worker_status.h"
 #include "storage/latch.h"
 #include "utils/pg_lsn.h"
-#include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
 /* Ms between two looks. */
@@ -65,7 +65,7 @@ flush_everything(void)
 Datum
 reco_follow_wait(PG_FUNCTION_ARGS)
 {
-	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), PG_GETARG_INT32(0));
+	RecoMoment	until = reco_monotonic_after(PG_GETARG_INT32(0));
 	XLogRecPtr	end;
 
 	if (!reco_enabled || RecoveryInProgress() || !reco_shared_serves_database())
@@ -73,7 +73,7 @@ reco_follow_wait(PG_FUNCTION_ARGS)
 	end = flush_everything();
 	while (reco_shared_follow_position() < end)
 	{
-		if (GetCurrentTimestamp() >= until)
+		if (reco_monotonic_has_passed(until))
 			PG_RETURN_BOOL(false);
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 LOOK_INTERVAL, PG_WAIT_EXTENSION);

@@ -23,11 +23,11 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "common/monotonic.h"
 #include "kafka/consumer_config.h"
 #include "kafka/kafka_private.h"
 #include "storage/fd.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
 /* What librdkafka logs is passed on up to so many lines a minute. */
 #define LOG_LINES_PER_MINUTE 10
@@ -247,7 +247,6 @@ reco_kafka_error(RecoKafka *kafka)
 bool
 reco_kafka_forward_log(RecoKafka *kafka)
 {
-	TimestampTz now = GetCurrentTimestamp();
 	rd_kafka_event_t *event;
 	bool		other_cluster = false;
 
@@ -257,13 +256,12 @@ reco_kafka_forward_log(RecoKafka *kafka)
 		const char *text;
 		int			level;
 
-		if (now - kafka->log_minute >= USECS_PER_MINUTE)
+		if (reco_monotonic_is_due(&kafka->log_due, 60 * 1000))
 		{
 			if (kafka->log_lines > LOG_LINES_PER_MINUTE)
 				ereport(LOG,
 						(errmsg("librdkafka: %d more messages",
 								kafka->log_lines - LOG_LINES_PER_MINUTE)));
-			kafka->log_minute = now;
 			kafka->log_lines = 0;
 		}
 		if (rd_kafka_event_log(event, &facility, &text, &level) == 0)

@@ -14,11 +14,11 @@
 #include "common/compat.h"
 
 #include "common/guc.h"
+#include "common/monotonic.h"
 #include "kafka/gather.h"
 #include "kafka/topic.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
-#include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
 /* Messages that are taken from the consumer at a time. */
@@ -57,11 +57,10 @@ take_messages(RecoKafka *kafka, RecoMessage *messages, int count, int64 *bytes)
 int
 reco_gather(RecoKafka *kafka, RecoMessage *messages, bool *full)
 {
-	static TimestampTz last = 0;	/* when the last batch began */
+	static RecoMoment due = 0;	/* of the next batch, unless it is full */
 	int64		bytes = 0;
 	int			count = take_messages(kafka, messages, 0, &bytes);
-	long		delay = TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
-														TimestampTzPlusMilliseconds(last, reco_batch_delay));
+	long		delay = reco_monotonic_left(due);
 
 	*full = count >= reco_batch_events || bytes >= reco_batch_bytes;
 	if (count > 0 && !*full && delay > 0)
@@ -73,6 +72,6 @@ reco_gather(RecoKafka *kafka, RecoMessage *messages, bool *full)
 		*full = count >= reco_batch_events || bytes >= reco_batch_bytes;
 	}
 	if (count > 0)
-		last = GetCurrentTimestamp();
+		due = reco_monotonic_after(reco_batch_delay);
 	return count;
 }

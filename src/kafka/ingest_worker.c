@@ -20,6 +20,7 @@
 #include "activity/clock.h"
 #include "activity/partition.h"
 #include "common/guc.h"
+#include "common/monotonic.h"
 #include "common/spi.h"
 #include "kafka/batch.h"
 #include "kafka/consumer.h"
@@ -33,7 +34,6 @@
 #include "shmem/metrics.h"
 #include "storage/ipc.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
 /* Milliseconds between two looks at what is not urgent. */
 #define REPORT_INTERVAL 1000
@@ -58,29 +58,11 @@ static RecoMessage *messages = NULL;
 static int	max_messages = 0;
 
 static bool ready = false;		/* clock and mirror allow to ingest */
-static TimestampTz patience_ends;
-static TimestampTz clock_due = 0;
-static TimestampTz open_due = 0;
-static TimestampTz report_due = 0;
-static TimestampTz trim_due = 0;
-
-/* Is it time?  Then it is again after some milliseconds. */
-static bool
-is_due(TimestampTz *due, long interval)
-{
-	TimestampTz now = GetCurrentTimestamp();
-
-	if (now < *due)
-		return false;
-	*due = TimestampTzPlusMilliseconds(now, interval);
-	return true;
-}
-
-static long
-until(TimestampTz due)
-{
-	return TimestampDifferenceMilliseconds(GetCurrentTimestamp(), due);
-}
+static RecoMoment patience_ends;
+static RecoMoment clock_due = 0;
+static RecoMoment open_due = 0;
+static RecoMoment report_due = 0;
+static RecoMoment trim_due = 0;
 
 /* Free the consumer; false: that did not work, and the process should end. */
 static bool
@@ -155,7 +137,7 @@ open_kafka(void)
 {
 	char	   *problem;
 
-	if (!is_due(&open_due, OPEN_INTERVAL))
+	if (!reco_monotonic_is_due(&open_due, OPEN_INTERVAL))
 		return;
 	note_source();
 	kafka = reco_kafka_open(source.brokers, source.topic, source.config, &problem);
@@ -200,7 +182,7 @@ ingest_start(void)
 	reco_sql_commit();
 	before_shmem_exit(at_exit, (Datum) 0);
 	reco_topic_forget();
-	patience_ends = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), MIRROR_PATIENCE);
+	patience_ends = reco_monotonic_after(MIRROR_PATIENCE);
 	reco_shared_state(RECO_INGEST, "advancing the clock");
 }
 
@@ -224,10 +206,10 @@ advance_clock(void)
 {
 	long		ms;
 
-	if (GetCurrentTimestamp() < clock_due)
+	if (!reco_monotonic_has_passed(clock_due))
 		return true;
 	ms = reco_clock_step();
-	clock_due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
+	clock_due = reco_monotonic_after(ms);
 	if (ms > 0)
 		reco_activity_maintain();
 	return ms > 0;
@@ -241,7 +223,7 @@ static bool
 mirror_is_ready(void)
 {
 	return reco_shared_is_mirror_ready() || reco_catalog_table[0] == '\0' ||
-		GetCurrentTimestamp() >= patience_ends;
+		reco_monotonic_has_passed(patience_ends);
 }
 
 /* Tell reco_status() how far reading is. */
@@ -303,7 +285,7 @@ ingest_kafka(void)
 	if (kafka == NULL)
 		open_kafka();
 	if (kafka == NULL)
-		return until(open_due);
+		return reco_monotonic_left(open_due);
 
 	if (reco_kafka_forward_log(kafka))
 	{
@@ -314,9 +296,9 @@ ingest_kafka(void)
 	look = reco_topic_look(kafka, source.topic);
 	if (ingest_batch())
 		look = 0;
-	if (is_due(&report_due, REPORT_INTERVAL))
+	if (reco_monotonic_is_due(&report_due, REPORT_INTERVAL))
 		report();
-	return Min(look, until(report_due));
+	return Min(look, reco_monotonic_left(report_due));
 }
 
 /* One round; returns the milliseconds until the next. */
@@ -324,7 +306,7 @@ static long
 ingest_step(void)
 {
 	bool		caught_up = advance_clock();
-	long		next = caught_up ? until(clock_due) : 0;
+	long		next = caught_up ? reco_monotonic_left(clock_due) : 0;
 
 	if (!ready)
 	{
@@ -333,12 +315,12 @@ ingest_step(void)
 		if (!mirror_is_ready())
 		{
 			reco_shared_state(RECO_INGEST, "waiting for the mirror of the catalog");
-			return Min(next, until(patience_ends));
+			return Min(next, reco_monotonic_left(patience_ends));
 		}
 		ready = true;
 	}
 
-	if (is_due(&trim_due, TRIM_INTERVAL) && reco_rejected_trim())
+	if (reco_monotonic_is_due(&trim_due, TRIM_INTERVAL) && reco_rejected_trim())
 		trim_due = 0;
 	if (reco_kafka_brokers[0] == '\0')
 	{

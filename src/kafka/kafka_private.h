@@ -10,6 +10,7 @@
 
 #include <librdkafka/rdkafka.h>
 
+#include "common/monotonic.h"
 #include "kafka/consumer.h"
 
 struct RecoKafka
@@ -26,8 +27,8 @@ struct RecoKafka
 	int			maxheld;
 
 	char		error[512];		/* "": none since the last success */
-	TimestampTz log_minute;
-	int			log_lines;		/* in the minute that begins there */
+	RecoMoment	log_due;		/* end of the minute in which they are counted */
+	int			log_lines;
 };
 
 extern void reco_kafka_set_error(RecoKafka *kafka, const char *fmt,...)

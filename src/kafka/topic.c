@@ -18,6 +18,7 @@
 #include "common/compat.h"
 
 #include "common/guc.h"
+#include "common/monotonic.h"
 #include "common/spi.h"
 #include "engine/state.h"
 #include "kafka/offset_table.h"
@@ -44,7 +45,7 @@
 static RecoPartitions partitions = {NULL, NULL, 0};
 static RecoTopic current = {NULL, false};
 
-static TimestampTz next_look = 0;
+static RecoMoment next_look = 0;
 static int	looks_missed = 0;
 
 /* Forget all that is in memory. */
@@ -347,14 +348,13 @@ look(RecoKafka *kafka, const char *topic)
 long
 reco_topic_look(RecoKafka *kafka, const char *topic)
 {
-	if (GetCurrentTimestamp() >= next_look)
+	if (reco_monotonic_has_passed(next_look))
 	{
 		bool		done = look(kafka, topic);
 
-		next_look = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-												done ? LOOK_INTERVAL : RETRY_INTERVAL);
+		next_look = reco_monotonic_after(done ? LOOK_INTERVAL : RETRY_INTERVAL);
 	}
-	return TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next_look);
+	return reco_monotonic_left(next_look);
 }
 
 /* Take note of a message; returns whether it is to be written. */

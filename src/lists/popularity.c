@@ -24,6 +24,7 @@
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "common/guc.h"
+#include "common/monotonic.h"
 #include "common/spi.h"
 #include "engine/order.h"
 #include "engine/product_cache.h"
@@ -291,9 +292,9 @@ take(void)
 long
 reco_popularity_step(void)
 {
-	static TimestampTz rest_until = 0;
-	TimestampTz begin = GetCurrentTimestamp();
-	long		left = TimestampDifferenceMilliseconds(begin, rest_until);
+	static RecoMoment rest_until = 0;
+	RecoMoment	begin = reco_monotonic_now();
+	long		left = reco_monotonic_left(rest_until);
 
 	if (left > 0)
 		return left;
@@ -301,7 +302,7 @@ reco_popularity_step(void)
 	if (left == 0)
 	{
 		left = take();
-		rest_until = 2 * GetCurrentTimestamp() - begin;
+		rest_until = 2 * reco_monotonic_now() - begin;
 	}
 	return Max(1, left);
 }

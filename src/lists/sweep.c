@@ -22,6 +22,7 @@
 
 #include "common/guc.h"
 #include "common/hashfn.h"
+#include "common/monotonic.h"
 #include "common/spi.h"
 #include "engine/product_cache.h"
 #include "fmgr.h"
@@ -187,8 +188,8 @@ static struct
 {
 	int64		generation;		/* that it brings */
 	TimestampTz popularity_at;	/* when its popularity was taken; 0: not known */
-	TimestampTz began;
-	TimestampTz due;			/* of the next step */
+	RecoMoment	began;
+	RecoMoment	due;			/* of the next step */
 	bool		patient;
 	bool		late;
 	bool		done;
@@ -197,7 +198,7 @@ static struct
 
 /* Begin to bring the present generation. */
 static void
-begin_generation(const RecoState *state, TimestampTz now)
+begin_generation(const RecoState *state)
 {
 	/* the popularity alone has begun it, and nothing is left that cannot wait */
 	sweeping.patient = sweeping.popularity_at != 0 && state->popularity_at != sweeping.popularity_at &&
@@ -205,7 +206,7 @@ begin_generation(const RecoState *state, TimestampTz now)
 	sweeping.late = false;
 	sweeping.generation = state->generation;
 	sweeping.popularity_at = state->popularity_at;
-	sweeping.began = now;
+	sweeping.began = reco_monotonic_now();
 	begin_round(&sweeping.progress);
 }
 
@@ -214,7 +215,7 @@ static bool
 is_late(void)
 {
 	const Progress *progress = &sweeping.progress;
-	double		passed = (double) (GetCurrentTimestamp() - sweeping.began) / USECS_PER_SEC;
+	double		passed = reco_monotonic_since(sweeping.began) / 1000.0;
 
 	return progress->blocks - blocks_left(progress) < progress->blocks * passed / (reco_popularity_interval / 2.0);
 }
@@ -232,7 +233,7 @@ pause_after(long waited)
 
 /* Is there a step to do?  If not, *next is in so many milliseconds, or -1. */
 static bool
-is_due(TimestampTz now, long *next)
+is_due(long *next)
 {
 	RecoState	state;
 
@@ -244,8 +245,8 @@ is_due(TimestampTz now, long *next)
 	sweeping.popularity_at = state.popularity_at;	/* it may have changed nothing */
 	if (sweeping.done)
 		return false;
-	*next = Max(1, TimestampDifferenceMilliseconds(now, sweeping.due));
-	return now >= sweeping.due;
+	*next = Max(1, reco_monotonic_left(sweeping.due));
+	return reco_monotonic_has_passed(sweeping.due);
 }
 
 /*
@@ -257,28 +258,28 @@ long
 reco_sweep_step(void)
 {
 	RecoState	state;
-	TimestampTz asked = GetCurrentTimestamp();
+	RecoMoment	asked = reco_monotonic_now();
 	long		waited;
 	long		pause;
 
 	reco_sql_begin();
-	if (!is_due(asked, &pause))
+	if (!is_due(&pause))
 	{
 		reco_sql_commit();
 		return pause;
 	}
 	reco_state_lock();
-	waited = TimestampDifferenceMilliseconds(asked, GetCurrentTimestamp());
+	waited = reco_monotonic_since(asked);
 	reco_state_read(&state);
 	reco_product_sync(&state);
 	if (state.generation != sweeping.generation)
-		begin_generation(&state, asked);
+		begin_generation(&state);
 	sweeping.done = !sweep(&state, &sweeping.progress, sweeping.late ? LATE_LISTS : STEP_LISTS);
 	reco_sql_commit();
 	if (sweeping.done)
 		return -1;
 	sweeping.late = sweeping.patient && is_late();
 	pause = pause_after(waited);
-	sweeping.due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause);
+	sweeping.due = reco_monotonic_after(pause);
 	return pause;
 }

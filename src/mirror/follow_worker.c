@@ -20,6 +20,7 @@
 #include "access/xact.h"
 #include "activity/brin_summarize.h"
 #include "common/guc.h"
+#include "common/monotonic.h"
 #include "common/spi.h"
 #include "lists/dictionary_vacuum.h"
 #include "lists/popularity.h"
@@ -56,12 +57,12 @@ static bool compare_due = true;
 static bool missed_some = false;	/* the last comparison may have */
 static RecoLook looked;			/* what the last attempt gave */
 static const RecoChanges *changes = NULL;
-static TimestampTz next_write_at = 0;
+static RecoMoment next_write_at = 0;
 
 static char *settings_in_force = NULL;	/* as the catalog's were acted on */
 
 static long pause_length = FIRST_PAUSE;
-static TimestampTz paused_until = 0;
+static RecoMoment paused_until = 0;
 static long open_timeout = FIRST_TIMEOUT;
 
 static const char *
@@ -87,7 +88,7 @@ pause_after_error(MemoryContext context)
 
 	reco_mirror_forget();
 	compare_due = true;
-	paused_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_length);
+	paused_until = reco_monotonic_after(pause_length);
 	pause_length = Min(pause_length * 2, LONGEST_PAUSE);
 	reco_shared_set_follow_position(InvalidXLogRecPtr);
 	reco_shared_state(RECO_FOLLOW, "cannot use the catalog: %s", error->message);
@@ -159,9 +160,9 @@ watch(void)
 static bool
 wait_for_missed(void)
 {
-	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), GRACE);
+	RecoMoment	until = reco_monotonic_after(GRACE);
 
-	while (reco_decode_may_have_missed(decode) && GetCurrentTimestamp() < until)
+	while (reco_decode_may_have_missed(decode) && !reco_monotonic_has_passed(until))
 	{
 		CHECK_FOR_INTERRUPTS();
 		pg_usleep(1000);
@@ -181,7 +182,7 @@ was_locked(void)
 static bool
 is_paused(void)
 {
-	return TimestampDifferenceMilliseconds(GetCurrentTimestamp(), paused_until) > 0;
+	return !reco_monotonic_has_passed(paused_until);
 }
 
 /* Compare mirror and catalog, and write what differs; false: try again. */
@@ -236,19 +237,18 @@ begin_to_follow(void)
 
 /* The next write of the mirror comes some time after one that has ended now. */
 static void
-pace_writes(TimestampTz begin)
+pace_writes(RecoMoment begin)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	long		took = TimestampDifferenceMilliseconds(begin, now);
+	long		took = reco_monotonic_since(begin);
 
-	next_write_at = TimestampTzPlusMilliseconds(now, Max(PACE, Min(SHARE * took, LONGEST_WAIT - took)));
+	next_write_at = reco_monotonic_after(Max(PACE, Min(SHARE * took, LONGEST_WAIT - took)));
 }
 
 /* Apply the changes that were read; false if that has to be tried again. */
 static bool
 apply_changes(void)
 {
-	TimestampTz begin = GetCurrentTimestamp();
+	RecoMoment	begin = reco_monotonic_now();
 
 	if (changes->nkeys == 0 && !reco_mirror_is_stale())
 		return true;
@@ -280,8 +280,7 @@ report_lag(void)
 static long
 follow(void)
 {
-	static TimestampTz applied_at;
-	TimestampTz now;
+	static RecoMoment locked_due = 0;
 	double		lag;
 
 	changes = reco_decode_read(decode);
@@ -295,16 +294,15 @@ follow(void)
 	}
 	if (changes->everything)
 		compare_due = true;
-	now = GetCurrentTimestamp();
-	if (!compare_due && changes->nkeys > 0 && now < next_write_at)
-		return Min(IDLE, TimestampDifferenceMilliseconds(now, next_write_at));
+	if (!compare_due && changes->nkeys > 0 && !reco_monotonic_has_passed(next_write_at))
+		return Min(IDLE, reco_monotonic_left(next_write_at));
 	if (!compare_due && !apply_changes())
 	{
-		if (!TimestampDifferenceExceeds(applied_at, GetCurrentTimestamp(), LOCKED_LONG))
+		if (!reco_monotonic_has_passed(locked_due))
 			return LOCKED;
 		compare_due = true;
 	}
-	applied_at = GetCurrentTimestamp();
+	locked_due = reco_monotonic_after(LOCKED_LONG);
 
 	/* A comparison covers all that was read, and may have to wait. */
 	reco_decode_confirm(decode);

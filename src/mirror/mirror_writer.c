@@ -14,6 +14,7 @@
 
 #include "activity/trigger.h"
 #include "catalog/pg_type.h"
+#include "common/monotonic.h"
 #include "common/spi.h"
 #include "engine/state.h"
 #include "lists/invalidation_prescan.h"
@@ -24,7 +25,6 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
 /* Keys that are skipped are reported this often; in ms. */
 #define SKIPPED_INTERVAL 60000
@@ -92,12 +92,10 @@ products_add(Products *products, uint64 row)
 static void
 report_skipped(const char *catalog, int count, const char *example)
 {
-	static TimestampTz reported_at = 0;
-	TimestampTz now = GetCurrentTimestamp();
+	static RecoMoment due = 0;
 
-	if (!TimestampDifferenceExceeds(reported_at, now, SKIPPED_INTERVAL))
+	if (!reco_monotonic_is_due(&due, SKIPPED_INTERVAL))
 		return;
-	reported_at = now;
 	ereport(WARNING,
 			(errmsg("products of catalog table %s are skipped because their key is empty or longer than 512 bytes",
 					catalog),

@@ -28,6 +28,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "access/xlogutils.h"
+#include "common/monotonic.h"
 #include "common/spi.h"
 #include "mirror/output_plugin.h"
 #include "mirror/slot_reader.h"
@@ -42,7 +43,6 @@
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
-#include "utils/timestamp.h"
 
 /* One read ends when it has seen this much. */
 #define ENOUGH_KEYS 5000
@@ -311,14 +311,14 @@ reco_decode_read(RecoDecode *decode)
 	RecoChanges *changes = &decode->changes;
 	XLogRecPtr	flushed = GetFlushRecPtr(NULL);
 	XLogRecPtr	enough = wal->EndRecPtr + ENOUGH_BYTES;
-	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ENOUGH_MS);
+	RecoMoment	deadline = reco_monotonic_after(ENOUGH_MS);
 	MemoryContext caller = CurrentMemoryContext;
 
 	changes->more = wal->EndRecPtr < flushed;
 	if (changes->more)
 		separate_past(decode);
 	while (changes->more && wal->EndRecPtr < enough && collect->batch->nkeys < ENOUGH_KEYS &&
-		   GetCurrentTimestamp() < deadline)
+		   !reco_monotonic_has_passed(deadline))
 	{
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextSwitchTo(decode->context);

@@ -19,6 +19,7 @@
 #include "common/compat.h"
 
 #include "common/guc.h"
+#include "common/monotonic.h"
 #include "lib/qunique.h"
 #include "miscadmin.h"
 #include "publish/publish_worker.h"
@@ -29,7 +30,6 @@
 #include "shmem/change_queue.h"
 #include "storage/ipc.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
 /* Keys taken from the ring at once: under load the same key comes often. */
 #define BATCH_KEYS 50000
@@ -47,9 +47,9 @@ static RecoKey *keys;			/* BATCH_KEYS */
 static RecoKey *windows;		/* BATCH_KEYS */
 static const RecoKey **pointers;	/* BATCH_KEYS */
 static bool resyncing = false;
-static TimestampTz batch_at = 0;	/* when the last batch began */
-static TimestampTz stamp_at = 0;	/* when the stamp was swapped */
-static TimestampTz idle_at = 0; /* when the ring was last seen empty */
+static RecoMoment batch_at = 0; /* when the last batch began */
+static RecoMoment stamp_due = 0;	/* when the stamp is swapped again */
+static RecoMoment idle_at = 0;	/* when the ring was last seen empty */
 
 static void
 disconnect(void)
@@ -87,7 +87,7 @@ start(void)
 	keys = MemoryContextAlloc(TopMemoryContext, sizeof(RecoKey) * BATCH_KEYS);
 	windows = MemoryContextAlloc(TopMemoryContext, sizeof(RecoKey) * BATCH_KEYS);
 	pointers = MemoryContextAlloc(TopMemoryContext, sizeof(RecoKey *) * BATCH_KEYS);
-	idle_at = GetCurrentTimestamp();
+	idle_at = reco_monotonic_now();
 	reload();
 }
 
@@ -114,18 +114,17 @@ static void
 swap_stamp(void)
 {
 	reco_stamp_swap(redis);
-	stamp_at = GetCurrentTimestamp();
+	stamp_due = reco_monotonic_after(STAMP_MS);
 }
 
 static void
 report_lag(void)
 {
 	int64		length = reco_ring_length();
-	TimestampTz now = GetCurrentTimestamp();
 
 	if (length == 0)
-		idle_at = now;
-	reco_shared_lag(RECO_PUBLISH, length, (now - idle_at) / (double) USECS_PER_SEC);
+		idle_at = reco_monotonic_now();
+	reco_shared_lag(RECO_PUBLISH, length, reco_monotonic_since(idle_at) / 1000.0);
 }
 
 static int
@@ -182,7 +181,7 @@ publish_batch(void)
 	int			users = 0;
 	int			nwindows = pick_windows(count);
 
-	batch_at = GetCurrentTimestamp();
+	batch_at = reco_monotonic_now();
 	for (int i = 0; i < count; i++)
 		if (!keys[i].window)
 			keys[users++] = keys[i];
@@ -210,31 +209,30 @@ resync(void)
 	}
 }
 
-/* Milliseconds from now to interval after at; 0 if that has passed. */
+/* Milliseconds that a small batch has to wait. */
 static long
-ms_left(TimestampTz at, long interval)
+pace_left(void)
 {
-	return TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
-										   TimestampTzPlusMilliseconds(at, interval));
+	return reco_monotonic_left(batch_at + PACE_MS * 1000);
 }
 
 /* Send everything, if need be, for as long as the batch took: none waits for the other. */
 static void
 resync_meanwhile(void)
 {
-	TimestampTz begun = GetCurrentTimestamp();
-	TimestampTz until = begun + (begun - batch_at);
+	RecoMoment	begun = reco_monotonic_now();
+	RecoMoment	until = begun + (begun - batch_at);
 
 	do
 		resync();
-	while (resyncing && GetCurrentTimestamp() < until);
+	while (resyncing && !reco_monotonic_has_passed(until));
 }
 
 static long
 step(void)
 {
 	int64		length = reco_ring_length();
-	long		pace = length < SMALL_BATCH_KEYS ? ms_left(batch_at, PACE_MS) : 0;
+	long		pace = length < SMALL_BATCH_KEYS ? pace_left() : 0;
 
 	/* Reading nothing, we do not notice ourselves that reco was dropped. */
 	if (!reco_shared_serves_database())
@@ -263,7 +261,7 @@ step(void)
 	}
 	else
 	{
-		if (ms_left(stamp_at, STAMP_MS) == 0)
+		if (reco_monotonic_has_passed(stamp_due))
 			swap_stamp();
 		resync();
 	}
@@ -271,7 +269,7 @@ step(void)
 
 	if (resyncing)
 		return 0;
-	return reco_ring_length() > 0 ? ms_left(batch_at, PACE_MS) : Max(ms_left(stamp_at, STAMP_MS), 1);
+	return reco_ring_length() > 0 ? pace_left() : Max(reco_monotonic_left(stamp_due), 1);
 }
 
 static pgsocket

@@ -24,6 +24,7 @@
 
 #include "access/xact.h"
 #include "common/guc.h"
+#include "common/monotonic.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "redis/connection.h"
@@ -31,7 +32,6 @@
 #include "storage/latch.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
 #define TIMEOUT_MS 10000
@@ -86,7 +86,7 @@ wait_for_socket(RecoRedis *redis, int events)
 {
 	static uint32 wait_event = 0;
 	int			happened = 0;
-	TimestampTz begun = GetCurrentTimestamp();
+	RecoMoment	deadline = reco_monotonic_after(TIMEOUT_MS);
 
 	Assert(redis->client || !IsTransactionState());
 	if (wait_event == 0)
@@ -94,7 +94,7 @@ wait_for_socket(RecoRedis *redis, int events)
 
 	while ((happened & (WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE)) == 0)
 	{
-		if (TimestampDifferenceExceeds(begun, GetCurrentTimestamp(), TIMEOUT_MS))
+		if (reco_monotonic_has_passed(deadline))
 			fail_connection(redis, "no answer within 10 seconds");
 		happened = WaitLatchOrSocket(MyLatch, events | WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 									 redis->context->fd, TIMEOUT_MS, wait_event);

@@ -17,6 +17,7 @@
 
 #include "catalog/pg_type.h"
 #include "common/guc.h"
+#include "common/monotonic.h"
 #include "common/ids.h"
 #include "common/spi.h"
 #include "fmgr.h"
@@ -75,12 +76,12 @@ static bool
 wait_for_publisher(void)
 {
 	uint64		position = reco_ring_position();
-	TimestampTz begun = GetCurrentTimestamp();
+	RecoMoment	patience_ends = reco_monotonic_after(PATIENCE_MS);
 
 	while (reco_shared_is_replaying() || !reco_ring_has_published(position) ||
 		   reco_ring_stamp().target != reco_stamp_target())
 	{
-		if (!reco_enabled || TimestampDifferenceExceeds(begun, GetCurrentTimestamp(), PATIENCE_MS))
+		if (!reco_enabled || reco_monotonic_has_passed(patience_ends))
 			return false;
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LOOK_MS,
 						 PG_WAIT_EXTENSION);

@@ -16,6 +16,7 @@
 #include "common/compat.h"
 
 #include "common/guc.h"
+#include "common/monotonic.h"
 #include "common/spi.h"
 #include "kafka/ingest_worker.h"
 #include "mirror/follow_worker.h"
@@ -28,7 +29,6 @@
 #include "storage/latch.h"
 #include "tcop/tcopprot.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 #include "worker/worker.h"
 
 /* The longest wait between two rounds, in ms. */
@@ -141,11 +141,11 @@ work_done(RecoWorkerId id)
 static void
 measure(RecoWorkerId id)
 {
-	static TimestampTz last = 0;
+	static RecoMoment last = 0;
 	static uint64 before = 0;
-	TimestampTz now = GetCurrentTimestamp();
+	RecoMoment	now = reco_monotonic_now();
 
-	if (last != 0 && !TimestampDifferenceExceeds(last, now, 1000))
+	if (last != 0 && now < last + 1000 * 1000)
 		return;
 	if (last != 0)
 		reco_shared_rate(id, (work_done(id) - before) * 1e6 / (now - last));
@@ -158,7 +158,7 @@ run(const RecoRoutine *routine, uint32 forgotten)
 {
 	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "reco worker",
 												  ALLOCSET_DEFAULT_SIZES);
-	TimestampTz started = GetCurrentTimestamp();
+	RecoMoment	proved = reco_monotonic_after(HEALTHY_AGE);
 	bool		healthy = false;
 
 	PG_TRY();
@@ -185,8 +185,7 @@ run(const RecoRoutine *routine, uint32 forgotten)
 			MemoryContextReset(context);
 			timeout = routine->step();
 			measure(routine->id);
-			if (!healthy &&
-				TimestampDifferenceExceeds(started, GetCurrentTimestamp(), HEALTHY_AGE))
+			if (!healthy && reco_monotonic_has_passed(proved))
 			{
 				reco_shared_healthy(routine->id);
 				healthy = true;

@@ -17,6 +17,7 @@ CREATE UNLOGGED TABLE reco.state (
 	recent_window interval NOT NULL,
 	retention interval NOT NULL,
 	trending_size integer NOT NULL,
+	trending_max integer NOT NULL,
 	max_user_views integer NOT NULL,
 	top_categories integer NOT NULL,
 	max_recommendations integer NOT NULL,
@@ -159,7 +160,7 @@ CREATE VIEW reco.trending_products AS
 	FROM (SELECT DISTINCT ON (window_start) window_start, numbers, view_counts
 		  FROM reco.window_top ORDER BY window_start, age(xmin)) w
 		 CROSS JOIN LATERAL unnest(reco.list_products(w.numbers), w.view_counts) AS t(product_id, view_count);
-COMMENT ON VIEW reco.trending_products IS 'the most viewed products of each window; all that tie stay';
+COMMENT ON VIEW reco.trending_products IS 'the most viewed products of each window; those that tie stay, up to reco.trending_max';
 
 -- One row a user, read once and written once for a batch of events: half a
 -- page is left free so that the new version finds room beside the old one.
@@ -315,7 +316,7 @@ CREATE FUNCTION reco_trending(n integer DEFAULT 10, at timestamptz DEFAULT NULL)
 	BEGIN ATOMIC
 		WITH w AS (
 			SELECT pg_catalog.date_bin(s.trending_window, coalesce($2, s.clock), 'epoch'::timestamptz) AS window_start,
-				coalesce($1, s.trending_size) <= s.trending_size AS maintained
+				coalesce($1, s.trending_size) <= least(s.trending_size, s.trending_max) AS maintained
 			FROM (SELECT * FROM reco.state ORDER BY age(xmin) LIMIT 1) s	-- see reco.trending_products
 		)
 		SELECT pg_catalog.rank() OVER (ORDER BY t.view_count DESC), t.product_id, t.view_count, t.window_start
@@ -443,8 +444,9 @@ BEGIN
 		GROUP BY 1, 2),
 	trending AS (
 		SELECT window_start, product_id, view_count
-		FROM (SELECT *, rank() OVER (PARTITION BY window_start ORDER BY view_count DESC) AS r
-			  FROM window_count) t JOIN s ON r <= s.trending_size),
+		FROM (SELECT *, rank() OVER (PARTITION BY window_start ORDER BY view_count DESC) AS r,
+					 row_number() OVER (PARTITION BY window_start ORDER BY view_count DESC, product_id) AS n
+			  FROM window_count) t JOIN s ON r <= s.trending_size AND n <= s.trending_max),
 	recent AS MATERIALIZED (
 		SELECT user_id, product_id, viewed_at
 		FROM (SELECT user_id, product_id, viewed_at,

@@ -1,4 +1,4 @@
--- Trending products: page views of a window, all that tie with the tenth.
+-- Trending products: page views of a window, all that tie with the tenth, up to reco.trending_max.
 \set VERBOSITY terse
 SET timezone = 'UTC';
 SET datestyle = 'ISO';
@@ -54,6 +54,31 @@ DELETE FROM reco.activity WHERE product_id = 'p3';
 SELECT octet_length(counts) FROM reco.window_counter WHERE window_start = '2100-01-01 12:00Z';
 DELETE FROM reco.activity WHERE product_id = 'p1';
 SELECT octet_length(counts) FROM reco.window_counter WHERE window_start = '2100-01-01 12:00Z';
+SELECT * FROM reco_verify();
+
+-- of those that tie no more stay than trending_max allows: the first by product_id
+TRUNCATE reco.activity;
+UPDATE reco.state SET trending_max = 5, trending_size = 2;
+SELECT reco_rebuild();
+INSERT INTO reco.activity
+  SELECT 'page_view', u, p, NULL, '2100-01-01 12:00Z'
+  FROM unnest('{m,f,Z,d,top,b,A,c}'::text[]) AS p, generate_series(1, CASE p WHEN 'top' THEN 2 ELSE 1 END) AS u;
+SELECT product_id, view_count FROM reco.trending_products ORDER BY 2 DESC, 1;
+SELECT rank, product_id FROM reco_trending(3);
+INSERT INTO reco.activity VALUES ('page_view', 1, 'a', NULL, '2100-01-01 12:01Z'), ('page_view', 1, 'e', NULL, '2100-01-01 12:01Z');
+SELECT product_id, view_count FROM reco.trending_products ORDER BY 2 DESC, 1;
+INSERT INTO reco.activity SELECT 'page_view', u, 'more ' || u, NULL, '2100-01-01 12:02Z' FROM generate_series(1, 2000) u;
+SELECT * FROM reco_verify();
+INSERT INTO reco.activity VALUES ('page_view', 1, 'c', NULL, '2100-01-01 12:02Z'), ('page_view', 1, 'm', NULL, '2100-01-01 12:02Z');
+SELECT product_id, view_count FROM reco.trending_products ORDER BY 2 DESC, 1;
+DELETE FROM reco.activity WHERE product_id IN ('c', 'm', 'b');
+SELECT product_id, view_count FROM reco.trending_products ORDER BY 2 DESC, 1;
+SELECT count(*) FROM reco_trending(3000);
+SELECT * FROM reco_verify();
+-- fewer than the rank
+UPDATE reco.state SET trending_size = 10;
+SELECT reco_rebuild();
+SELECT product_id, view_count FROM reco.trending_products ORDER BY 2 DESC, 1;
 SELECT * FROM reco_verify();
 
 TRUNCATE reco.activity;

@@ -28,12 +28,13 @@ FROM state s, reco.activity a
 WHERE a.event_type = 'page_view' AND a."timestamp" >= s.horizon
 GROUP BY 1, 2;
 
--- The most viewed products of each window; all that tie with the last stay.
+-- The most viewed products of each window; those that tie with the last stay, up to trending_max, by product_id.
 CREATE VIEW trending_products AS
 SELECT window_start, product_id, view_count
-FROM (SELECT c.*, rank() OVER (PARTITION BY window_start ORDER BY view_count DESC) AS r
+FROM (SELECT c.*, rank() OVER (PARTITION BY window_start ORDER BY view_count DESC) AS r,
+             row_number() OVER (PARTITION BY window_start ORDER BY view_count DESC, product_id COLLATE "C") AS n
       FROM window_count c) t, state s
-WHERE r <= s.trending_size;
+WHERE r <= s.trending_size AND n <= s.trending_max;
 
 -- The views of the last H a user, the newest max_user_views of them.
 CREATE VIEW recent AS

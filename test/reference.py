@@ -15,6 +15,7 @@ class Parameters:
     recent_window: int = 86400
     retention: int = 90000
     trending_size: int = 10
+    trending_max: int = 1000
     max_user_views: int = 500
     top_categories: int = 3
     max_recommendations: int = 20
@@ -113,10 +114,13 @@ class Reference:
         for e in self.events:
             if e.event_type == 'page_view' and e.at >= horizon:
                 windows[self.window(e.at)][e.product_id] += 1
-        return {(start, product): count
-                for start, counts in windows.items()
-                for (product, count), rank in zip(counts.items(), ranks(counts).values())
-                if rank <= self.parameters.trending_size}
+        trending = {}
+        for start, counts in windows.items():
+            rank = ranks(counts)
+            top = sorted((product for product in counts if rank[product] <= self.parameters.trending_size),
+                         key=lambda product: (rank[product], order_c(product)))
+            trending.update({(start, product): counts[product] for product in top[:self.parameters.trending_max]})
+        return trending
 
     def recent(self):
         """{user: her newest views within H as (second, product)}; a second is rounded up."""

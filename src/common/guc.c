@@ -37,6 +37,7 @@ int			reco_trending_window = 3600;
 int			reco_recent_window = 86400;
 int			reco_retention = 0;
 int			reco_trending_size = 10;
+int			reco_trending_max = 1000;
 int			reco_max_user_views = 500;
 int			reco_top_categories = 3;
 int			reco_max_recommendations = 20;
@@ -219,6 +220,9 @@ static const IntSetting int_settings[] = {
 	"At least reco.recent_window + reco.trending_window, which 0 stands for."},
 	{"reco.trending_size", &reco_trending_size, 10, 1, 10000, 0,
 	"Rank down to which a window's products are trending.", NULL},
+	{"reco.trending_max", &reco_trending_max, 1000, 1, 100000, 0,
+		"Number of a window's products that are trending at most, however many tie.",
+	"Of those that tie the first by product_id stay."},
 	{"reco.max_user_views", &reco_max_user_views, 500, 1, 100000, 0,
 	"Number of a user's newest views that count.", NULL},
 	{"reco.top_categories", &reco_top_categories, 3, 1, 1000, 0,

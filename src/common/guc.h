@@ -30,6 +30,7 @@ extern int	reco_trending_window;
 extern int	reco_recent_window;
 extern int	reco_retention;
 extern int	reco_trending_size;
+extern int	reco_trending_max;
 extern int	reco_max_user_views;
 extern int	reco_top_categories;
 extern int	reco_max_recommendations;

@@ -58,6 +58,9 @@ static RecoPlan insert_plan = {
 	2, {TEXTARRAYOID, INT4ARRAYOID}
 };
 
+static RecoPlan names_plan = {
+	"SELECT product_id, number FROM reco.product_number WHERE number = ANY ($1)", 1, {INT4ARRAYOID}
+};
 static RecoPlan name_plan = {
 	"SELECT product_id FROM reco.product_number WHERE number = $1", 1, {INT4OID}
 };
@@ -167,13 +170,10 @@ text_array(const RecoText *ids, const int *which, int n)
 	return PointerGetDatum(construct_array(values, n, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
-/* Learn those of the ids that the dictionary has. */
+/* Learn the pairs that a query has found. */
 static void
-find(const RecoText *ids, const int *which, int n)
+learn_found(uint64 found)
 {
-	Datum		values[1] = {text_array(ids, which, n)};
-	uint64		found = reco_sql_query(&find_plan, values, NULL, 0);
-
 	for (uint64 i = 0; i < found; i++)
 	{
 		bool		null;
@@ -182,6 +182,15 @@ find(const RecoText *ids, const int *which, int n)
 						  DatumGetInt32(reco_sql_value(i, 2, &null)));
 	}
 	SPI_freetuptable(SPI_tuptable);
+}
+
+/* Learn those of the ids that the dictionary has. */
+static void
+find(const RecoText *ids, const int *which, int n)
+{
+	Datum		values[1] = {text_array(ids, which, n)};
+
+	learn_found(reco_sql_query(&find_plan, values, NULL, 0));
 }
 
 /*
@@ -297,11 +306,44 @@ reco_number_resolve(const RecoText *ids, int32 *numbers, int n)
 	}
 }
 
+static bool
+is_cached(int32 number)
+{
+	return number >= 0 && number < names_size && names[number] != NULL;
+}
+
+/* Learn at once what n numbers stand for, of which each next one stands stride bytes further on. */
+void
+reco_number_load(const int32 *first, int n, Size stride)
+{
+	Datum	   *missing = NULL;
+	int			count = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		int32		number = *(const int32 *) ((const char *) first + i * stride);
+
+		if (is_cached(number))
+			continue;
+		if (missing == NULL)
+			missing = palloc_extended(n * sizeof(Datum), MCXT_ALLOC_HUGE);
+		missing[count++] = Int32GetDatum(number);
+	}
+	if (count > 0)
+	{
+		Datum		values[1] = {PointerGetDatum(construct_array(missing, count, INT4OID, sizeof(int32),
+																 true, TYPALIGN_INT))};
+
+		learn_found(reco_sql_query(&names_plan, values, NULL, 0));
+		pfree(missing);
+	}
+}
+
 /* The product that a number stands for. */
 text *
 reco_number_name(int32 number)
 {
-	if (number >= names_size || names[number] == NULL)
+	if (!is_cached(number))
 	{
 		Datum		values[1] = {Int32GetDatum(number)};
 		bool		null;

@@ -45,21 +45,21 @@ static ItemPointerData place;	/* of the row; invalid: not known */
 	"SELECT clock, horizon, popularity_at, generation, mirror_version, numbers_version," \
 	" extract(epoch FROM trending_window)::int, extract(epoch FROM recent_window)::int," \
 	" extract(epoch FROM retention)::int, trending_size, max_user_views, top_categories," \
-	" max_recommendations, ctid FROM reco.state"
+	" max_recommendations, trending_max, ctid FROM reco.state"
 
 static RecoPlan read_plan = {READ};
 static RecoPlan read_at_plan = {READ " WHERE ctid = $1", 1, {TIDOID}};
 
-#define STATE_COLUMNS 13
+#define STATE_COLUMNS 14
 #define STATE_ARGTYPES STATE_COLUMNS, {TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT8OID, \
-	INT8OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID}
+	INT8OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID}
 
 static RecoPlan insert_plan = {
 	"INSERT INTO reco.state (clock, horizon, popularity_at, generation, mirror_version, numbers_version,"
 	" trending_window, recent_window, retention, trending_size, max_user_views,"
-	" top_categories, max_recommendations)"
+	" top_categories, max_recommendations, trending_max)"
 	" VALUES ($1, $2, $3, $4, $5, $6, make_interval(secs => $7), make_interval(secs => $8),"
-	" make_interval(secs => $9), $10, $11, $12, $13)", STATE_ARGTYPES
+	" make_interval(secs => $9), $10, $11, $12, $13, $14)", STATE_ARGTYPES
 };
 
 static RecoPlan update_plan = {
@@ -67,7 +67,7 @@ static RecoPlan update_plan = {
 	" mirror_version = $5, numbers_version = $6, trending_window = make_interval(secs => $7),"
 	" recent_window = make_interval(secs => $8), retention = make_interval(secs => $9),"
 	" trending_size = $10, max_user_views = $11, top_categories = $12,"
-	" max_recommendations = $13", STATE_ARGTYPES
+	" max_recommendations = $13, trending_max = $14", STATE_ARGTYPES
 };
 
 /* A prepared transaction would hold the lock with nobody to ask about it. */
@@ -147,6 +147,7 @@ values_of(const RecoState *state, Datum *values)
 	values[n++] = Int32GetDatum(state->max_user_views);
 	values[n++] = Int32GetDatum(state->top_categories);
 	values[n++] = Int32GetDatum(state->max_recommendations);
+	values[n++] = Int32GetDatum(state->trending_max);
 }
 
 /* Read the row without the lock; false if there is none. */
@@ -173,6 +174,7 @@ reco_state_peek(RecoState *state)
 	state->max_user_views = DatumGetInt32(reco_sql_value(0, ++n, &null));
 	state->top_categories = DatumGetInt32(reco_sql_value(0, ++n, &null));
 	state->max_recommendations = DatumGetInt32(reco_sql_value(0, ++n, &null));
+	state->trending_max = DatumGetInt32(reco_sql_value(0, ++n, &null));
 	place = *(ItemPointer) DatumGetPointer(reco_sql_value(0, ++n, &null));
 	SPI_freetuptable(SPI_tuptable);
 	return true;
@@ -273,6 +275,7 @@ reco_state_settings_differ(const RecoState *state)
 		state->recent_window != reco_recent_window ||
 		state->retention != reco_guc_retention() ||
 		state->trending_size != reco_trending_size ||
+		state->trending_max != reco_trending_max ||
 		state->max_user_views != reco_max_user_views ||
 		state->top_categories != reco_top_categories ||
 		state->max_recommendations != reco_max_recommendations;
@@ -286,6 +289,7 @@ reco_state_take_settings(RecoState *state)
 	state->recent_window = reco_recent_window;
 	state->retention = reco_guc_retention();
 	state->trending_size = reco_trending_size;
+	state->trending_max = reco_trending_max;
 	state->max_user_views = reco_max_user_views;
 	state->top_categories = reco_top_categories;
 	state->max_recommendations = reco_max_recommendations;

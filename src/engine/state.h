@@ -24,6 +24,7 @@ typedef struct RecoState
 	int			recent_window;	/* H */
 	int			retention;
 	int			trending_size;
+	int			trending_max;	/* products of a window, whatever ties */
 	int			max_user_views;
 	int			top_categories;
 	int			max_recommendations;	/* 0: no limit */

@@ -4,9 +4,11 @@
  *	  The windows' counters and their most viewed products.
  *
  * reco.window_counter holds how often each product was viewed in each window,
- * reco.window_top the top of each.  When counters only grow, the new
- * top is found among the present one and the products that changed; when one
- * shrinks (DELETE of activity), the window is scanned.
+ * reco.window_top the top of each: down to a rank, with all that tie, but never
+ * more than trending_max products, in the order of views and product_id.  So when
+ * counters only grow, the new top is found among the present one and the
+ * products that changed: whoever was not in it stays behind at least so many
+ * others.  When one shrinks (DELETE of activity), the window is scanned.
  *
  * The caller holds reco's lock, but for the sums.
  *
@@ -17,6 +19,7 @@
 #include "access/tableam.h"
 #include "catalog/pg_type.h"
 #include "common/spi.h"
+#include "engine/product_dictionary.h"
 #include "heap/keyed_table.h"
 #include "miscadmin.h"
 #include "shmem/change_queue.h"
@@ -27,6 +30,9 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
+
+/* Products beyond the cap that are looked for one by one. */
+#define FEW_TOO_MANY 4
 
 /* Columns of reco.window_counter, from 1. */
 enum
@@ -39,6 +45,7 @@ static const RecoTableName by_bucket = {
 	"window_counter", COLUMNS, "window_counter_pkey", 2, {F_TIMESTAMPTZ_EQ, F_INT4EQ}, &places
 };
 
+/* Numbers are named only where the rank alone leaves too many. */
 static RecoPlan scan_plan = {
 	"SELECT number, view_count FROM (SELECT number, view_count,"
 	" rank() OVER (ORDER BY view_count DESC) AS r FROM reco.window_count"
@@ -132,15 +139,62 @@ find(const RecoRank *ranks, int n, int32 number)
 	return bsearch(&key, ranks, n, sizeof(RecoRank), by_number);
 }
 
-/* The products that rank high enough; all that tie stay.  Reorders ranks. */
 static int
-cut(RecoRank *ranks, int n, int size)
+by_product(const void *a, const void *b)
+{
+	return reco_number_compare(((const RecoRank *) a)->number, ((const RecoRank *) b)->number);
+}
+
+/*
+ * Of n products that tie, move the keep first ones by product_id to the front.
+ * From one event to the next few are too many, so each is looked for alone.
+ */
+static void
+keep_first(RecoRank *ranks, int n, int keep)
+{
+	reco_number_load(&ranks[0].number, n, sizeof(RecoRank));
+	if (n - keep > FEW_TOO_MANY)
+	{
+		qsort(ranks, n, sizeof(RecoRank), by_product);
+		return;
+	}
+	for (; n > keep; n--)
+	{
+		RecoRank	last = ranks[n - 1];
+		int			greatest = n - 1;
+
+		for (int i = 0; i < n - 1; i++)
+			if (by_product(&ranks[i], &ranks[greatest]) > 0)
+				greatest = i;
+		ranks[n - 1] = ranks[greatest];
+		ranks[greatest] = last;
+	}
+}
+
+/*
+ * The products that rank high enough, with those that tie, but trending_max at
+ * most: of the last ones that tie the first by product_id.  Reorders ranks.
+ */
+static int
+cut(RecoRank *ranks, int n, const RecoState *state)
 {
 	int			count = 0;
+	int			tie = 0;		/* where those begin that tie with the last one */
 
 	qsort(ranks, n, sizeof(RecoRank), by_views);
-	while (count < n && (count < size || ranks[count].views == ranks[count - 1].views))
-		count++;
+	for (; count < n; count++)
+	{
+		if (count > 0 && ranks[count].views == ranks[count - 1].views)
+			continue;
+		if (count >= state->trending_size || count >= state->trending_max)
+			break;
+		tie = count;
+	}
+	if (count > state->trending_max)
+	{
+		keep_first(ranks + tie, count - tie, state->trending_max - tie);
+		count = state->trending_max;
+	}
 	return count;
 }
 
@@ -161,6 +215,7 @@ scan_top(const RecoState *state, TimestampTz window)
 		top.ranks[i].views = DatumGetInt64(reco_sql_value(i, 2, &null));
 	}
 	SPI_freetuptable(SPI_tuptable);
+	top.count = cut(top.ranks, top.count, state);
 	return top;
 }
 
@@ -176,7 +231,7 @@ merge_top(const RecoState *state, const RecoTop *old, const RecoCount *counts, i
 	for (int i = 0; i < old->count; i++)
 		if (find(top.ranks, n, old->ranks[i].number) == NULL)
 			top.ranks[top.count++] = old->ranks[i];
-	top.count = cut(top.ranks, top.count, state->trending_size);
+	top.count = cut(top.ranks, top.count, state);
 	return top;
 }
 

@@ -18,7 +18,7 @@ SELECT col_type_is('reco', 'user_recommendations', 'recommended_products', 'text
 SELECT col_type_is('reco', 'rejected', 'payload', 'bytea', 'a payload is bytes');
 SELECT col_type_is('reco', 'offsets', 'next_offset', 'bigint', 'an offset is a bigint');
 SELECT has_column('reco', 'state', column_name, format('reco.state has %s', column_name))
-FROM unnest('{clock,horizon,generation,trending_window,recent_window,retention,trending_size,max_user_views,top_categories,max_recommendations}'::name[]) column_name;
+FROM unnest('{clock,horizon,generation,trending_window,recent_window,retention,trending_size,trending_max,max_user_views,top_categories,max_recommendations}'::name[]) column_name;
 
 -- what can be rebuilt is unlogged, the partitions of activity too
 SELECT is(c.relpersistence, CASE c.relkind WHEN 'p' THEN 'p' ELSE 'u' END::"char", format('%s is %s', c.oid::regclass,

@@ -27,10 +27,11 @@ WORKLOADS = {
     'no limit on a list': ({'max_recommendations': 0}, {'users': 40}),
     'a small cap on views': ({'max_user_views': 3}, {'users': 4}),
     'a cap of one view': ({'max_user_views': 1, 'top_categories': 1, 'max_recommendations': 1}, {}),
-    'ties': ({'trending_size': 2, 'top_categories': 2, 'max_recommendations': 4}, {'categories': 12, 'views': 10}),
+    'ties': ({'trending_size': 2, 'trending_max': 3, 'top_categories': 2, 'max_recommendations': 4}, {'categories': 12, 'views': 10}),
     'one user': ({'max_user_views': 40}, {'users': 1, 'awkward': False, 'products': 120, 'categories': 5}),
     'a window as long as H': ({'trending_window': 3600, 'recent_window': 3600, 'retention': 7200}, {}),
     'odd windows': ({'trending_window': 37, 'recent_window': 100, 'retention': 1000, 'trending_size': 3}, {'max_future': 50}),
+    'fewer trending than the rank': ({'trending_size': 10, 'trending_max': 4}, {'views': 10}),
 }
 
 

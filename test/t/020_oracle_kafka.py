@@ -200,12 +200,13 @@ class Shop:
 
     def new_settings(self):
         values = {'max_recommendations': self.pick.choice([0, 1, 5, 20]), 'trending_size': self.pick.choice([1, 3, 10]),
-                  'top_categories': self.pick.choice([1, 2, 3]), 'max_user_views': self.pick.choice([2, 20, 500])}
+                  'trending_max': self.pick.choice([2, 7, 1000]), 'top_categories': self.pick.choice([1, 2, 3]),
+                  'max_user_views': self.pick.choice([2, 20, 500])}
         take_settings(self.connection, **values)
         parameters = Parameters(**{**vars(self.reference.parameters), **values})
         self.reference.parameters = parameters
-        wait_for(lambda: query(self.connection, 'SELECT (max_recommendations, trending_size, top_categories, max_user_views) '
-                               '= (%s, %s, %s, %s) FROM reco.state', tuple(values.values())) == [(True,)], 60, 'new parameters')
+        wait_for(lambda: query(self.connection, 'SELECT (max_recommendations, trending_size, trending_max, top_categories, '
+                               'max_user_views) = (%s, %s, %s, %s, %s) FROM reco.state', tuple(values.values())) == [(True,)], 60, 'new parameters')
 
     # What must follow
 

@@ -56,15 +56,18 @@ CREATE UNLOGGED TABLE reco.rejected (
 	"offset" bigint NOT NULL,
 	reason text NOT NULL,
 	payload bytea,
+	payload_length bigint,
 	rejected_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX rejected_at ON reco.rejected (rejected_at);
 COMMENT ON TABLE reco.rejected IS 'Kafka messages that were refused, and why';
+COMMENT ON COLUMN reco.rejected.payload IS 'the message, or its first kB';
+COMMENT ON COLUMN reco.rejected.payload_length IS 'bytes of the whole message';
 
 CREATE UNLOGGED TABLE reco.offsets (
 	topic text NOT NULL,
-	partition integer NOT NULL,
-	next_offset bigint NOT NULL,
+	partition integer NOT NULL CHECK (partition >= 0),
+	next_offset bigint NOT NULL CHECK (next_offset >= 0),
 	PRIMARY KEY (topic, partition)
 ) USING heap WITH (fillfactor = 20);
 COMMENT ON TABLE reco.offsets IS 'where ingestion goes on; written in the transaction of the events';

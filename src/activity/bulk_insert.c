@@ -33,7 +33,6 @@
 #include "engine/product_cache.h"
 #include "executor/execPartition.h"
 #include "executor/executor.h"
-#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -176,18 +175,12 @@ reco_insert_begin(const RecoState *state)
 	return insert;
 }
 
-/* A text in the database's encoding, which may refuse it. */
 static Datum
 text_datum(RecoText text, bool *null)
 {
-	char	   *converted;
-
 	*null = text.data == NULL;
 	if (*null)
 		return (Datum) 0;
-	converted = pg_any_to_server(text.data, text.length, PG_UTF8);
-	if (converted != text.data)
-		return CStringGetTextDatum(converted);
 	return PointerGetDatum(cstring_to_text_with_len(text.data, text.length));
 }
 
@@ -303,7 +296,7 @@ keep(RecoInsert *insert, Leaf *leaf)
 		flush(insert, leaf);
 }
 
-/* Take an event; it is copied. */
+/* Take an event, whose texts are in the database's encoding; it is copied. */
 void
 reco_insert_event(RecoInsert *insert, const RecoEvent *event)
 {

@@ -50,6 +50,7 @@ int			reco_batch_bytes = 8 * 1024 * 1024;
 int			reco_batch_delay = 10;
 int			reco_rejected_max_age = 7 * 86400;
 int			reco_rejected_max_rows = 100000;
+int			reco_rejected_max_bytes = 64 * 1024;
 
 #define YEAR_SECONDS (366 * 86400)
 
@@ -245,6 +246,8 @@ static const IntSetting int_settings[] = {
 	"Time that a refused message is kept in reco.rejected.", NULL},
 	{"reco.rejected_max_rows", &reco_rejected_max_rows, 100000, 0, 100000000, 0,
 	"Refused messages kept in reco.rejected.", NULL},
+	{"reco.rejected_max_bytes", &reco_rejected_max_bytes, 64 * 1024, 0, INT_MAX, GUC_UNIT_KB,
+	"Size of the refused messages kept in reco.rejected.", NULL},
 };
 
 /* Define every setting; called once, from _PG_init. */

@@ -3,7 +3,8 @@
  * guc.h
  *	  The settings of reco; docs/configuration.md describes each.
  *
- * Times are in seconds, but for reco_batch_delay (milliseconds).
+ * Times are in seconds, but for reco_batch_delay (milliseconds); sizes in
+ * bytes, but for reco_rejected_max_bytes (kB).
  *
  *-------------------------------------------------------------------------
  */
@@ -44,6 +45,7 @@ extern int	reco_batch_bytes;
 extern int	reco_batch_delay;
 extern int	reco_rejected_max_age;
 extern int	reco_rejected_max_rows;
+extern int	reco_rejected_max_bytes;
 
 extern void reco_guc_define(void);
 extern int	reco_guc_retention(void);

@@ -27,6 +27,7 @@
 #include "common/spi.h"
 #include "engine/state.h"
 #include "kafka/batch.h"
+#include "kafka/event_encoding.h"
 #include "kafka/event_parser.h"
 #include "kafka/offset_table.h"
 #include "miscadmin.h"
@@ -36,7 +37,10 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#define REJECTED_COLUMNS 5
+#define REJECTED_COLUMNS 6
+
+/* Of a refused message so much is kept: enough to see who sends it. */
+#define REJECTED_PAYLOAD_MAX 1024
 
 /* A message and what became of it. */
 typedef struct Row
@@ -57,8 +61,8 @@ typedef struct Tally
 } Tally;
 
 static RecoPlan rejected_plan = {
-	"INSERT INTO reco.rejected (topic, partition, \"offset\", reason, payload)"
-	" SELECT topic, partition, \"offset\", reason, payload FROM reco_new_rejected"
+	"INSERT INTO reco.rejected (topic, partition, \"offset\", reason, payload, payload_length)"
+	" SELECT topic, partition, \"offset\", reason, payload, payload_length FROM reco_new_rejected"
 };
 
 /* All that a batch allocates outside its transactions. */
@@ -74,6 +78,7 @@ rejected_tupdesc(void)
 	TupleDescInitEntry(tupdesc, 3, "offset", INT8OID, -1, 0);
 	TupleDescInitEntry(tupdesc, 4, "reason", TEXTOID, -1, 0);
 	TupleDescInitEntry(tupdesc, 5, "payload", BYTEAOID, -1, 0);
+	TupleDescInitEntry(tupdesc, 6, "payload_length", INT8OID, -1, 0);
 	return tupdesc;
 }
 
@@ -88,7 +93,9 @@ feed_rejected(RecoFeed *feed, Datum topic, const Row *row, const char *reason)
 	values[1] = Int32GetDatum(message->partition);
 	values[2] = Int64GetDatum(message->offset);
 	values[3] = CStringGetTextDatum(reason);
-	values[4] = PointerGetDatum(cstring_to_text_with_len(message->payload, message->length));
+	values[4] = PointerGetDatum(cstring_to_text_with_len(message->payload,
+														 Min(message->length, REJECTED_PAYLOAD_MAX)));
+	values[5] = Int64GetDatum(message->length);
 	reco_feed_put(feed, values, nulls);
 }
 
@@ -105,6 +112,15 @@ note_position(RecoPosition *positions, int count, const RecoMessage *message)
 	return Max(count, i + 1);
 }
 
+/* Why an event is refused, judged by the clock and the database; NULL: it is not. */
+static const char *
+check_event(RecoEvent *event, TimestampTz latest, const RecoEncoding *encoding)
+{
+	if (event->timestamp > latest)
+		return "timestamp is later than the clock by more than reco.max_future";
+	return reco_encoding_convert(encoding, event);
+}
+
 /* Sort the rows to where they belong, judged by the clock. */
 static void
 feed_rows(const Row *rows, int count, Datum topic, const RecoState *state,
@@ -112,10 +128,13 @@ feed_rows(const Row *rows, int count, Datum topic, const RecoState *state,
 {
 	TimestampTz latest = Max(state->clock, GetCurrentTimestamp()) +
 		reco_max_future * USECS_PER_SEC;
+	RecoEncoding encoding = reco_encoding_begin();
 
 	for (int i = 0; i < count; i++)
 	{
 		const Row  *row = &rows[i];
+		const char *reason = row->reason;
+		RecoEvent	event;
 
 		CHECK_FOR_INTERRUPTS();
 		if (row->message->kind != RECO_MESSAGE_DATA)
@@ -124,16 +143,21 @@ feed_rows(const Row *rows, int count, Datum topic, const RecoState *state,
 		tally->bytes += row->message->length;
 		if (row->message->payload == NULL)
 			continue;
-		if (row->reason != NULL)
-			feed_rejected(rejected, topic, row, row->reason);
-		else if (row->event.timestamp < state->horizon)
-			tally->late++;
-		else if (row->event.timestamp > latest)
-			feed_rejected(rejected, topic, row,
-						  "timestamp is later than the clock by more than reco.max_future");
+		if (reason == NULL)
+		{
+			event = row->event;
+			if (event.timestamp < state->horizon)
+			{
+				tally->late++;
+				continue;
+			}
+			reason = check_event(&event, latest, &encoding);
+		}
+		if (reason != NULL)
+			feed_rejected(rejected, topic, row, reason);
 		else
 		{
-			reco_insert_event(insert, &row->event);
+			reco_insert_event(insert, &event);
 			tally->events++;
 		}
 	}

@@ -3,8 +3,8 @@
  * dead_letter.c
  *	  The bounds of reco.rejected.
  *
- * Refused messages go when they are too old or too many, oldest first, some
- * at a time in transactions of the ingest worker.  Nothing is derived from
+ * Refused messages go when they are too old, too many or too large, oldest
+ * first, some at a time in transactions of the ingest worker.  Nothing is derived from
  * them, so reco's lock is not needed.
  *
  *-------------------------------------------------------------------------
@@ -28,8 +28,9 @@ static RecoPlan old_plan = {
 	2, {INT4OID, INT4OID}
 };
 
-static RecoPlan count_plan = {
-	"SELECT pg_catalog.count(*) FROM reco.rejected"
+static RecoPlan size_plan = {
+	"SELECT pg_catalog.count(*), coalesce(pg_catalog.sum(pg_catalog.pg_column_size(r.*)), 0)::bigint"
+	" FROM reco.rejected r"
 };
 
 static RecoPlan surplus_plan = {
@@ -38,43 +39,68 @@ static RecoPlan surplus_plan = {
 	1, {INT4OID}
 };
 
-/* Rows beyond reco.rejected_max_rows. */
+/* How many had been refused when the rows were last found to keep within bounds. */
+static uint64 measured = 0;
+
+/*
+ * Rows beyond reco.rejected_max_rows or reco.rejected_max_bytes.  The oldest
+ * are taken to be as large as the others: another call corrects that.
+ */
 static int64
 surplus(void)
 {
 	bool		null;
+	int64		rows;
+	int64		bytes;
+	int64		max_bytes = (int64) reco_rejected_max_bytes * 1024;
+	int64		too_large = 0;
 
-	reco_sql_query(&count_plan, NULL, NULL, 1);
-	return DatumGetInt64(reco_sql_value(0, 1, &null)) - reco_rejected_max_rows;
+	reco_sql_query(&size_plan, NULL, NULL, 1);
+	rows = DatumGetInt64(reco_sql_value(0, 1, &null));
+	bytes = DatumGetInt64(reco_sql_value(0, 2, &null));
+	if (bytes > max_bytes)
+		too_large = Max(1, (int64) (rows * (1.0 - (double) max_bytes / bytes)));
+	return Max(rows - reco_rejected_max_rows, too_large);
+}
+
+/* So many may come until they are looked at before their time. */
+bool
+reco_rejected_flood(void)
+{
+	uint64		per_row = Max(1, (uint64) reco_rejected_max_bytes / 4);
+
+	return reco_counter_value(RECO_COUNT_REJECTED) - measured >
+		Min((uint64) reco_rejected_max_rows / 4, per_row) + 1000;
 }
 
 /*
  * Delete some rows that are not to be kept; returns whether there may be
- * more.  The rows are only counted when some have come since.
+ * more.  The rows are only measured when some have come since.
  */
 bool
 reco_rejected_trim(void)
 {
-	static uint64 counted = 0;
 	uint64		rejected = reco_counter_value(RECO_COUNT_REJECTED);
 	Datum		values[2] = {Int32GetDatum(reco_rejected_max_age), Int32GetDatum(CHUNK)};
 	uint64		deleted;
+	bool		more;
 	int64		rest = 0;
 
 	reco_sql_begin();
 	deleted = reco_sql_execute(&old_plan, values, NULL);
-	if (rejected != counted)
+	more = deleted == CHUNK;
+	if (rejected != measured)
 	{
 		rest = surplus();
 		if (rest > 0)
 		{
 			values[0] = Int32GetDatum((int32) Min(rest, CHUNK));
-			rest -= reco_sql_execute(&surplus_plan, values, NULL);
+			more = reco_sql_execute(&surplus_plan, values, NULL) > 0 || more;
 		}
 	}
 	reco_sql_commit();
 
 	if (rest <= 0)
-		counted = rejected;
-	return deleted == CHUNK || rest > 0;
+		measured = rejected;
+	return more;
 }

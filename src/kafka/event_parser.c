@@ -9,10 +9,10 @@
  * has proved to be one JSON object, those values are checked and decoded.
  *
  * No I/O, no transaction, and no ERROR for anything that a message may hold:
- * what is wrong comes back as a text.  Strings without an escape point into
- * the message, all else is allocated in the current memory context, which the
- * caller resets after a batch.  Strings are UTF-8 whatever the database's
- * encoding is.
+ * what is wrong comes back as a text, one of a few dozens, so that they can be
+ * counted.  Strings without an escape point into the message, all else is
+ * allocated in the current memory context, which the caller resets after a
+ * batch.  Strings are UTF-8 whatever the database's encoding is.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,15 +27,23 @@
 #include "utils/timestamp.h"
 
 #include "common/compat.h"
-#include "kafka/event_parser.h"
 #include "common/guc.h"
 #include "common/iso8601.h"
+#include "kafka/event_parser.h"
 
 /* Arrays and objects within fields that nobody reads. */
 #define MAX_DEPTH 1000
 
 /* Milliseconds since 1970 that are looked at: 30,000 years either way. */
 #define EPOCH_LIMIT INT64CONST(1000000000000000)
+
+/*
+ * 2000-01-01 and 2200-01-01 in seconds since 1970.  No shopper's activity is
+ * older or younger: a number outside of them, read as milliseconds, that lies
+ * between them in another unit is of that unit.
+ */
+#define SANE_EPOCH_MIN 946684800.0
+#define SANE_EPOCH_MAX 7258118400.0
 
 typedef enum Field
 {
@@ -190,24 +198,46 @@ find_values(JsonLexContext *lex, Value *values)
 	return expect(lex, JSON_TOKEN_END) ? NULL : "invalid JSON";
 }
 
-/* Take a string of min to max bytes; max 0: any size. */
+/* Take a string. */
 static const char *
-take_text(Field field, Value *value, int min, int max, RecoText *text)
+take_text(Field field, Value *value, RecoText *text)
 {
-	const char *name = field_names[field];
-
 	text->data = NULL;
 	text->length = 0;
 	if (value->type == JSON_TOKEN_NULL)
 		return NULL;
 	if (value->type != JSON_TOKEN_STRING)
-		return psprintf("%s is not a string", name);
+		return psprintf("%s is not a string", field_names[field]);
 	*text = value->text;
 	if (memchr(text->data, '\\', text->length) != NULL && !reco_json_unescape(text))
-		return psprintf("%s holds a character that text cannot hold", name);
-	if (text->length < min || (max > 0 && text->length > max))
-		return psprintf("%s is not of %d to %d bytes", name, min, max);
+		return psprintf("%s holds a character that text cannot hold", field_names[field]);
 	return NULL;
+}
+
+/* Is a JSON number an integer that is written as one: no fraction, no exponent? */
+static bool
+is_plain_integer(RecoText text)
+{
+	for (int i = 0; i < text.length; i++)
+	{
+		if (!isdigit((unsigned char) text.data[i]) && !(i == 0 && text.data[i] == '-'))
+			return false;
+	}
+	return true;
+}
+
+/* A string, or an integer, which stands for its digits. */
+static const char *
+take_product_id(Value *value, RecoText *text)
+{
+	if (value->type == JSON_TOKEN_NUMBER && is_plain_integer(value->text))
+	{
+		*text = value->text;
+		return NULL;
+	}
+	if (value->type != JSON_TOKEN_NULL && value->type != JSON_TOKEN_STRING)
+		return "product_id is neither a string nor an integer";
+	return take_text(FIELD_PRODUCT_ID, value, text);
 }
 
 /*
@@ -272,10 +302,35 @@ take_epoch(RecoText text, TimestampTz *timestamp)
 	return IS_VALID_TIMESTAMP(*timestamp);
 }
 
+/* Why a number is no time in milliseconds: it is one in another unit? */
+static const char *
+find_unit(double value)
+{
+	static const struct
+	{
+		double		per_second;
+		const char *reason;
+	}			units[] =
+	{
+		{1.0, "timestamp is in seconds, not in milliseconds"},
+		{1e6, "timestamp is in microseconds, not in milliseconds"},
+		{1e9, "timestamp is in nanoseconds, not in milliseconds"}
+	};
+
+	for (int i = 0; i < lengthof(units); i++)
+	{
+		if (value >= SANE_EPOCH_MIN * units[i].per_second &&
+			value < SANE_EPOCH_MAX * units[i].per_second)
+			return units[i].reason;
+	}
+	return NULL;
+}
+
 static const char *
 take_timestamp(Value *value, TimestampTz message_time, TimestampTz *timestamp)
 {
 	RecoText	text = value->text;
+	const char *unit;
 
 	switch (value->type)
 	{
@@ -283,6 +338,9 @@ take_timestamp(Value *value, TimestampTz message_time, TimestampTz *timestamp)
 			*timestamp = message_time;
 			return NULL;
 		case JSON_TOKEN_NUMBER:
+			unit = find_unit(strtod(text.data, NULL));
+			if (unit != NULL)
+				return unit;
 			if (!take_epoch(text, timestamp))
 				return "timestamp is out of range";
 			break;
@@ -317,6 +375,21 @@ check_required(const RecoEvent *event)
 	return NULL;
 }
 
+/* Are texts of the sizes that the CHECK constraints of reco.activity allow? */
+const char *
+reco_event_check_sizes(const RecoEvent *event)
+{
+	StaticAssertStmt(RECO_EVENT_TYPE_MAX == 64 && RECO_PRODUCT_ID_MAX == 512,
+					 "the texts below name other sizes");
+	if (event->event_type.data != NULL &&
+		(event->event_type.length < 1 || event->event_type.length > RECO_EVENT_TYPE_MAX))
+		return "event_type is not of 1 to 64 bytes";
+	if (event->product_id.data != NULL &&
+		(event->product_id.length < 1 || event->product_id.length > RECO_PRODUCT_ID_MAX))
+		return "product_id is not of 1 to 512 bytes";
+	return NULL;
+}
+
 /*
  * Fill in the event of a message that Kafka stamped with message_time.
  * Returns NULL, or why the message is refused.
@@ -341,15 +414,15 @@ reco_event_parse(const char *payload, size_t length, TimestampTz message_time,
 	lex = reco_json_lexer(&space, payload, length);
 	reason = find_values(lex, values);
 	if (reason == NULL)
-		reason = take_text(FIELD_EVENT_TYPE, &values[FIELD_EVENT_TYPE],
-						   1, RECO_EVENT_TYPE_MAX, &event->event_type);
+		reason = take_text(FIELD_EVENT_TYPE, &values[FIELD_EVENT_TYPE], &event->event_type);
 	if (reason == NULL)
 		reason = take_user_id(&values[FIELD_USER_ID], &event->user_id);
 	if (reason == NULL)
-		reason = take_text(FIELD_PRODUCT_ID, &values[FIELD_PRODUCT_ID],
-						   1, RECO_PRODUCT_ID_MAX, &event->product_id);
+		reason = take_product_id(&values[FIELD_PRODUCT_ID], &event->product_id);
 	if (reason == NULL)
-		reason = take_text(FIELD_QUERY, &values[FIELD_QUERY], 0, 0, &event->query);
+		reason = take_text(FIELD_QUERY, &values[FIELD_QUERY], &event->query);
+	if (reason == NULL)
+		reason = reco_event_check_sizes(event);
 	if (reason == NULL)
 		reason = take_timestamp(&values[FIELD_TIMESTAMP], message_time,
 								&event->timestamp);

@@ -25,5 +25,6 @@ typedef struct RecoEvent
 
 extern const char *reco_event_parse(const char *payload, size_t length,
 									TimestampTz message_time, RecoEvent *event);
+extern const char *reco_event_check_sizes(const RecoEvent *event);
 
 #endif							/* RECO_EVENT_PARSER_H */

@@ -320,7 +320,8 @@ ingest_step(void)
 		ready = true;
 	}
 
-	if (reco_monotonic_is_due(&trim_due, TRIM_INTERVAL) && reco_rejected_trim())
+	if ((reco_rejected_flood() || reco_monotonic_is_due(&trim_due, TRIM_INTERVAL)) &&
+		reco_rejected_trim())
 		trim_due = 0;
 	if (reco_kafka_brokers[0] == '\0')
 	{

@@ -20,7 +20,8 @@
 #include "utils/fmgroids.h"
 
 static RecoPlan load_plan = {
-	"SELECT partition, next_offset FROM reco.offsets WHERE topic = $1",
+	"SELECT partition, next_offset FROM reco.offsets"
+	" WHERE topic = $1 AND partition >= 0 AND next_offset >= 0",
 	1, {TEXTOID}
 };
 
@@ -48,6 +49,8 @@ static const RecoTableName by_partition = {
 
 /*
  * Read the positions of a topic's partitions, in no order; returns how many.
+ * Rows whose numbers mean nothing (a DBA may have dropped the constraints) are
+ * passed over.
  * They are put into a memory context that outlives the transaction.
  */
 int

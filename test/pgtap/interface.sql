@@ -9,7 +9,7 @@ FROM (VALUES
 	('user_recommendations', '{user_id,recommended_products,updated_at}'),
 	('user_views', '{user_id,product_id,viewed_at}'),
 	('activity', '{event_type,user_id,product_id,query,timestamp}'),
-	('rejected', '{topic,partition,offset,reason,payload,rejected_at}'),
+	('rejected', '{topic,partition,offset,reason,payload,payload_length,rejected_at}'),
 	('offsets', '{topic,partition,next_offset}'),
 	('product', '{product_id,category,popularity}')
 ) AS t(relation, columns);

@@ -10,6 +10,8 @@
 #include "activity/insert_nesting.h"
 #include "activity/trigger.h"
 #include "common/guc.h"
+#include "common/xact.h"
+#include "engine/lookup.h"
 #include "engine/product_dictionary.h"
 #include "engine/state.h"
 #include "fmgr.h"
@@ -23,6 +25,12 @@ PG_MODULE_MAGIC;
 
 extern PGDLLEXPORT void _PG_init(void);
 
+/* Who has something to do when a transaction ends, in this order. */
+static const RecoXactModule *const xact_modules[] = {
+	&reco_state_xact, &reco_number_xact, &reco_lookup_xact, &reco_ring_xact, &reco_affected_xact,
+	&reco_inflight_xact, &reco_trigger_xact, &reco_launcher_xact
+};
+
 void
 _PG_init(void)
 {
@@ -33,12 +41,7 @@ _PG_init(void)
 				 errhint("Add 'reco' to shared_preload_libraries in postgresql.conf and restart the server.")));
 
 	reco_guc_define();
+	reco_xact_init(xact_modules, lengthof(xact_modules));
 	reco_shared_init();
-	reco_state_init();
-	reco_ring_init();
-	reco_number_init();
-	reco_affected_init();
-	reco_inflight_init();
-	reco_trigger_init();
 	reco_launcher_register();
 }

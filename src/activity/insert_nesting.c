@@ -24,29 +24,22 @@ static int	levels[MAX_DEPTH];
 static int	depth = 0;
 
 static void
-at_transaction_end(XactEvent event, void *arg)
+inflight_reset_xact(void)
 {
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
-		depth = 0;
+	depth = 0;
 }
 
 /* Inserts that a savepoint's rollback has ended are no longer under way. */
 static void
-at_savepoint_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
+inflight_abort_sub(int level)
 {
-	if (event != SUBXACT_EVENT_ABORT_SUB)
-		return;
-	while (depth > 0 && levels[depth - 1] >= GetCurrentTransactionNestLevel())
+	while (depth > 0 && levels[depth - 1] >= level)
 		depth--;
 }
 
-/* Called once, from _PG_init. */
-void
-reco_inflight_init(void)
-{
-	RegisterXactCallback(at_transaction_end, NULL);
-	RegisterSubXactCallback(at_savepoint_end, NULL);
-}
+const RecoXactModule reco_inflight_xact = {
+	.abort_sub = inflight_abort_sub,.reset = inflight_reset_xact
+};
 
 /* An INSERT of activity begins. */
 void

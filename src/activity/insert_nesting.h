@@ -8,7 +8,9 @@
 #ifndef RECO_INSERT_NESTING_H
 #define RECO_INSERT_NESTING_H
 
-extern void reco_inflight_init(void);
+#include "common/xact.h"
+
+extern const RecoXactModule reco_inflight_xact;
 extern void reco_inflight_begin(void);
 extern void reco_inflight_end(void);
 extern void reco_inflight_check(const char *what);

@@ -42,30 +42,29 @@ enum
 	PRODUCT_KEY = 1, CATEGORY, POPULARITY
 };
 
-static bool deferring = false;	/* product triggers only collect */
-static bool truncating = false; /* TRUNCATE of reco.activity is under way */
+/* The transaction nest level of what is under way; 0: nothing is. */
+static int	deferring = 0;		/* product triggers only collect */
+static int	truncating = 0;		/* TRUNCATE of reco.activity */
 
 static void
-at_transaction_end(XactEvent event, void *arg)
+trigger_reset_xact(void)
 {
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
-		deferring = truncating = false;
+	deferring = truncating = 0;
 }
 
+/* A trigger of a DBA's may roll back a subtransaction of its own meanwhile. */
 static void
-at_savepoint_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
+trigger_abort_sub(int level)
 {
-	if (event == SUBXACT_EVENT_ABORT_SUB)
-		truncating = false;
+	if (deferring >= level)
+		deferring = 0;
+	if (truncating >= level)
+		truncating = 0;
 }
 
-/* Called once, from _PG_init. */
-void
-reco_trigger_init(void)
-{
-	RegisterXactCallback(at_transaction_end, NULL);
-	RegisterSubXactCallback(at_savepoint_end, NULL);
-}
+const RecoXactModule reco_trigger_xact = {
+	.abort_sub = trigger_abort_sub,.reset = trigger_reset_xact
+};
 
 /* The trigger's data, after checks that it is a statement trigger of that table. */
 static TriggerData *
@@ -128,7 +127,7 @@ check_time(const RecoState *state, TimestampTz wall, TimestampTz at)
 bool
 reco_trigger_is_truncating(void)
 {
-	return truncating;
+	return truncating > 0;
 }
 
 static void
@@ -245,8 +244,8 @@ reco_activity_changed(PG_FUNCTION_ARGS)
 	if (TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
 	{
 		begin_maintenance(&state);
-		truncating = TRIGGER_FIRED_BEFORE(data->tg_event);
-		if (!truncating)
+		truncating = TRIGGER_FIRED_BEFORE(data->tg_event) ? GetCurrentTransactionNestLevel() : 0;
+		if (truncating == 0)
 			reco_rebuild_nothing(&state);
 	}
 	else if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
@@ -333,7 +332,7 @@ reco_product_trigger(PG_FUNCTION_ARGS)
 		reco_affected_everything();
 	else
 		collect_products(data);
-	if (!deferring)
+	if (deferring == 0)
 		reco_affected_apply();
 	SPI_finish();
 	return PointerGetDatum(NULL);
@@ -342,12 +341,12 @@ reco_product_trigger(PG_FUNCTION_ARGS)
 void
 reco_trigger_defer_mirror(void)
 {
-	deferring = true;
+	deferring = GetCurrentTransactionNestLevel();
 }
 
 void
 reco_trigger_apply_mirror(void)
 {
-	deferring = false;
+	deferring = 0;
 	reco_affected_apply();
 }

@@ -8,7 +8,10 @@
 #ifndef RECO_TRIGGER_H
 #define RECO_TRIGGER_H
 
-extern void reco_trigger_init(void);
+#include "common/xact.h"
+
+extern const RecoXactModule reco_trigger_xact;
+
 extern bool reco_trigger_is_truncating(void);
 
 /*

@@ -16,6 +16,7 @@
 #include "access/xlog.h"
 #include "catalog/namespace.h"
 #include "common/spi.h"
+#include "common/xact.h"
 #include "pgstat.h"
 #include "storage/lmgr.h"
 #include "utils/guc.h"
@@ -24,16 +25,11 @@
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
-/* The memory context outside the worker's transaction. */
-static MemoryContext outside = NULL;
-
 /* Begin a transaction of a worker, connected to SPI and with a snapshot. */
 void
 reco_sql_begin(void)
 {
-	outside = CurrentMemoryContext;
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
+	reco_xact_begin();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -45,8 +41,7 @@ reco_sql_commit(void)
 {
 	SPI_finish();
 	PopActiveSnapshot();
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(outside);
+	reco_xact_commit();
 	pgstat_report_stat(false);
 }
 

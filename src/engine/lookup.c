@@ -90,12 +90,31 @@ forget_categories(void)
 			pages[i][j].has_category = false;
 }
 
+/* An ERROR between begin and end: tables and snapshot went with the transaction's resources. */
+static void
+lookup_reset_xact(void)
+{
+	reading = newest = NULL;
+	numbers = mirror = NULL;
+}
+
+static void
+lookup_abort_sub(int level)
+{
+	lookup_reset_xact();
+}
+
+const RecoXactModule reco_lookup_xact = {
+	.abort_sub = lookup_abort_sub,.reset = lookup_reset_xact
+};
+
 void
 reco_lookup_begin(Snapshot snapshot)
 {
 	Oid			table;
 	RecoVersions versions;
 
+	Assert(newest == NULL);
 	reco_sql_refuse_recovery();
 	table = reco_sql_table("product_number");
 	newest = RegisterSnapshot(GetLatestSnapshot());
@@ -119,8 +138,8 @@ reco_lookup_end(void)
 		reco_table_close(numbers);
 	if (mirror != NULL)
 		reco_table_close(mirror);
-	numbers = mirror = NULL;
 	UnregisterSnapshot(newest);
+	lookup_reset_xact();
 }
 
 /* The entry of a number that there is; an empty one if it is not known yet. */

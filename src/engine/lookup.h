@@ -9,6 +9,7 @@
 #define RECO_LOOKUP_H
 
 #include "common/string_table.h"
+#include "common/xact.h"
 #include "utils/snapshot.h"
 
 /*
@@ -22,5 +23,7 @@ extern void reco_lookup_end(void);
 extern text *reco_lookup_product(int32 number);
 extern text *reco_lookup_category(int32 number);
 extern RecoText reco_lookup_quoted(int32 number);
+
+extern const RecoXactModule reco_lookup_xact;
 
 #endif							/* RECO_LOOKUP_H */

@@ -16,7 +16,6 @@
  */
 #include "common/compat.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "common/spi.h"
 #include "engine/product_dictionary.h"
@@ -80,28 +79,27 @@ reco_number_reset(void)
 }
 
 static void
-at_transaction_end(XactEvent event, void *arg)
+number_abort(void)
 {
-	if (event == XACT_EVENT_ABORT && dirty)
+	if (dirty)
 		reco_number_reset();
-	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT)
-		dirty = false;
 }
 
 static void
-at_savepoint_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
+number_abort_sub(int level)
 {
-	if (event == SUBXACT_EVENT_ABORT_SUB && dirty)
-		reco_number_reset();
+	number_abort();
 }
 
-/* Called once, from _PG_init. */
-void
-reco_number_init(void)
+static void
+number_reset_xact(void)
 {
-	RegisterXactCallback(at_transaction_end, NULL);
-	RegisterSubXactCallback(at_savepoint_end, NULL);
+	dirty = false;
 }
+
+const RecoXactModule reco_number_xact = {
+	.abort = number_abort,.abort_sub = number_abort_sub,.reset = number_reset_xact
+};
 
 /* Changes whenever the cache has been thrown away. */
 uint64

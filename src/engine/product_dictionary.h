@@ -9,8 +9,10 @@
 #define RECO_PRODUCT_DICTIONARY_H
 
 #include "common/string_table.h"
+#include "common/xact.h"
 
-extern void reco_number_init(void);
+extern const RecoXactModule reco_number_xact;
+
 extern void reco_number_reset(void);
 extern uint64 reco_number_epoch(void);
 extern void reco_number_set_dirty(void);

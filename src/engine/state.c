@@ -21,7 +21,6 @@
 
 #include "access/table.h"
 #include "access/tableam.h"
-#include "access/xact.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
@@ -72,21 +71,16 @@ static RecoPlan update_plan = {
 
 /* A prepared transaction would hold the lock with nobody to ask about it. */
 static void
-refuse_prepare(XactEvent event, void *arg)
+state_pre_prepare(void)
 {
-	if (event == XACT_EVENT_PRE_PREPARE && reco_state_is_locked())
+	if (reco_state_is_locked())
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot PREPARE a transaction that has changed reco's tables"),
 				 errhint("Commit the change of reco's tables in a transaction of its own.")));
 }
 
-/* Called once, from _PG_init. */
-void
-reco_state_init(void)
-{
-	RegisterXactCallback(refuse_prepare, NULL);
-}
+const RecoXactModule reco_state_xact = {.pre_prepare = state_pre_prepare};
 
 /* Take the lock for the rest of the transaction; waits for other writers. */
 void

@@ -8,6 +8,7 @@
 #ifndef RECO_STATE_H
 #define RECO_STATE_H
 
+#include "common/xact.h"
 #include "datatype/timestamp.h"
 #include "utils/snapshot.h"
 
@@ -37,7 +38,8 @@ typedef struct RecoVersions
 	int64		numbers;
 } RecoVersions;
 
-extern void reco_state_init(void);
+extern const RecoXactModule reco_state_xact;
+
 extern void reco_state_lock(void);
 extern void reco_state_unlock(void);
 extern bool reco_state_is_locked(void);

@@ -25,6 +25,7 @@
 #include "common/guc.h"
 #include "common/named_tuplestore.h"
 #include "common/spi.h"
+#include "common/xact.h"
 #include "engine/state.h"
 #include "kafka/batch.h"
 #include "kafka/event_encoding.h"
@@ -258,15 +259,10 @@ try_rows(const char *topic, const Row *rows, int count)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
+		ErrorData  *error = reco_xact_abort(batch_context);
 
-		MemoryContextSwitchTo(batch_context);
-		error = CopyErrorData();
 		if (!is_about_data(error))
-			PG_RE_THROW();
-		FlushErrorState();
-		AbortCurrentTransaction();
-		MemoryContextSwitchTo(batch_context);
+			ReThrowError(error);
 		problem = error->message;
 	}
 	PG_END_TRY();

@@ -33,13 +33,19 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-/* Of the present transaction, in TopTransactionContext. */
+/*
+ * Of the present transaction, in TopTransactionContext.  What a statement has
+ * collected it applies, or is undone: so all of it is of one nest level.
+ */
 static RecoText *products = NULL;	/* that changed */
 static bool *entered = NULL;
 static int	count = 0;
 static int	size = 0;
 static bool everything = false;
-static bool ignore_changes = false;
+static int	collected_at = 0;	/* the nest level */
+
+/* The nest level at which changes need no maintenance; 0: they do. */
+static int	ignored_at = 0;
 
 /* A product that enters brings the views along that it has had already. */
 static RecoPlan popularity_plan = {
@@ -59,36 +65,34 @@ forget(void)
 	entered = NULL;
 	count = size = 0;
 	everything = false;
-	ignore_changes = false;
+	collected_at = 0;
 }
 
 static void
-at_transaction_end(XactEvent event, void *arg)
+affected_reset_xact(void)
 {
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
+	forget();
+	ignored_at = 0;
+}
+
+static void
+affected_abort_sub(int level)
+{
+	if (collected_at >= level)
 		forget();
+	if (ignored_at >= level)
+		ignored_at = 0;
 }
 
-static void
-at_savepoint_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
-{
-	if (event == SUBXACT_EVENT_ABORT_SUB)
-		ignore_changes = false;
-}
-
-/* Called once, from _PG_init. */
-void
-reco_affected_init(void)
-{
-	RegisterXactCallback(at_transaction_end, NULL);
-	RegisterSubXactCallback(at_savepoint_end, NULL);
-}
+const RecoXactModule reco_affected_xact = {
+	.abort_sub = affected_abort_sub,.reset = affected_reset_xact
+};
 
 /* The change at hand needs no maintenance. */
 bool
 reco_affected_ignored(void)
 {
-	return ignore_changes;
+	return ignored_at > 0;
 }
 
 static RecoText
@@ -118,6 +122,7 @@ reco_affected_product(const text *product, bool enters)
 	}
 	products[count] = keep(product);
 	entered[count++] = enters;
+	collected_at = GetCurrentTransactionNestLevel();
 }
 
 /* All products have changed. */
@@ -125,6 +130,7 @@ void
 reco_affected_everything(void)
 {
 	everything = true;
+	collected_at = GetCurrentTransactionNestLevel();
 }
 
 static void
@@ -147,9 +153,9 @@ take_popularity(const RecoState *state, const int32 *numbers)
 	values[0] = TimestampTzGetDatum(state->clock - state->recent_window * USECS_PER_SEC);
 	values[1] = PointerGetDatum(construct_array(buckets, n, INT4OID, 4, true, TYPALIGN_INT));
 	values[2] = PointerGetDatum(construct_array(ids, n, TEXTOID, -1, false, TYPALIGN_INT));
-	ignore_changes = true;
+	ignored_at = GetCurrentTransactionNestLevel();
 	reco_sql_execute(&popularity_plan, values, NULL);
-	ignore_changes = false;
+	ignored_at = 0;
 }
 
 /* The products as they are now. */

@@ -8,6 +8,8 @@
 #ifndef RECO_INVALIDATION_H
 #define RECO_INVALIDATION_H
 
+#include "common/xact.h"
+
 /* A product has entered, left or changed. */
 extern void reco_affected_product(const text *product, bool entered);
 extern void reco_affected_everything(void);
@@ -16,6 +18,6 @@ extern void reco_affected_apply(void);
 /* Is the change at hand none for the lists? */
 extern bool reco_affected_ignored(void);
 
-extern void reco_affected_init(void);
+extern const RecoXactModule reco_affected_xact;
 
 #endif							/* RECO_INVALIDATION_H */

@@ -17,11 +17,11 @@
  */
 #include "common/compat.h"
 
-#include "access/xact.h"
 #include "activity/brin_summarize.h"
 #include "common/guc.h"
 #include "common/monotonic.h"
 #include "common/spi.h"
+#include "common/xact.h"
 #include "lists/dictionary_vacuum.h"
 #include "lists/popularity.h"
 #include "lists/sweep.h"
@@ -78,13 +78,7 @@ static void
 pause_after_error(MemoryContext context)
 {
 	static char last_message[400] = "";
-	ErrorData  *error;
-
-	MemoryContextSwitchTo(context);
-	error = CopyErrorData();
-	FlushErrorState();
-	AbortCurrentTransaction();
-	MemoryContextSwitchTo(context);
+	ErrorData  *error = reco_xact_abort(context);
 
 	reco_mirror_forget();
 	compare_due = true;

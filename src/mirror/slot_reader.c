@@ -30,6 +30,7 @@
 #include "access/xlogutils.h"
 #include "common/monotonic.h"
 #include "common/spi.h"
+#include "common/xact.h"
 #include "mirror/output_plugin.h"
 #include "mirror/slot_reader.h"
 #include "miscadmin.h"
@@ -106,12 +107,18 @@ report_invalidation(int code, Datum arg)
 static void
 find_start(RecoDecode *decode)
 {
+	MemoryContextSwitchTo(decode->context);
 	decode->logical =
 		CreateInitDecodingContext("reco", NIL, false, InvalidXLogRecPtr,
 								  XL_ROUTINE(.page_read = read_local_xlog_page,
 											 .segment_open = wal_segment_open,
 											 .segment_close = wal_segment_close),
 								  NULL, NULL, NULL);
+
+	/*
+	 * Replays a transaction only for its invalidations, in a subtransaction
+	 * of ours: that leaves the transaction's memory context behind.
+	 */
 	DecodingContextFindStartpoint(decode->logical);
 	FreeDecodingContext(decode->logical);
 	decode->logical = NULL;
@@ -120,12 +127,14 @@ find_start(RecoDecode *decode)
 static void
 start_decoding(RecoDecode *decode)
 {
+	MemoryContextSwitchTo(decode->context);
 	decode->logical =
 		CreateDecodingContext(InvalidXLogRecPtr, NIL, false,
 							  XL_ROUTINE(.page_read = read_flushed_page,
 										 .segment_open = wal_segment_open,
 										 .segment_close = wal_segment_close),
 							  NULL, NULL, NULL);
+	Assert(MemoryContextGetParent(decode->logical->context) == decode->context);
 	if (MyProc->statusFlags & PROC_IN_LOGICAL_DECODING)
 		elog(ERROR, "rows that this process needs could be removed");
 	XLogBeginRead(decode->logical->reader, MyReplicationSlot->data.restart_lsn);
@@ -147,6 +156,7 @@ register_callbacks(void)
 static void
 clean_up(RecoDecode *decode)
 {
+	Assert(!IsTransactionState());
 	reader = NULL;
 	reco_collect_into(NULL);
 	if (decode->logical != NULL)
@@ -173,7 +183,6 @@ open_slot(RecoDecode *decode, int timeout_ms)
 	reco_sql_set_local("lock_timeout", timeout);
 	CheckLogicalDecodingRequirements();
 	reco_slot_create_temporary(name);
-	MemoryContextSwitchTo(decode->context);
 	find_start(decode);
 	start_decoding(decode);
 }
@@ -196,29 +205,22 @@ reco_decode_open(int timeout_ms)
 	reco_collect_into(decode->collect);
 	register_callbacks();
 
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
+	reco_xact_begin();
 	PG_TRY();
 	{
 		open_slot(decode, timeout_ms);
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
+		ErrorData  *error = reco_xact_abort(caller);
 
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		FlushErrorState();
-		AbortCurrentTransaction();
 		clean_up(decode);
-		MemoryContextSwitchTo(caller);
 		if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
 			ReThrowError(error);
 		return NULL;
 	}
 	PG_END_TRY();
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(caller);
+	reco_xact_commit();
 	reader = decode;
 	return decode;
 }
@@ -234,18 +236,37 @@ reco_decode_close(RecoDecode *decode)
 static void
 remember_open(RecoDecode *decode)
 {
+	TransactionId *before = decode->open;
 	Snapshot	snapshot;
 
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
+	reco_xact_begin();
 	snapshot = GetTransactionSnapshot();
-	if (decode->open != NULL)
-		pfree(decode->open);
-	decode->nopen = snapshot->xcnt;
 	decode->open = MemoryContextAlloc(decode->context,
-									  Max(decode->nopen, 1) * sizeof(TransactionId));
-	memcpy(decode->open, snapshot->xip, decode->nopen * sizeof(TransactionId));
-	CommitTransactionCommand();
+									  Max(snapshot->xcnt, 1) * sizeof(TransactionId));
+	memcpy(decode->open, snapshot->xip, snapshot->xcnt * sizeof(TransactionId));
+	decode->nopen = snapshot->xcnt;
+	reco_xact_commit();
+	if (before != NULL)
+		pfree(before);
+}
+
+/*
+ * Is one of some transactions in progress, for a new snapshot?  Forgets those
+ * that are not.  Only a snapshot keeps what is known of them from being removed.
+ */
+static bool
+any_in_progress(TransactionId *xids, int *n)
+{
+	Snapshot	snapshot;
+
+	if (*n == 0)
+		return false;
+	reco_xact_begin();
+	snapshot = GetTransactionSnapshot();
+	while (*n > 0 && !XidInMVCCSnapshot(xids[*n - 1], snapshot))
+		(*n)--;
+	reco_xact_commit();
+	return *n > 0;
 }
 
 /* From here on changes of these tables count, by this column. */
@@ -264,9 +285,7 @@ reco_decode_watch(RecoDecode *decode, const Oid *tables, int ntables, const char
 bool
 reco_decode_may_have_missed(RecoDecode *decode)
 {
-	while (decode->nopen > 0 && !TransactionIdIsInProgress(decode->open[decode->nopen - 1]))
-		decode->nopen--;
-	return decode->nopen > 0;
+	return any_in_progress(decode->open, &decode->nopen);
 }
 
 /* Empty the catalog caches, if what is read may differ from what they hold. */
@@ -345,11 +364,7 @@ reco_decode_read(RecoDecode *decode)
 bool
 reco_decode_settled(RecoDecode *decode)
 {
-	RecoCollect *collect = decode->collect;
-
-	while (collect->nxids > 0 && !TransactionIdIsInProgress(collect->xids[collect->nxids - 1]))
-		collect->nxids--;
-	return collect->nxids == 0;
+	return !any_in_progress(decode->collect->xids, &decode->collect->nxids);
 }
 
 /* What was read has been applied, and its WAL is not needed any more. */

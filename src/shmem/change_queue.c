@@ -17,7 +17,6 @@
  */
 #include "common/compat.h"
 
-#include "access/xact.h"
 #include "miscadmin.h"
 #include "shmem/change_queue.h"
 #include "shmem/worker_status.h"
@@ -137,24 +136,22 @@ push_pending(void)
 }
 
 static void
-at_transaction_end(XactEvent event, void *arg)
+ring_commit(void)
 {
-	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT)
-		return;
-	if (event == XACT_EVENT_COMMIT && (pending_count > 0 || pending_everything) &&
-		reco_shared_serves_database())
+	if ((pending_count > 0 || pending_everything) && reco_shared_serves_database())
 		push_pending();
+}
+
+/* The array goes with the transaction's memory. */
+static void
+ring_reset_xact(void)
+{
 	pending = NULL;
 	pending_count = pending_size = 0;
 	pending_everything = false;
 }
 
-/* Called once, from _PG_init. */
-void
-reco_ring_init(void)
-{
-	RegisterXactCallback(at_transaction_end, NULL);
-}
+const RecoXactModule reco_ring_xact = {.commit = ring_commit,.reset = ring_reset_xact};
 
 /* The oldest keys, which stay until reco_ring_advance. */
 int

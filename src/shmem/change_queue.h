@@ -8,6 +8,7 @@
 #ifndef RECO_CHANGE_QUEUE_H
 #define RECO_CHANGE_QUEUE_H
 
+#include "common/xact.h"
 #include "datatype/timestamp.h"
 #include "storage/itemptr.h"
 
@@ -38,7 +39,7 @@ extern void reco_ring_add_window(TimestampTz window_start, ItemPointer place);
 /* At commit everything is to be published instead. */
 extern void reco_ring_add_everything(void);
 
-extern void reco_ring_init(void);
+extern const RecoXactModule reco_ring_xact;
 extern Size reco_ring_shmem_size(void);
 extern void reco_ring_shmem_startup(void);
 

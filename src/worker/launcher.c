@@ -42,7 +42,8 @@
 #define FIRST_PAUSE 500
 #define LONGEST_PAUSE 15000
 
-static bool announce_at_commit = false;
+/* The nest level at which the extension was created; 0: it was not. */
+static int	announced_at = 0;
 
 /*
  * Does the database exist?  The launcher sees the shared catalogs only, and
@@ -56,8 +57,7 @@ database_exists(void)
 	ScanKeyData key;
 	bool		exists;
 
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
+	reco_xact_begin();
 	relation = table_open(DatabaseRelationId, AccessShareLock);
 	ScanKeyInit(&key, Anum_pg_database_datname, BTEqualStrategyNumber, F_NAMEEQ,
 				CStringGetDatum(reco_database));
@@ -66,7 +66,7 @@ database_exists(void)
 	exists = HeapTupleIsValid(systable_getnext(scan));
 	systable_endscan(scan);
 	table_close(relation, AccessShareLock);
-	CommitTransactionCommand();
+	reco_xact_commit();
 	return exists;
 }
 
@@ -185,19 +185,41 @@ reco_launcher_main(Datum arg)
 }
 
 static void
-at_transaction_end(XactEvent event, void *arg)
+launcher_commit(void)
 {
-	if (event == XACT_EVENT_COMMIT && announce_at_commit)
-	{
-		/* workers of an extension that was dropped in this very transaction */
-		if (reco_shared_serves_database())
-			reco_shared_forget_database();
-		reco_ring_request_publish_all();
-		reco_shared_announce_extension();
-	}
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
-		announce_at_commit = false;
+	if (announced_at == 0)
+		return;
+	/* workers of an extension that was dropped in this very transaction */
+	if (reco_shared_serves_database())
+		reco_shared_forget_database();
+	reco_ring_request_publish_all();
+	reco_shared_announce_extension();
 }
+
+static void
+launcher_reset_xact(void)
+{
+	announced_at = 0;
+}
+
+static void
+launcher_commit_sub(int level)
+{
+	if (announced_at >= level)
+		announced_at = level - 1;
+}
+
+static void
+launcher_abort_sub(int level)
+{
+	if (announced_at >= level)
+		announced_at = 0;
+}
+
+const RecoXactModule reco_launcher_xact = {
+	.commit = launcher_commit,.reset = launcher_reset_xact,
+	.commit_sub = launcher_commit_sub,.abort_sub = launcher_abort_sub
+};
 
 PG_FUNCTION_INFO_V1(reco_announce);
 
@@ -212,7 +234,7 @@ reco_announce(PG_FUNCTION_ARGS)
 				(errmsg("reco's workers do not serve database \"%s\"", database),
 				 errdetail("They serve the one that reco.database names, \"%s\".", reco_database),
 				 errhint("Set reco.database and restart the server.")));
-	announce_at_commit = true;
+	announced_at = GetCurrentTransactionNestLevel();
 	PG_RETURN_VOID();
 }
 
@@ -221,8 +243,6 @@ void
 reco_launcher_register(void)
 {
 	BackgroundWorker worker;
-
-	RegisterXactCallback(at_transaction_end, NULL);
 
 	memset(&worker, 0, sizeof(worker));
 	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;

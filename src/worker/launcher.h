@@ -8,6 +8,10 @@
 #ifndef RECO_LAUNCHER_H
 #define RECO_LAUNCHER_H
 
+#include "common/xact.h"
+
+extern const RecoXactModule reco_launcher_xact;
+
 extern void reco_launcher_register(void);
 extern PGDLLEXPORT void reco_launcher_main(Datum arg);
 

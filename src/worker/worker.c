@@ -18,6 +18,7 @@
 #include "common/guc.h"
 #include "common/monotonic.h"
 #include "common/spi.h"
+#include "common/xact.h"
 #include "kafka/ingest_worker.h"
 #include "mirror/follow_worker.h"
 #include "pgstat.h"
@@ -106,12 +107,8 @@ extension_owner(void)
 static void
 fail(const RecoRoutine *routine, MemoryContext context)
 {
-	ErrorData  *error;
+	ErrorData  *error = reco_xact_abort(context);
 
-	MemoryContextSwitchTo(context);
-	error = CopyErrorData();
-	FlushErrorState();
-	AbortCurrentTransaction();
 	if (!OidIsValid(extension_owner()))
 	{
 		reco_shared_forget_database();

@@ -263,27 +263,28 @@ ALTER TABLE reco.product ENABLE ALWAYS TRIGGER product_delete;
 ALTER TABLE reco.product ENABLE ALWAYS TRIGGER product_truncate;
 
 --
--- The owner's functions. They run many small statements: compiling each costs
--- more than it saves.
+-- The owner's functions. They run with its rights, so that a superuser who calls
+-- them lends none of his own to what the owner may do to the tables. They run
+-- many small statements: compiling each costs more than it saves.
 --
 CREATE FUNCTION reco_tick("to" timestamptz) RETURNS timestamptz
 	AS 'MODULE_PATHNAME', 'reco_tick'
-	LANGUAGE C STRICT SET search_path = pg_catalog, pg_temp SET jit = off;
+	LANGUAGE C STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off;
 COMMENT ON FUNCTION reco_tick(timestamptz) IS 'move the clock, never backwards; returns the clock';
 
 CREATE FUNCTION reco_take_popularity() RETURNS boolean
 	AS 'MODULE_PATHNAME', 'reco_take_popularity'
-	LANGUAGE C STRICT SET search_path = pg_catalog, pg_temp SET jit = off;
+	LANGUAGE C STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off;
 COMMENT ON FUNCTION reco_take_popularity() IS 'take the products'' popularity now; true if a generation began';
 
 CREATE FUNCTION reco_sweep(max_lists integer DEFAULT 10000) RETURNS bigint
 	AS 'MODULE_PATHNAME', 'reco_sweep'
-	LANGUAGE C STRICT SET search_path = pg_catalog, pg_temp SET jit = off;
+	LANGUAGE C STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off;
 COMMENT ON FUNCTION reco_sweep(integer) IS 'bring about so many lists to the current generation; returns how many';
 
 CREATE FUNCTION reco_rebuild() RETURNS void
 	AS 'MODULE_PATHNAME', 'reco_rebuild'
-	LANGUAGE C STRICT SET search_path = pg_catalog, pg_temp SET jit = off;
+	LANGUAGE C STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off;
 COMMENT ON FUNCTION reco_rebuild() IS 'compute the derived state anew from activity and mirror';
 
 --
@@ -301,7 +302,7 @@ COMMENT ON FUNCTION reco_follow_wait(integer) IS 'wait until what is committed n
 
 CREATE FUNCTION reco.reclaim() RETURNS void
 	AS 'MODULE_PATHNAME', 'reco_reclaim'
-	LANGUAGE C STRICT SET search_path = pg_catalog, pg_temp SET jit = off;
+	LANGUAGE C STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off;
 COMMENT ON FUNCTION reco.reclaim() IS 'give product numbers free that nothing refers to';
 
 --
@@ -315,7 +316,7 @@ COMMENT ON FUNCTION reco_for_user(bigint, integer) IS 'a user''s recommendations
 
 CREATE FUNCTION reco_trending(n integer DEFAULT 10, at timestamptz DEFAULT NULL)
 	RETURNS TABLE (rank bigint, product_id text, view_count bigint, window_start timestamptz)
-	LANGUAGE sql STABLE ROWS 10
+	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 10
 	BEGIN ATOMIC
 		WITH w AS (
 			SELECT pg_catalog.date_bin(s.trending_window, coalesce($2, s.clock), 'epoch'::timestamptz) AS window_start,
@@ -699,6 +700,10 @@ REVOKE ALL ON FUNCTION reco_tick(timestamptz), reco_take_popularity(), reco_swee
 	reco_follow_position(), reco_follow_wait(integer)
 	FROM PUBLIC;
 GRANT USAGE ON SCHEMA reco TO PUBLIC;
+
+-- Who may monitor the server sees how reco does, and nothing of what shoppers do.
+GRANT EXECUTE ON FUNCTION reco_status(), reco_progress(), reco.workers(), reco.counters() TO pg_monitor;
+GRANT SELECT ON reco.state, reco.offsets, reco.reco_progress TO pg_monitor;
 
 -- start: the first row of reco.state, the first partitions, the workers
 

@@ -44,6 +44,18 @@ SELECT * FROM user_state;
 RESET search_path;
 RESET ROLE;
 
+-- one that only asks the functions needs no more than to be allowed that
+CREATE ROLE regress_reco_caller;
+GRANT EXECUTE ON FUNCTION reco_for_user(bigint, integer), reco_trending(integer, timestamptz)
+  TO regress_reco_caller;
+SET ROLE regress_reco_caller;
+SELECT * FROM reco_for_user(1);
+SELECT product_id, view_count FROM reco_trending(10, '2100-01-01 12:10Z');
+SELECT product_id, view_count FROM reco_trending(1000, '2100-01-01 12:10Z');
+SELECT * FROM reco.trending_products;
+SELECT reco.list_products('{1}');
+RESET ROLE;
+
 -- an embedded writer inserts and reads nothing; the maintenance does not run with its rights
 CREATE ROLE regress_reco_writer;
 GRANT INSERT ON reco.activity TO regress_reco_writer;
@@ -53,6 +65,27 @@ SELECT * FROM reco.activity;
 DELETE FROM reco.activity;
 RESET ROLE;
 SELECT user_id, recommended_products FROM reco.user_recommendations ORDER BY 1;
+
+-- who may monitor the server sees how reco does, and no shopper's doings
+CREATE ROLE regress_reco_watcher IN ROLE pg_monitor;
+SET ROLE regress_reco_watcher;
+SELECT count(*) > 0 AS status FROM reco_status();
+SELECT count(*) AS progress FROM reco_progress();
+SELECT count(*) AS progress FROM reco.reco_progress;
+SELECT count(*) > 0 AS counters FROM reco.counters();
+SELECT count(*) > 0 AS workers FROM reco.workers();
+SELECT count(*) AS state FROM reco.state;
+SELECT count(*) AS offsets FROM reco.offsets;
+SELECT has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE') AS changes,
+  array_agg(relname ORDER BY relname COLLATE "C") AS reads
+FROM pg_class c
+WHERE relnamespace = 'reco'::regnamespace AND relkind IN ('r', 'p', 'v') AND has_table_privilege(c.oid, 'SELECT')
+GROUP BY 1;
+SELECT * FROM reco.rejected;
+SELECT * FROM reco.activity;
+SELECT * FROM reco_for_user(1);
+SELECT * FROM reco_verify();
+RESET ROLE;
 
 -- one who verifies
 CREATE ROLE regress_reco_monitor;
@@ -69,4 +102,5 @@ REVOKE ALL ON FUNCTION reco_for_user(bigint, integer) FROM regress_reco_applicat
 REVOKE ALL ON reco.activity FROM regress_reco_writer;
 REVOKE ALL ON FUNCTION reco_status(), reco_verify(double precision),
   reco_verify_state(double precision), reco_verify_catalog() FROM regress_reco_monitor;
-DROP ROLE regress_reco_nobody, regress_reco_application, regress_reco_writer, regress_reco_monitor;
+DROP OWNED BY regress_reco_caller;
+DROP ROLE regress_reco_nobody, regress_reco_application, regress_reco_caller, regress_reco_watcher, regress_reco_writer, regress_reco_monitor;

@@ -8,6 +8,7 @@
 #include "common/compat.h"
 
 #include "activity/insert_nesting.h"
+#include "activity/membership.h"
 #include "activity/trigger.h"
 #include "common/guc.h"
 #include "common/xact.h"
@@ -43,5 +44,6 @@ _PG_init(void)
 	reco_guc_define();
 	reco_xact_init(xact_modules, lengthof(xact_modules));
 	reco_shared_init();
+	reco_membership_init();
 	reco_launcher_register();
 }

@@ -17,9 +17,9 @@
 #include "common/compat.h"
 
 #include "access/table.h"
+#include "activity/membership.h"
 #include "activity/partition.h"
 #include "catalog/pg_type.h"
-#include "commands/extension.h"
 #include "common/guc.h"
 #include "common/spi.h"
 #include "lib/stringinfo.h"
@@ -134,8 +134,7 @@ make_leaf(TimestampTz lower, TimestampTz upper)
 	run(psprintf("CREATE TRIGGER refuse BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE"
 				 " ON reco.%s FOR EACH STATEMENT EXECUTE FUNCTION reco.activity_refused()", name));
 	run(psprintf("ALTER TABLE reco.%s ENABLE ALWAYS TRIGGER refuse", name));
-	if (!creating_extension)
-		run(psprintf("ALTER EXTENSION reco ADD TABLE reco.%s", name));
+	reco_membership_begin(reco_sql_table(name));
 	run(psprintf("ALTER TABLE reco.activity ATTACH PARTITION reco.%s"
 				 " FOR VALUES FROM ('%s') TO ('%s')", name,
 				 moment(lower, ISO_FORMAT), moment(upper, ISO_FORMAT)));
@@ -232,7 +231,7 @@ drop_oldest(const RecoState *state)
 	name = get_rel_name(leaves[0].oid);
 	if (name == NULL)
 		return;					/* dropped before it was locked */
-	run(psprintf("ALTER EXTENSION reco DROP TABLE reco.%s", quote_identifier(name)));
+	reco_membership_end(leaves[0].oid);
 	run(psprintf("DROP TABLE reco.%s", quote_identifier(name)));
 }
 

@@ -102,6 +102,39 @@
 #define reco_lock_is_held(tag, mode) LockHeldByMe(tag, mode)
 #endif
 
+/* 16 has one check of privileges for all kinds of objects. */
+#if PG_VERSION_NUM >= 160000
+#define reco_database_aclcheck(database, role, mode) \
+	object_aclcheck(DatabaseRelationId, database, role, mode)
+#define reco_schema_aclcheck(schema, role, mode) \
+	object_aclcheck(NamespaceRelationId, schema, role, mode)
+#else
+#define reco_database_aclcheck(database, role, mode) pg_database_aclcheck(database, role, mode)
+#define reco_schema_aclcheck(schema, role, mode) pg_namespace_aclcheck(schema, role, mode)
+#endif
+
+/* 17 opens the catalog itself. */
+#if PG_VERSION_NUM >= 170000
+#define reco_alter_owner(catalog, object, owner) \
+	AlterObjectOwner_internal(RelationGetRelid(catalog), object, owner)
+#else
+#define reco_alter_owner(catalog, object, owner) AlterObjectOwner_internal(catalog, object, owner)
+#endif
+
+/* 17 knows which roles initial privileges name. */
+#if PG_VERSION_NUM >= 170000
+#define reco_init_acl_changed(classid, object, column, old, new) \
+	do { \
+		Oid		   *old_members; \
+		Oid		   *new_members; \
+		int			nold = aclmembers(old, &old_members); \
+		int			nnew = aclmembers(new, &new_members); \
+		updateInitAclDependencies(classid, object, column, nold, old_members, nnew, new_members); \
+	} while (0)
+#else
+#define reco_init_acl_changed(classid, object, column, old, new) ((void) (column))
+#endif
+
 /* 18 says so before the declaration. */
 #ifndef pg_noreturn
 #define pg_noreturn __attribute__((noreturn))

@@ -20,6 +20,7 @@
 #include "utils/varlena.h"
 
 char	   *reco_database = NULL;
+char	   *reco_role = NULL;
 bool		reco_enabled = true;
 char	   *reco_kafka_brokers = NULL;
 char	   *reco_kafka_topic = NULL;
@@ -127,6 +128,16 @@ check_not_empty(char **newval, void **extra, GucSource source)
 	return false;
 }
 
+/* Longer names exist in no catalog; PostgreSQL would cut them. */
+static bool
+check_role(char **newval, void **extra, GucSource source)
+{
+	if (*newval == NULL || strlen(*newval) < NAMEDATALEN)
+		return true;
+	GUC_check_errdetail("The name of a role has at most %d bytes.", NAMEDATALEN - 1);
+	return false;
+}
+
 /* host[:port] separated by commas */
 static bool
 check_brokers(char **newval, void **extra, GucSource source)
@@ -185,6 +196,8 @@ check_catalog_columns(char **newval, void **extra, GucSource source)
 static const StringSetting string_settings[] = {
 	{"reco.database", &reco_database, "postgres", PGC_POSTMASTER,
 	"Database whose catalog and activity reco works on.", check_not_empty},
+	{"reco.role", &reco_role, "", PGC_SIGHUP,
+	"Role that the workers connect as; empty: they run as the extension's owner, a superuser.", check_role},
 	{"reco.kafka_brokers", &reco_kafka_brokers, "", PGC_SIGHUP,
 	"Kafka brokers, as host:port separated by commas; empty: no Kafka.", check_brokers},
 	{"reco.kafka_topic", &reco_kafka_topic, "user_activity", PGC_SIGHUP,

@@ -13,6 +13,7 @@
 
 /* where */
 extern char *reco_database;
+extern char *reco_role;
 extern bool reco_enabled;
 extern char *reco_kafka_brokers;
 extern char *reco_kafka_topic;

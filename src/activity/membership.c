@@ -1,0 +1,192 @@
+/*-------------------------------------------------------------------------
+ *
+ * membership.c
+ *	  Partitions of reco.activity as members of the extension.
+ *
+ * Members are left out of dumps.  ALTER EXTENSION needs the extension's owner,
+ * a superuser, which reco's workers need not be: so its dependency is written
+ * here, without a command that event triggers see.
+ *
+ * pg_dump still writes a member's privileges where they differ from the initial
+ * ones, and a dump that names the partitions of its day cannot be restored on
+ * another one.  Nobody needs a privilege on a partition, since those on
+ * reco.activity count; but GRANT ... ON ALL TABLES IN SCHEMA gives them.  So
+ * whatever the privileges on a partition are is recorded as initial: when it
+ * is made, and at the end of each command that may change them.
+ *
+ * Both run in the caller's transaction.  Locks: the extension's object, which
+ * DROP EXTENSION wants for itself; after a GRANT that concerns partitions,
+ * those.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "common/compat.h"
+
+#include "access/relation.h"
+#include "access/xact.h"
+#include "activity/membership.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_inherits.h"
+#include "commands/extension.h"
+#include "common/init_privileges.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "storage/lmgr.h"
+#include "tcop/utility.h"
+#include "utils/acl.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+static ProcessUtility_hook_type next_utility = NULL;
+
+/* The extension, which is not dropped before the end of the transaction. */
+static ObjectAddress
+locked_extension(void)
+{
+	ObjectAddress extension;
+	Oid			oid = get_extension_oid("reco", false);
+
+	LockDatabaseObject(ExtensionRelationId, oid, 0, AccessShareLock);
+	if (get_extension_oid("reco", true) != oid)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("extension \"reco\" was dropped concurrently")));
+	ObjectAddressSet(extension, ExtensionRelationId, oid);
+	return extension;
+}
+
+/* Let the privileges on a partition be those that it came with. */
+static void
+record_privileges(Oid partition)
+{
+	removeExtObjInitPriv(partition, RelationRelationId);
+	recordExtObjInitPriv(partition, RelationRelationId);
+}
+
+/* A partition that was just made becomes a member. */
+void
+reco_membership_begin(Oid partition)
+{
+	if (!creating_extension)	/* else CREATE TABLE has done it */
+	{
+		ObjectAddress extension = locked_extension();
+		ObjectAddress member;
+
+		ObjectAddressSet(member, RelationRelationId, partition);
+		recordDependencyOn(&member, &extension, DEPENDENCY_EXTENSION);
+		CommandCounterIncrement();
+	}
+	record_privileges(partition);
+}
+
+/* A partition that is to be dropped is no member any more. */
+void
+reco_membership_end(Oid partition)
+{
+	(void) locked_extension();
+	(void) deleteDependencyRecordsForClass(RelationRelationId, partition, ExtensionRelationId,
+										   DEPENDENCY_EXTENSION);
+	removeExtObjInitPriv(partition, RelationRelationId);
+	CommandCounterIncrement();
+}
+
+/* reco.activity, InvalidOid in a database without it. */
+static Oid
+activity_table(void)
+{
+	Oid			schema = InvalidOid;
+
+	if (OidIsValid(get_extension_oid("reco", true)))
+		schema = get_namespace_oid("reco", true);
+	return OidIsValid(schema) ? get_relname_relid("activity", schema) : InvalidOid;
+}
+
+/* Record the privileges on partitions that have changed. */
+static void
+record_changed_privileges(void)
+{
+	Oid			activity = activity_table();
+	Oid			extension = get_extension_oid("reco", true);
+	List	   *partitions;
+	ListCell   *cell;
+
+	if (!OidIsValid(activity))
+		return;
+	CommandCounterIncrement();
+	partitions = find_inheritance_children(activity, NoLock);
+	foreach(cell, partitions)
+	{
+		Oid			oid = lfirst_oid(cell);
+		Relation	partition;
+
+		if (reco_init_privileges_match(oid) ||
+			getExtensionOfObject(RelationRelationId, oid) != extension)
+			continue;
+		partition = try_relation_open(oid, AccessShareLock);
+		if (partition == NULL)
+			continue;			/* dropped meanwhile */
+		record_privileges(oid);
+		relation_close(partition, NoLock);
+	}
+}
+
+/* Does an ALTER TABLE change the owner, and with it the privileges? */
+static bool
+changes_owner(AlterTableStmt *statement)
+{
+	ListCell   *cell;
+
+	foreach(cell, statement->cmds)
+	{
+		if (lfirst_node(AlterTableCmd, cell)->subtype == AT_ChangeOwner)
+			return true;
+	}
+	return false;
+}
+
+/* May a command change the privileges on a table? */
+static bool
+changes_privileges(Node *statement)
+{
+	switch (nodeTag(statement))
+	{
+		case T_GrantStmt:
+			return ((GrantStmt *) statement)->objtype == OBJECT_TABLE;
+		case T_AlterTableStmt:
+			return changes_owner((AlterTableStmt *) statement);
+		case T_DropOwnedStmt:
+		case T_ReassignOwnedStmt:
+			return true;
+		default:
+			return false;
+	}
+}
+
+static void
+utility(PlannedStmt *planned, const char *query, bool read_only_tree,
+		ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment,
+		DestReceiver *destination, QueryCompletion *completion)
+{
+	/* the command may free its tree */
+	bool		concerned = changes_privileges(planned->utilityStmt);
+
+	if (next_utility)
+		next_utility(planned, query, read_only_tree, context, params, environment,
+					 destination, completion);
+	else
+		standard_ProcessUtility(planned, query, read_only_tree, context, params, environment,
+								destination, completion);
+	if (concerned && !creating_extension && IsTransactionState())
+		record_changed_privileges();
+}
+
+/* Called once, from _PG_init. */
+void
+reco_membership_init(void)
+{
+	next_utility = ProcessUtility_hook;
+	ProcessUtility_hook = utility;
+}

@@ -64,6 +64,12 @@ COMMENT ON TABLE reco.rejected IS 'Kafka messages that were refused, and why';
 COMMENT ON COLUMN reco.rejected.payload IS 'the message, or its first kB';
 COMMENT ON COLUMN reco.rejected.payload_length IS 'bytes of the whole message';
 
+CREATE VIEW reco.rejections AS
+	SELECT reason, count(*) AS messages, min(rejected_at) AS first_at, max(rejected_at) AS last_at,
+		   (array_agg(encode(payload, 'escape') ORDER BY rejected_at DESC))[1] AS example
+	FROM reco.rejected GROUP BY reason;
+COMMENT ON VIEW reco.rejections IS 'why messages were refused, how often, and the last payload of each reason';
+
 CREATE UNLOGGED TABLE reco.offsets (
 	topic text NOT NULL,
 	partition integer NOT NULL CHECK (partition >= 0),
@@ -342,14 +348,30 @@ COMMENT ON FUNCTION reco_trending(integer, timestamptz) IS 'the most viewed prod
 --
 -- Status.
 --
-CREATE FUNCTION reco.workers(OUT component text, OUT state text, OUT pid integer,
-	OUT started_at timestamptz, OUT failures integer, OUT lag_messages bigint,
+CREATE FUNCTION reco.workers(OUT component text, OUT state text, OUT health text, OUT pid integer,
+	OUT started_at timestamptz, OUT failures integer, OUT errors bigint, OUT lag_messages bigint,
 	OUT lag_seconds double precision, OUT rate double precision,
-	OUT last_error text, OUT last_error_at timestamptz)
+	OUT last_error text, OUT last_error_at timestamptz, OUT last_error_over boolean,
+	OUT blocked_by integer[])
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'reco_workers'
 	LANGUAGE C STRICT VOLATILE ROWS 3;
-COMMENT ON FUNCTION reco.workers() IS 'what the background workers say of themselves';
+COMMENT ON FUNCTION reco.workers() IS 'how the background workers are, judged by what they said last and when';
+
+CREATE FUNCTION reco.state_row(OUT clock timestamptz, OUT horizon timestamptz, OUT generation bigint,
+	OUT trending_window interval, OUT recent_window interval, OUT retention interval,
+	OUT trending_size integer, OUT max_user_views integer, OUT top_categories integer,
+	OUT max_recommendations integer, OUT popularity_at timestamptz, OUT mirror_version bigint,
+	OUT numbers_version bigint)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'reco_state_row'
+	LANGUAGE C STRICT VOLATILE ROWS 1;
+COMMENT ON FUNCTION reco.state_row() IS 'what reco.state said when it was last committed, without reading it';
+
+CREATE FUNCTION reco.service(OUT mode text, OUT extension oid, OUT database oid)
+	AS 'MODULE_PATHNAME', 'reco_service'
+	LANGUAGE C STRICT VOLATILE;
+COMMENT ON FUNCTION reco.service() IS 'does reco work here: on, off, elsewhere, standby; and the object whose lock is reco''s';
 
 CREATE FUNCTION reco.counters(OUT name text, OUT value bigint)
 	RETURNS SETOF record
@@ -365,57 +387,64 @@ CREATE FUNCTION reco_progress(OUT done bigint, OUT total bigint, OUT percent num
 COMMENT ON FUNCTION reco_progress() IS 'how far a rebuild is; no row when there is none';
 CREATE VIEW reco.reco_progress AS SELECT * FROM reco_progress();
 
+-- Functions only, no table or view: whoever has locked what, it must answer.
 CREATE FUNCTION reco_status()
-	RETURNS TABLE (component text, state text, pid integer, lag_messages bigint,
+	RETURNS TABLE (component text, state text, health text, pid integer, lag_messages bigint,
 		lag_seconds double precision, rate double precision, last_error text,
-		last_error_at timestamptz, blocked_by integer[], detail jsonb)
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 6
+		last_error_at timestamptz, last_error_over boolean, errors bigint,
+		blocked_by integer[], detail jsonb)
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 5
 	AS $$
-		WITH counter AS MATERIALIZED (SELECT * FROM reco.counters())
+		WITH counter AS MATERIALIZED (SELECT * FROM reco.counters()),
+		service AS MATERIALIZED (SELECT * FROM reco.service()),
+		activity AS MATERIALIZED (
+			SELECT a.pid, a.datid, a.backend_xmin, a.backend_xid, a.xact_start, a.backend_start,
+				format('%s (pid %s, %s%s)', coalesce(pg_get_userbyid(a.usesysid)::text, a.backend_type), a.pid,
+					coalesce(a.state, 'running'), ' since ' || date_trunc('second', a.state_change)) AS name
+			FROM pg_stat_get_activity(NULL) a)
 		SELECT w.component,
-			CASE WHEN b.pids IS NULL THEN w.state
-				ELSE w.state || ', waits for ' || coalesce((
-					SELECT string_agg(format('%s (pid %s, %s%s)', coalesce(a.usename, a.backend_type),
-						a.pid, coalesce(a.state, 'running'),
-						coalesce(' since ' || date_trunc('second', a.state_change), '')), ', ')
-					FROM pg_stat_activity a WHERE a.pid = ANY (b.pids)), 'a prepared transaction')
-			END,
-			w.pid, w.lag_messages, w.lag_seconds, w.rate, w.last_error, w.last_error_at, b.pids,
+			w.state || coalesce(', waits for ' || CASE WHEN w.blocked_by IS NOT NULL THEN coalesce(
+				(SELECT string_agg(a.name, ', ') FROM activity a WHERE a.pid = ANY (w.blocked_by)),
+				'a prepared transaction') END, ''),
+			w.health, w.pid, w.lag_messages, w.lag_seconds, w.rate, w.last_error, w.last_error_at,
+			w.last_error_over, w.errors, w.blocked_by,
 			(SELECT jsonb_object_agg(c.name, c.value) FROM counter c
-			 WHERE split_part(c.name, '.', 1) = w.component)
+			 WHERE split_part(c.name, '.', 1) = w.component AND w.errors IS NOT NULL)
 			|| jsonb_build_object('failures', w.failures)
 		FROM reco.workers() w
-		CROSS JOIN LATERAL (SELECT nullif(pg_blocking_pids(w.pid), '{}') AS pids) b
 		UNION ALL
 		SELECT 'state', coalesce(
-				(SELECT format('rebuilding, %s %% done, until %s', p.percent, p.estimated_end)
-				 FROM @extschema@.reco_progress() p),
-				'generation ' || s.generation, 'empty'),
+				CASE WHEN p.total IS NOT NULL THEN format('rebuilding, %s %% done, until %s', p.percent, p.estimated_end) END,
+				CASE v.mode WHEN 'standby' THEN 'standby: unlogged tables are empty here'
+					WHEN 'elsewhere' THEN format('not in this database: reco.database is "%s"', current_setting('reco.database', true)) END,
+				'generation ' || s.generation, 'not known since the server started'),
+			CASE WHEN p.total IS NOT NULL THEN 'rebuilding'
+				WHEN v.mode <> 'on' THEN 'off'
+				WHEN s.clock IS NULL THEN 'starting'
+				WHEN clock_timestamp() - s.clock > interval '10 s' THEN 'waiting' ELSE 'ok' END,
 			NULL, NULL, extract(epoch FROM clock_timestamp() - s.clock)::double precision, NULL,
-			NULL, NULL,
-			(SELECT array_agg(l.pid) FROM pg_locks l JOIN pg_extension e ON e.oid = l.objid
-			 WHERE l.locktype = 'object' AND l.classid = 'pg_extension'::regclass
-				AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-				AND e.extname = 'reco' AND l.objsubid = 0 AND l.mode = 'ExclusiveLock' AND l.granted),
-			to_jsonb(s)
-		FROM (VALUES (1)) one LEFT JOIN reco.state s ON true
+			NULL, NULL, NULL, NULL,
+			(SELECT array_agg(l.pid) FROM pg_lock_status() l
+			 WHERE l.locktype = 'object' AND l.classid = 3079 AND l.database = v.database	-- pg_extension
+				AND l.objid = v.extension AND l.objsubid = 0 AND l.mode = 'ExclusiveLock' AND l.granted),
+			CASE WHEN s.clock IS NOT NULL THEN to_jsonb(s) END
+		FROM service v CROSS JOIN reco.state_row() s LEFT JOIN @extschema@.reco_progress() p ON true
 		UNION ALL
 		SELECT 'snapshot', coalesce(o.holder || ' keeps dead rows from being removed', 'none older than a minute'),
+			CASE WHEN o.holder IS NULL THEN 'ok' ELSE 'waiting' END,
 			NULL, NULL, extract(epoch FROM clock_timestamp() - o.since)::double precision, NULL,
-			NULL, NULL, CASE WHEN o.pid IS NOT NULL THEN ARRAY[o.pid] END, NULL
-		FROM (VALUES (1)) one LEFT JOIN (
-			SELECT format('%s (pid %s, %s since %s)', coalesce(a.usename, a.backend_type), a.pid,
-					coalesce(a.state, 'running'), date_trunc('second', a.state_change)) AS holder,
-				a.pid, coalesce(a.xact_start, a.backend_start) AS since,
+			NULL, NULL, NULL, NULL, CASE WHEN o.pid IS NOT NULL THEN ARRAY[o.pid] END, NULL
+		FROM service v LEFT JOIN LATERAL (
+			SELECT a.name AS holder, a.pid, coalesce(a.xact_start, a.backend_start) AS since,
 				greatest(age(a.backend_xmin), age(a.backend_xid)) AS age
-			FROM pg_stat_activity a
-			WHERE coalesce(a.backend_xmin, a.backend_xid) IS NOT NULL
-				AND (a.datname = current_database() OR a.datname IS NULL)
-				AND NOT EXISTS (SELECT FROM pg_stat_progress_vacuum v WHERE v.pid = a.pid)
+			FROM activity a
+			WHERE coalesce(a.backend_xmin, a.backend_xid) IS NOT NULL AND v.mode <> 'standby'
+				AND (a.datid = v.database OR coalesce(a.datid, 0) = 0)
+				AND NOT EXISTS (SELECT FROM pg_stat_get_progress_info('VACUUM') i WHERE i.pid = a.pid)
 			UNION ALL
-			SELECT format('prepared transaction %L of %s', p.gid, p.owner), NULL, p.prepared, age(p.transaction)
-			FROM pg_prepared_xacts p
-			WHERE p.database = current_database()
+			SELECT format('prepared transaction %L of %s', p.gid, pg_get_userbyid(p.ownerid)), NULL, p.prepared, age(p.transaction)
+			FROM pg_prepared_xact() p
+			WHERE p.dbid = v.database AND v.mode <> 'standby'
 			ORDER BY age DESC, since LIMIT 1) o ON o.since < clock_timestamp() - interval '1 minute'
 	$$;
 COMMENT ON FUNCTION reco_status() IS 'what each part of reco does, how far it is behind and who blocks it; of the state: who holds reco''s lock; the oldest snapshot';
@@ -694,7 +723,7 @@ REVOKE ALL ON FUNCTION reco_redis_verify() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION reco_tick(timestamptz), reco_take_popularity(), reco_sweep(integer),
 	reco_rebuild(), reco_for_user(bigint, integer), reco_trending(integer, timestamptz),
-	reco.reclaim(), reco_status(), reco_progress(), reco.workers(), reco.counters(), reco.unpack_views(bytea), reco.unpack_counts(integer, bytea),
+	reco.reclaim(), reco_status(), reco_progress(), reco.workers(), reco.state_row(), reco.service(), reco.counters(), reco.unpack_views(bytea), reco.unpack_counts(integer, bytea),
 	reco.activity_changed(), reco.activity_refused(), reco.activity_replicated(), reco.product_changed(), reco_verify(double precision),
 	reco_verify_state(double precision), reco_verify_catalog(),
 	reco_follow_position(), reco_follow_wait(integer)

@@ -19,7 +19,7 @@
 #include "lists/invalidation.h"
 #include "miscadmin.h"
 #include "shmem/change_queue.h"
-#include "shmem/worker_status.h"
+#include "shmem/shmem.h"
 #include "worker/launcher.h"
 
 PG_MODULE_MAGIC;
@@ -43,7 +43,7 @@ _PG_init(void)
 
 	reco_guc_define();
 	reco_xact_init(xact_modules, lengthof(xact_modules));
-	reco_shared_init();
+	reco_shmem_init();
 	reco_membership_init();
 	reco_launcher_register();
 }

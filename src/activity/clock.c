@@ -147,7 +147,7 @@ take_settings(RecoState *state)
 {
 	if (!reco_state_settings_differ(state))
 		return;
-	reco_shared_state(RECO_INGEST, "computing the state anew for changed parameters");
+	reco_status_tell(RECO_INGEST, RECO_HEALTH_REBUILDING, "computing the state anew for changed parameters");
 	ereport(LOG, (errmsg("reco computes its state anew for changed parameters")));
 	reco_state_take_settings(state);
 	reco_activity_prepare(state, state->clock);
@@ -160,10 +160,13 @@ take_settings(RecoState *state)
 static void
 report_ahead(TimestampTz clock, TimestampTz wall)
 {
-	if (clock - wall > AHEAD * USECS_PER_SEC)
-		reco_shared_error(RECO_INGEST,
-						  "the clock in reco.state is " INT64_FORMAT " s ahead of the wall clock, and waits for it: DROP and CREATE EXTENSION set it anew",
-						  (int64) ((clock - wall) / USECS_PER_SEC));
+	if (clock - wall <= AHEAD * USECS_PER_SEC)
+		reco_trouble_end(RECO_INGEST, RECO_TROUBLE_CLOCK);
+	else
+		reco_trouble_begin(RECO_INGEST, RECO_TROUBLE_CLOCK, RECO_HEALTH_WAITING,
+						   "DROP and CREATE EXTENSION set it anew.",
+						   "the clock in reco.state is ahead of the wall clock, and waits for it until %s",
+						   timestamptz_to_str(clock));
 }
 
 /* How far the next step may go, by what the last one had to write. */
@@ -189,6 +192,7 @@ reco_clock_step(void)
 		now < state.clock + USECS_PER_SEC)
 	{
 		reco_sql_commit();
+		reco_state_publish(&state);
 		report_ahead(state.clock, now);
 		return Max(1, (state.clock + USECS_PER_SEC - now) / 1000);
 	}

@@ -28,6 +28,7 @@
 #include "common/spi.h"
 #include "engine/state.h"
 #include "miscadmin.h"
+#include "shmem/service_state.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
@@ -39,6 +40,9 @@
 #define EPOCH_SHIFT (((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)) * SECS_PER_DAY)
 
 static ItemPointerData place;	/* of the row; invalid: not known */
+
+static RecoState written;		/* by the present transaction, */
+static int	written_level = 0;	/* the nest level that wrote the row; 0: none did */
 
 #define READ \
 	"SELECT clock, horizon, popularity_at, generation, mirror_version, numbers_version," \
@@ -80,7 +84,64 @@ state_pre_prepare(void)
 				 errhint("Commit the change of reco's tables in a transaction of its own.")));
 }
 
-const RecoXactModule reco_state_xact = {.pre_prepare = state_pre_prepare};
+/* Tell who does not read the table what is committed in it; see service_state.c. */
+void
+reco_state_publish(const RecoState *state)
+{
+	RecoStateCopy copy = {
+		.clock = state->clock,
+		.horizon = state->horizon,
+		.popularity_at = state->popularity_at,
+		.generation = state->generation,
+		.mirror_version = state->mirror_version,
+		.numbers_version = state->numbers_version,
+		.trending_window = state->trending_window,
+		.recent_window = state->recent_window,
+		.retention = state->retention,
+		.trending_size = state->trending_size,
+		.max_user_views = state->max_user_views,
+		.top_categories = state->top_categories,
+		.max_recommendations = state->max_recommendations,
+	};
+
+	if (reco_shared_serves_database())
+		reco_shared_set_state(&copy);
+}
+
+static void
+state_commit(void)
+{
+	if (written_level > 0)
+		reco_state_publish(&written);
+}
+
+static void
+state_reset(void)
+{
+	written_level = 0;
+}
+
+static void
+state_commit_sub(int level)
+{
+	written_level = Min(written_level, level - 1);
+}
+
+/* What stood before is in shared memory; a clock that moves tells it anew in a second. */
+static void
+state_abort_sub(int level)
+{
+	if (written_level >= level)
+		written_level = 0;
+}
+
+const RecoXactModule reco_state_xact = {
+	.pre_prepare = state_pre_prepare,
+	.commit = state_commit,
+	.reset = state_reset,
+	.commit_sub = state_commit_sub,
+	.abort_sub = state_abort_sub,
+};
 
 /* Take the lock for the rest of the transaction; waits for other writers. */
 void
@@ -245,6 +306,8 @@ reco_state_read(RecoState *state)
 	reco_state_take_settings(state);
 	values_of(state, values);
 	reco_sql_execute(&insert_plan, values, NULL);
+	written = *state;
+	written_level = GetCurrentTransactionNestLevel();
 }
 
 /* Write the row; the caller holds the lock. */
@@ -259,6 +322,8 @@ reco_state_write(const RecoState *state)
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("reco.state does not hold exactly one row"),
 				 errhint("Run TRUNCATE reco.state and reco_rebuild().")));
+	written = *state;
+	written_level = GetCurrentTransactionNestLevel();
 }
 
 /* Do the settings differ from the parameters in force? */

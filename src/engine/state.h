@@ -47,6 +47,7 @@ extern bool reco_state_peek(RecoState *state);
 extern RecoVersions reco_state_versions(Snapshot snapshot);
 extern void reco_state_read(RecoState *state);
 extern void reco_state_write(const RecoState *state);
+extern void reco_state_publish(const RecoState *state);
 extern bool reco_state_settings_differ(const RecoState *state);
 extern void reco_state_take_settings(RecoState *state);
 

@@ -3,19 +3,24 @@
  * status.c
  *	  SQL functions that show what shared memory knows.
  *
- * They take no lock but worker_status.c's, for a copy.
+ * They take no lock, and read no table: what they show must be there while
+ * any table of reco is locked, and on a standby.
  *
  *-------------------------------------------------------------------------
  */
 #include "common/compat.h"
 
+#include "access/xlog.h"
 #include "commands/dbcommands.h"
 #include "common/guc.h"
+#include "common/text_clean.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "functions/worker_health.h"
 #include "miscadmin.h"
 #include "shmem/metrics.h"
 #include "shmem/worker_status.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
@@ -33,33 +38,76 @@ static const char *const phase_names[RECO_PHASES] = {
 	"phase.users", "phase.lists", "phase.commit", "phase.read", "phase.send"
 };
 
-static Datum
-text_or_null(const char *value, bool *isnull)
-{
-	*isnull = value[0] == '\0';
-	return *isnull ? (Datum) 0 : CStringGetTextDatum(value);
-}
+#define WORKER_COLUMNS 14
+#define STATE_COLUMNS 13
 
 static bool
 is_served(void)
 {
-	return strcmp(get_database_name(MyDatabaseId), reco_database) == 0;
+	char	   *database = get_database_name(MyDatabaseId);
+
+	return database != NULL && strcmp(database, reco_database) == 0;
 }
 
 /* In a database that the workers do not serve nothing of theirs is shown. */
-static RecoWorkerStatus
-status_here(RecoWorkerId worker)
+static void
+show_elsewhere(Datum *values, bool *nulls)
 {
-	RecoWorkerStatus status = reco_shared_status(worker);
+	char	   *state = psprintf("not in this database: reco.database is \"%s\"", reco_database);
 
-	if (!is_served())
-	{
-		memset(&status, 0, sizeof(status));
-		status.lag_messages = status.lag_seconds = -1;
-		snprintf(status.state, sizeof(status.state),
-				 "not in this database: reco.database is \"%s\"", reco_database);
-	}
-	return status;
+	reco_text_clean(state);
+	memset(nulls + 1, true, WORKER_COLUMNS - 1);
+	nulls[1] = nulls[2] = false;
+	values[1] = CStringGetTextDatum(state);
+	values[2] = CStringGetTextDatum(reco_health_name(RECO_HEALTH_OFF));
+}
+
+/* The processes that a process waits for; NULL: it waits for none. */
+static ArrayType *
+blockers(int pid)
+{
+	ArrayType  *pids;
+
+	if (pid == 0)
+		return NULL;
+	pids = DatumGetArrayTypeP(DirectFunctionCall1(pg_blocking_pids, Int32GetDatum(pid)));
+	return ArrayGetNItems(ARR_NDIM(pids), ARR_DIMS(pids)) > 0 ? pids : NULL;
+}
+
+static void
+show_worker(RecoWorkerId worker, Datum *values, bool *nulls)
+{
+	RecoWorkerStatus status = reco_status_read(worker);
+	ArrayType  *pids = blockers(status.pid);
+	RecoJudgement judgement = reco_health_judge(worker, &status, pids != NULL);
+	bool		running = status.pid != 0;
+	bool		erred = status.error[0] != '\0';
+	int			n = 1;
+
+	reco_text_clean(status.error);
+	values[n++] = CStringGetTextDatum(judgement.state.data);
+	values[n++] = CStringGetTextDatum(reco_health_name(judgement.health));
+	nulls[n] = !running;
+	values[n++] = Int32GetDatum(status.pid);
+	nulls[n] = !running;
+	values[n++] = TimestampTzGetDatum(status.started_at);
+	values[n++] = Int32GetDatum(status.failures);
+	values[n++] = Int64GetDatum(status.errors);
+	nulls[n] = judgement.lag_messages < 0;
+	values[n++] = Int64GetDatum(judgement.lag_messages);
+	nulls[n] = judgement.lag_seconds < 0;
+	values[n++] = Float8GetDatum(judgement.lag_seconds);
+	nulls[n] = !running;
+	values[n++] = Float8GetDatum(status.rate);
+	nulls[n] = !erred;
+	values[n++] = CStringGetTextDatum(status.error);
+	nulls[n] = !erred;
+	values[n++] = TimestampTzGetDatum(status.error_at);
+	nulls[n] = !erred;
+	values[n++] = BoolGetDatum(judgement.error_is_over);
+	nulls[n] = pids == NULL;
+	values[n++] = PointerGetDatum(pids);
+	Assert(n == WORKER_COLUMNS);
 }
 
 PG_FUNCTION_INFO_V1(reco_workers);
@@ -73,32 +121,78 @@ reco_workers(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < RECO_WORKERS; i++)
 	{
-		RecoWorkerStatus status = status_here(i);
-		Datum		values[10];
-		bool		nulls[10] = {false};
-		int			n = 0;
+		Datum		values[WORKER_COLUMNS] = {CStringGetTextDatum(worker_names[i])};
+		bool		nulls[WORKER_COLUMNS] = {false};
 
-		values[n++] = CStringGetTextDatum(worker_names[i]);
-		values[n] = text_or_null(status.state, &nulls[n]);
-		n++;
-		nulls[n] = status.pid == 0;
-		values[n++] = Int32GetDatum(status.pid);
-		nulls[n] = status.pid == 0;
-		values[n++] = TimestampTzGetDatum(status.started_at);
-		values[n++] = Int32GetDatum(status.failures);
-		nulls[n] = status.lag_messages < 0;
-		values[n++] = Int64GetDatum(status.lag_messages);
-		nulls[n] = status.lag_seconds < 0;
-		values[n++] = Float8GetDatum(status.lag_seconds);
-		nulls[n] = status.pid == 0;
-		values[n++] = Float8GetDatum(status.rate);
-		values[n] = text_or_null(status.error, &nulls[n]);
-		n++;
-		nulls[n] = status.error[0] == '\0';
-		values[n++] = TimestampTzGetDatum(status.failed_at);
+		if (is_served())
+			show_worker(i, values, nulls);
+		else
+			show_elsewhere(values, nulls);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;
+}
+
+static Datum
+interval_of(int seconds)
+{
+	Interval   *interval = palloc0(sizeof(Interval));
+
+	interval->time = seconds * USECS_PER_SEC;
+	return IntervalPGetDatum(interval);
+}
+
+PG_FUNCTION_INFO_V1(reco_state_row);
+
+/* reco.state_row(): what reco.state says, without reading it; of an unknown state all is NULL. */
+Datum
+reco_state_row(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	RecoStateCopy state = reco_shared_state_copy();
+	Datum		values[STATE_COLUMNS];
+	bool		nulls[STATE_COLUMNS] = {false};
+	int			n = 0;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (state.clock == 0 || RecoveryInProgress() || !reco_shared_serves_database())
+		memset(nulls, true, sizeof(nulls));
+	values[n++] = TimestampTzGetDatum(state.clock);
+	values[n++] = TimestampTzGetDatum(state.horizon);
+	values[n++] = Int64GetDatum(state.generation);
+	values[n++] = interval_of(state.trending_window);
+	values[n++] = interval_of(state.recent_window);
+	values[n++] = interval_of(state.retention);
+	values[n++] = Int32GetDatum(state.trending_size);
+	values[n++] = Int32GetDatum(state.max_user_views);
+	values[n++] = Int32GetDatum(state.top_categories);
+	values[n++] = Int32GetDatum(state.max_recommendations);
+	values[n++] = TimestampTzGetDatum(state.popularity_at);
+	values[n++] = Int64GetDatum(state.mirror_version);
+	values[n++] = Int64GetDatum(state.numbers_version);
+	Assert(n == STATE_COLUMNS);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	return (Datum) 0;
+}
+
+PG_FUNCTION_INFO_V1(reco_service);
+
+/* reco.service(): does it work here, and which extension's lock is reco's? */
+Datum
+reco_service(PG_FUNCTION_ARGS)
+{
+	TupleDesc	tupdesc;
+	Datum		values[3];
+	bool		nulls[3] = {false};
+
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	values[0] = CStringGetTextDatum(RecoveryInProgress() ? "standby" :
+									!is_served() ? "elsewhere" :
+									reco_enabled ? "on" : "off");
+	values[1] = ObjectIdGetDatum(reco_shared_extension());
+	values[2] = ObjectIdGetDatum(MyDatabaseId);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls)));
 }
 
 static void

@@ -33,6 +33,7 @@
 #include "kafka/offset_table.h"
 #include "miscadmin.h"
 #include "shmem/metrics.h"
+#include "shmem/rejections.h"
 #include "shmem/worker_status.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -59,6 +60,7 @@ typedef struct Tally
 	uint64		events;
 	uint64		late;
 	uint64		rejected;
+	RecoRefusals refusals;
 } Tally;
 
 static RecoPlan rejected_plan = {
@@ -150,12 +152,16 @@ feed_rows(const Row *rows, int count, Datum topic, const RecoState *state,
 			if (event.timestamp < state->horizon)
 			{
 				tally->late++;
+				reco_refusals_add(&tally->refusals, RECO_REASON_LATE);
 				continue;
 			}
 			reason = check_event(&event, latest, &encoding);
 		}
 		if (reason != NULL)
+		{
 			feed_rejected(rejected, topic, row, reason);
+			reco_refusals_add(&tally->refusals, reason);
+		}
 		else
 		{
 			reco_insert_event(insert, &event);
@@ -217,6 +223,8 @@ write_rows(const char *topic_name, const Row *rows, int count)
 	reco_counter_add(RECO_COUNT_LATE, tally.late);
 	reco_counter_add(RECO_COUNT_REJECTED, tally.rejected);
 	reco_counter_add(RECO_COUNT_BATCHES, 1);
+	tally.refusals.messages = tally.messages;
+	reco_rejections_note(&tally.refusals);
 }
 
 /* Is it the data that PostgreSQL refuses, or is something else the matter? */

@@ -239,6 +239,13 @@ reco_kafka_error(RecoKafka *kafka)
 	return kafka->error[0] != '\0' ? kafka->error : NULL;
 }
 
+/* When Kafka last gave something; 0: not yet. */
+RecoMoment
+reco_kafka_answered(RecoKafka *kafka)
+{
+	return kafka->answered;
+}
+
 /*
  * Pass on what librdkafka has logged, but not a flood of it.  Returns whether
  * another cluster now answers under the brokers' names: librdkafka says so

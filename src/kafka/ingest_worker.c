@@ -32,6 +32,7 @@
 #include "lists/user_state.h"
 #include "miscadmin.h"
 #include "shmem/metrics.h"
+#include "shmem/rejections.h"
 #include "storage/ipc.h"
 #include "utils/memutils.h"
 
@@ -39,6 +40,9 @@
 #define REPORT_INTERVAL 1000
 #define TRIM_INTERVAL 10000
 #define OPEN_INTERVAL 5000
+
+/* An error that is over so soon is not worth a word, in milliseconds. */
+#define GLITCH_MS 2500
 
 /* How long ingestion waits for the mirror of the catalog, in milliseconds. */
 #define MIRROR_PATIENCE 30000
@@ -71,7 +75,6 @@ close_kafka(void)
 	RecoKafka  *closing = kafka;
 
 	kafka = NULL;
-	reco_shared_lag(RECO_INGEST, -1, -1);
 	return closing == NULL || reco_kafka_close(closing);
 }
 
@@ -143,11 +146,15 @@ open_kafka(void)
 	kafka = reco_kafka_open(source.brokers, source.topic, source.config, &problem);
 	if (kafka == NULL)
 	{
-		reco_shared_state(RECO_INGEST, "cannot use the settings of Kafka");
-		reco_shared_error(RECO_INGEST, "%s", problem);
-		ereport(LOG,
-				(errmsg("could not create a Kafka consumer: %s", problem),
-				 errhint("Correct reco.kafka_brokers, reco.kafka_topic or the file named by reco.kafka_config, and reload.")));
+		reco_status_tell(RECO_INGEST, RECO_HEALTH_FAILING, "cannot use the settings of Kafka");
+		reco_trouble_begin(RECO_INGEST, RECO_TROUBLE_KAFKA_SETTINGS, RECO_HEALTH_FAILING,
+						   "Correct reco.kafka_brokers, reco.kafka_topic or the file named by reco.kafka_config, and reload.",
+						   "%s", problem);
+	}
+	else
+	{
+		reco_trouble_end(RECO_INGEST, RECO_TROUBLE_KAFKA_SETTINGS);
+		reco_status_expect(RECO_INGEST, RECO_PEER_KAFKA);
 	}
 }
 
@@ -183,7 +190,7 @@ ingest_start(void)
 	before_shmem_exit(at_exit, (Datum) 0);
 	reco_topic_forget();
 	patience_ends = reco_monotonic_after(MIRROR_PATIENCE);
-	reco_shared_state(RECO_INGEST, "advancing the clock");
+	reco_status_tell(RECO_INGEST, RECO_HEALTH_STARTING, "advancing the clock");
 }
 
 static void
@@ -226,6 +233,20 @@ mirror_is_ready(void)
 		reco_monotonic_has_passed(patience_ends);
 }
 
+/* Too many messages of late that nobody can use? */
+static void
+report_rejections(void)
+{
+	RecoRejecting recent = reco_rejections_recent();
+
+	if (!recent.too_many)
+		reco_trouble_end(RECO_INGEST, RECO_TROUBLE_REJECTING);
+	else
+		reco_trouble_begin(RECO_INGEST, RECO_TROUBLE_REJECTING, RECO_HEALTH_REJECTING, NULL,
+						   UINT64_FORMAT " of the last " UINT64_FORMAT " messages were rejected or late, most often: %s; see reco.rejections",
+						   recent.refused, recent.messages, recent.reason);
+}
+
 /* Tell reco_status() how far reading is. */
 static void
 report(void)
@@ -234,17 +255,25 @@ report(void)
 	int64		behind;
 	double		seconds;
 
-	reco_topic_lag(kafka, &behind, &seconds);
-	reco_shared_lag(RECO_INGEST, behind, seconds);
+	report_rejections();
+	reco_status_answered(RECO_INGEST, reco_kafka_answered(kafka));
+	if (error != NULL && reco_monotonic_since(reco_kafka_answered(kafka)) < GLITCH_MS)
+		return;
 	if (error != NULL)
 	{
-		reco_shared_state(RECO_INGEST, "waiting for Kafka");
-		reco_shared_error(RECO_INGEST, "%s", error);
+		reco_status_tell(RECO_INGEST, RECO_HEALTH_WAITING, "waiting for Kafka");
+		reco_trouble_begin(RECO_INGEST, RECO_TROUBLE_KAFKA, RECO_HEALTH_WAITING, NULL, "%s", error);
+		return;
 	}
-	else if (reco_topic_partitions() > 0)
-		reco_shared_state(RECO_INGEST, "%s %d partitions of topic \"%s\"",
-						  reco_shared_is_replaying() ? "replaying" : "reading",
-						  reco_topic_partitions(), source.topic);
+	reco_trouble_end(RECO_INGEST, RECO_TROUBLE_KAFKA);
+	reco_topic_lag(kafka, &behind, &seconds);
+	reco_shared_lag(RECO_INGEST, behind, seconds);
+	if (reco_topic_partitions() > 0)
+		reco_status_tell(RECO_INGEST,
+						 reco_shared_is_replaying() ? RECO_HEALTH_REBUILDING : RECO_HEALTH_OK,
+						 "%s %d partitions of topic \"%s\"",
+						 reco_shared_is_replaying() ? "replaying" : "reading",
+						 reco_topic_partitions(), source.topic);
 }
 
 /* One batch from Kafka; returns whether there may be more at once. */
@@ -314,7 +343,7 @@ ingest_step(void)
 			return 0;
 		if (!mirror_is_ready())
 		{
-			reco_shared_state(RECO_INGEST, "waiting for the mirror of the catalog");
+			reco_status_tell(RECO_INGEST, RECO_HEALTH_STARTING, "waiting for the mirror of the catalog");
 			return Min(next, reco_monotonic_left(patience_ends));
 		}
 		ready = true;
@@ -327,7 +356,9 @@ ingest_step(void)
 	{
 		if (reco_shared_is_replaying())
 			tell_replay();
-		reco_shared_state(RECO_INGEST, "advancing the clock: reco.kafka_brokers is not set");
+		reco_status_tell(RECO_INGEST, RECO_HEALTH_OK, "advancing the clock: reco.kafka_brokers is not set");
+		reco_status_expect(RECO_INGEST, RECO_PEER_NONE);
+		reco_shared_lag(RECO_INGEST, -1, -1);
 		return next;
 	}
 	return Min(next, ingest_kafka());

@@ -27,6 +27,7 @@ struct RecoKafka
 	int			maxheld;
 
 	char		error[512];		/* "": none since the last success */
+	RecoMoment	answered;		/* the last success; 0: none */
 	RecoMoment	log_due;		/* end of the minute in which they are counted */
 	int			log_lines;
 };

@@ -61,7 +61,10 @@ reco_kafka_partitions(RecoKafka *kafka, int timeout)
 			count = 0;
 	}
 	if (count > 0)
+	{
 		kafka->error[0] = '\0';
+		kafka->answered = reco_monotonic_now();
+	}
 	else
 		reco_kafka_set_error(kafka, "topic \"%s\": %s", kafka->topic_name, rd_kafka_err2str(err));
 	rd_kafka_metadata_destroy(metadata);
@@ -240,6 +243,8 @@ reco_kafka_consume(RecoKafka *kafka, RecoMessage *messages, int max)
 		kafka->nheld += Max(taken, 0);
 		reserve(kafka, max - count);
 	} while (taken == wanted && count < max);
+	if (count > 0 && kafka->error[0] == '\0')
+		kafka->answered = reco_monotonic_now();
 	return count;
 }
 

@@ -33,7 +33,7 @@
 #define TIMEOUT 1000
 
 /* Looks at the topic's partitions: when all is well, and when it is not. */
-#define LOOK_INTERVAL 5000
+#define LOOK_INTERVAL 2000
 #define RETRY_INTERVAL 2000
 
 /*

@@ -77,7 +77,6 @@ catalog_name(void)
 static void
 pause_after_error(MemoryContext context)
 {
-	static char last_message[400] = "";
 	ErrorData  *error = reco_xact_abort(context);
 
 	reco_mirror_forget();
@@ -85,15 +84,9 @@ pause_after_error(MemoryContext context)
 	paused_until = reco_monotonic_after(pause_length);
 	pause_length = Min(pause_length * 2, LONGEST_PAUSE);
 	reco_shared_set_follow_position(InvalidXLogRecPtr);
-	reco_shared_state(RECO_FOLLOW, "cannot use the catalog: %s", error->message);
-	reco_shared_error(RECO_FOLLOW, "%s%s%s", error->message,
-					  error->hint ? "; hint: " : "", error->hint ? error->hint : "");
-	if (strcmp(last_message, error->message) != 0)
-	{
-		strlcpy(last_message, error->message, sizeof(last_message));
-		error->elevel = WARNING;
-		ThrowErrorData(error);
-	}
+	reco_status_tell(RECO_FOLLOW, RECO_HEALTH_FAILING, "cannot use the catalog: %s", error->message);
+	reco_trouble_begin(RECO_FOLLOW, RECO_TROUBLE_CATALOG, RECO_HEALTH_FAILING, error->hint,
+					   "%s", error->message);
 }
 
 /* Do what reads the catalog; false if that failed. */
@@ -169,7 +162,7 @@ static bool
 was_locked(void)
 {
 	if (looked == RECO_LOOK_LOCKED)
-		reco_shared_state(RECO_FOLLOW, "waiting for a lock on %s", catalog_name());
+		reco_status_tell(RECO_FOLLOW, RECO_HEALTH_WAITING, "waiting for a lock on %s", catalog_name());
 	return looked == RECO_LOOK_LOCKED;
 }
 
@@ -190,7 +183,7 @@ compare(void)
 	if (!attempt(look_at_all) || was_locked())
 		return false;
 	if (open_timeout == FIRST_TIMEOUT)
-		reco_shared_state(RECO_FOLLOW, "comparing the mirror with %s", catalog_name());
+		reco_status_tell(RECO_FOLLOW, RECO_HEALTH_STARTING, "comparing the mirror with %s", catalog_name());
 	while (reco_mirror_apply_some())
 		CHECK_FOR_INTERRUPTS();
 	compare_due = false;
@@ -212,7 +205,7 @@ begin_to_follow(void)
 	if ((compare_due && !compare()) || is_paused())
 		return LOCKED;
 	if (open_timeout == FIRST_TIMEOUT)
-		reco_shared_state(RECO_FOLLOW, "making a replication slot to follow %s", catalog_name());
+		reco_status_tell(RECO_FOLLOW, RECO_HEALTH_STARTING, "making a replication slot to follow %s", catalog_name());
 	if (!attempt(open_slot))
 		return LOCKED;
 	compare_due = true;
@@ -266,7 +259,10 @@ report_lag(void)
 
 	seconds = changes->committed_at == 0 ? 0 :
 		TimestampDifferenceMilliseconds(changes->committed_at, GetCurrentTimestamp()) / 1000.0;
-	reco_shared_lag(RECO_FOLLOW, changes->nkeys, seconds);
+
+	/* with a comparison due, changes that are not counted here wait for it: the lag grows */
+	if (!compare_due)
+		reco_shared_lag(RECO_FOLLOW, changes->nkeys, seconds);
 	return seconds;
 }
 
@@ -306,7 +302,8 @@ follow(void)
 	if (!missed_some)
 		reco_shared_set_follow_position(changes->position);
 	reco_shared_lag(RECO_FOLLOW, 0, 0);
-	reco_shared_state(RECO_FOLLOW, "following %s", catalog_name());
+	reco_status_tell(RECO_FOLLOW, RECO_HEALTH_OK, "following %s", catalog_name());
+	reco_trouble_end(RECO_FOLLOW, RECO_TROUBLE_CATALOG);
 	return changes->more ? 0 : IDLE;
 }
 
@@ -320,7 +317,8 @@ follow_nothing(void)
 	reco_shared_set_follow_position(InvalidXLogRecPtr);
 	if (compare_due && !compare())
 		return LOCKED;
-	reco_shared_state(RECO_FOLLOW, "no catalog: reco.catalog_table is not set");
+	reco_shared_lag(RECO_FOLLOW, -1, -1);
+	reco_status_tell(RECO_FOLLOW, RECO_HEALTH_OK, "no catalog: reco.catalog_table is not set");
 	return IDLE;
 }
 

@@ -96,11 +96,9 @@ report_invalidation(int code, Datum arg)
 	availability = GetWALAvailability(MyReplicationSlot->data.restart_lsn);
 	if (availability != WALAVAIL_UNRESERVED && availability != WALAVAIL_REMOVED)
 		return;
-	reco_shared_error(RECO_FOLLOW, "the replication slot fell behind max_slot_wal_keep_size");
-	ereport(LOG,
-			(errmsg("replication slot \"%s\" fell behind max_slot_wal_keep_size",
-					NameStr(MyReplicationSlot->data.name)),
-			 errdetail("The catalog will be compared as a whole, and followed through a new slot.")));
+	reco_trouble_begin(RECO_FOLLOW, RECO_TROUBLE_CATALOG, RECO_HEALTH_FAILING, NULL,
+					   "replication slot \"%s\" fell behind max_slot_wal_keep_size: the catalog will be compared as a whole, and followed through a new slot",
+					   NameStr(MyReplicationSlot->data.name));
 }
 
 /* Find a point from which decoding can start; waits for open transactions. */
@@ -398,7 +396,7 @@ reco_decode_tell_blocker(const char *catalog)
 
 	reco_sql_begin();
 	if (reco_sql_query(&plan, NULL, NULL, 1) > 0)
-		reco_shared_state(RECO_FOLLOW, "comparing now and then: to follow %s needs the transaction of %s to end",
+		reco_status_tell(RECO_FOLLOW, RECO_HEALTH_WAITING, "comparing now and then: to follow %s needs the transaction of %s to end",
 						  catalog, SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
 	reco_sql_commit();
 }

@@ -42,6 +42,9 @@
 #define STAMP_MS 1000
 #define REPLAY_MS 200
 
+/* Redis that has taken what it was sent for so long answers again. */
+#define PROOF_MS 3000
+
 static RecoRedis *redis = NULL;
 static RecoKey *keys;			/* BATCH_KEYS */
 static RecoKey *windows;		/* BATCH_KEYS */
@@ -49,7 +52,8 @@ static const RecoKey **pointers;	/* BATCH_KEYS */
 static bool resyncing = false;
 static RecoMoment batch_at = 0; /* when the last batch began */
 static RecoMoment stamp_due = 0;	/* when the stamp is swapped again */
-static RecoMoment idle_at = 0;	/* when the ring was last seen empty */
+static RecoMoment connected_at = 0;
+static bool connecting = false;
 
 static void
 disconnect(void)
@@ -87,7 +91,6 @@ start(void)
 	keys = MemoryContextAlloc(TopMemoryContext, sizeof(RecoKey) * BATCH_KEYS);
 	windows = MemoryContextAlloc(TopMemoryContext, sizeof(RecoKey) * BATCH_KEYS);
 	pointers = MemoryContextAlloc(TopMemoryContext, sizeof(RecoKey *) * BATCH_KEYS);
-	idle_at = reco_monotonic_now();
 	reload();
 }
 
@@ -102,12 +105,15 @@ ensure_connected(void)
 		reco_redis_check(redis);
 		return;
 	}
-	reco_shared_state(RECO_PUBLISH, "connecting to Redis");
+	reco_status_tell(RECO_PUBLISH, RECO_HEALTH_STARTING, "connecting to Redis");
+	connecting = true;
 	caller = MemoryContextSwitchTo(TopMemoryContext);
 	redis = reco_redis_connect(false);
 	MemoryContextSwitchTo(caller);
+	connecting = false;
+	connected_at = reco_monotonic_now();
 	reco_stamp_look(redis);
-	reco_shared_state(RECO_PUBLISH, "publishing");
+	reco_status_tell(RECO_PUBLISH, RECO_HEALTH_OK, "publishing");
 }
 
 static void
@@ -117,14 +123,13 @@ swap_stamp(void)
 	stamp_due = reco_monotonic_after(STAMP_MS);
 }
 
+/* Redis has taken what it was sent: whatever was the matter with it is over once that has lasted. */
 static void
-report_lag(void)
+report_answer(void)
 {
-	int64		length = reco_ring_length();
-
-	if (length == 0)
-		idle_at = reco_monotonic_now();
-	reco_shared_lag(RECO_PUBLISH, length, reco_monotonic_since(idle_at) / 1000.0);
+	reco_status_answered(RECO_PUBLISH, reco_monotonic_now());
+	if (reco_ring_is_complete() || reco_monotonic_since(connected_at) > PROOF_MS)
+		reco_trouble_end(RECO_PUBLISH, RECO_TROUBLE_REDIS);
 }
 
 static int
@@ -205,7 +210,7 @@ resync(void)
 	if (resyncing && !reco_resync_step(redis))
 	{
 		resyncing = false;
-		reco_shared_state(RECO_PUBLISH, "publishing");
+		reco_status_tell(RECO_PUBLISH, RECO_HEALTH_OK, "publishing");
 	}
 }
 
@@ -239,20 +244,23 @@ step(void)
 		proc_exit(0);
 	if (reco_redis_url[0] == '\0')
 	{
-		reco_shared_state(RECO_PUBLISH, "reco.redis_url is not set");
+		reco_status_tell(RECO_PUBLISH, RECO_HEALTH_OFF, "reco.redis_url is not set");
+		reco_status_expect(RECO_PUBLISH, RECO_PEER_NONE);
 		reco_ring_begin_publish_all();
 		return STAMP_MS;
 	}
 	if (reco_shared_is_replaying())
 	{
 		/* Lists are not fit to be seen: Redis keeps the last good ones. */
-		reco_shared_state(RECO_PUBLISH, "waiting for the end of the replay");
+		reco_status_tell(RECO_PUBLISH, RECO_HEALTH_REBUILDING, "waiting for the end of the replay");
+		reco_status_expect(RECO_PUBLISH, RECO_PEER_NONE);
 		disconnect();
 		if (!reco_ring_publish_all_requested())
 			reco_ring_request_publish_all();
 		return REPLAY_MS;
 	}
 
+	reco_status_expect(RECO_PUBLISH, RECO_PEER_REDIS);
 	ensure_connected();
 	if (length > 0 && pace == 0)
 	{
@@ -265,7 +273,7 @@ step(void)
 			swap_stamp();
 		resync();
 	}
-	report_lag();
+	report_answer();
 
 	if (resyncing)
 		return 0;
@@ -278,6 +286,20 @@ socket_of_redis(void)
 	return redis ? reco_redis_socket(redis) : PGINVALID_SOCKET;
 }
 
+/* An error that closed the connection, or while it was made, is Redis'. */
+static RecoTroubleKind
+blame(const ErrorData *error, RecoHealth *health)
+{
+	bool		lost = redis != NULL && reco_redis_socket(redis) == PGINVALID_SOCKET;
+
+	if (!connecting && !lost)
+		return RECO_TROUBLE_WORKER;
+	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_CONNECTION_EXCEPTION ||
+		error->sqlerrcode == ERRCODE_CANNOT_CONNECT_NOW)
+		*health = RECO_HEALTH_WAITING;
+	return RECO_TROUBLE_REDIS;
+}
+
 const RecoRoutine reco_publish_routine = {
 	.name = "reco publish",
 	.id = RECO_PUBLISH,
@@ -285,4 +307,5 @@ const RecoRoutine reco_publish_routine = {
 	.step = step,
 	.reloaded = reload,
 	.socket = socket_of_redis,
+	.blame = blame,
 };

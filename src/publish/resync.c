@@ -55,7 +55,7 @@ enter(Phase new)
 	phase = new;
 	next = PG_INT64_MIN;
 	scan.begun = false;
-	reco_shared_state(RECO_PUBLISH, "sending everything: %s", phase_names[phase]);
+	reco_status_tell(RECO_PUBLISH, RECO_HEALTH_REBUILDING, "sending everything: %s", phase_names[phase]);
 }
 
 /*

@@ -30,6 +30,19 @@
 /* A transaction with more keys than this asks for everything. */
 #define MAX_TRANSACTION_KEYS (RING_SIZE / 2)
 
+/*
+ * When keys came, noted at the first of each span of time; with all marks
+ * used every second one goes, and spans are twice as long from then on.
+ */
+#define MARKS 256
+#define FIRST_SPAN 50			/* ms */
+
+typedef struct Mark
+{
+	uint64		head;			/* the first key that came */
+	RecoMoment	at;				/* then */
+} Mark;
+
 typedef struct RecoRing
 {
 	LWLock	   *lock;
@@ -37,7 +50,11 @@ typedef struct RecoRing
 	uint64		tail;			/* keys ever published */
 	bool		publish_all;	/* everything is to be sent */
 	bool		complete;		/* everything was sent once, but for the ring's keys */
+	RecoMoment	incomplete_since;	/* when everything was asked for; 0: it is not */
 	RecoStamp	stamp;
+	int			nmarks;
+	int64		span;			/* ms */
+	Mark		marks[MARKS];	/* of the keys from the tail on, oldest first */
 	RecoKey		keys[RING_SIZE];
 } RecoRing;
 
@@ -68,6 +85,9 @@ reco_ring_shmem_startup(void)
 		ring->head = ring->tail = 0;
 		ring->publish_all = true;
 		ring->complete = false;
+		ring->incomplete_since = reco_monotonic_now();
+		ring->nmarks = 0;
+		ring->span = FIRST_SPAN;
 		memset(&ring->stamp, 0, sizeof(ring->stamp));
 	}
 }
@@ -117,6 +137,53 @@ reco_ring_add_everything(void)
 	pending_everything = true;
 }
 
+/* Note when the keys come that are put in next; under the ring's lock. */
+static void
+mark_time(void)
+{
+	RecoMoment	now = reco_monotonic_now();
+	int			kept = 0;
+
+	if (ring->head == ring->tail)
+	{
+		ring->nmarks = 0;
+		ring->span = FIRST_SPAN;
+	}
+	if (ring->nmarks > 0 && now - ring->marks[ring->nmarks - 1].at < ring->span * 1000)
+		return;
+	if (ring->nmarks == MARKS)
+	{
+		for (int i = 0; i < MARKS; i += 2)
+			ring->marks[kept++] = ring->marks[i];
+		ring->nmarks = kept;
+		ring->span *= 2;
+	}
+	ring->marks[ring->nmarks++] = (Mark) {ring->head, now};
+}
+
+/* Marks of keys that have been published go, all but the last before the tail. */
+static void
+drop_marks(void)
+{
+	int			gone = 0;
+
+	while (gone + 1 < ring->nmarks && ring->marks[gone + 1].head <= ring->tail)
+		gone++;
+	if (gone == 0)
+		return;
+	ring->nmarks -= gone;
+	memmove(ring->marks, ring->marks + gone, ring->nmarks * sizeof(Mark));
+}
+
+/* Everything is to be sent; under the ring's lock. */
+static void
+ask_for_everything(void)
+{
+	ring->publish_all = true;
+	if (ring->incomplete_since == 0)
+		ring->incomplete_since = reco_monotonic_now();
+}
+
 /* Put the transaction's keys into the ring; must not fail. */
 static void
 push_pending(void)
@@ -124,9 +191,10 @@ push_pending(void)
 	LWLockAcquire(ring->lock, LW_EXCLUSIVE);
 	if (pending_everything ||
 		ring->head - ring->tail + pending_count > RING_SIZE)
-		ring->publish_all = true;
+		ask_for_everything();
 	if (!ring->publish_all)
 	{
+		mark_time();
 		for (int i = 0; i < pending_count; i++)
 			ring->keys[(ring->head + i) % RING_SIZE] = pending[i];
 		ring->head += pending_count;
@@ -173,6 +241,7 @@ reco_ring_advance(int n)
 {
 	LWLockAcquire(ring->lock, LW_EXCLUSIVE);
 	ring->tail = Min(ring->tail + n, ring->head);
+	drop_marks();
 	LWLockRelease(ring->lock);
 }
 
@@ -192,7 +261,7 @@ void
 reco_ring_request_publish_all(void)
 {
 	LWLockAcquire(ring->lock, LW_EXCLUSIVE);
-	ring->publish_all = true;
+	ask_for_everything();
 	LWLockRelease(ring->lock);
 	reco_shared_wake(RECO_PUBLISH);
 }
@@ -219,6 +288,9 @@ reco_ring_begin_publish_all(void)
 	ring->publish_all = false;
 	ring->complete = false;
 	ring->tail = ring->head;
+	ring->nmarks = 0;
+	if (ring->incomplete_since == 0)
+		ring->incomplete_since = reco_monotonic_now();
 	LWLockRelease(ring->lock);
 }
 
@@ -228,6 +300,8 @@ reco_ring_end_publish_all(void)
 {
 	LWLockAcquire(ring->lock, LW_EXCLUSIVE);
 	ring->complete = true;
+	if (!ring->publish_all)
+		ring->incomplete_since = 0;
 	LWLockRelease(ring->lock);
 }
 
@@ -260,6 +334,25 @@ reco_ring_set_stamp(const RecoStamp *stamp)
 	LWLockAcquire(ring->lock, LW_EXCLUSIVE);
 	ring->stamp = *stamp;
 	LWLockRelease(ring->lock);
+}
+
+/*
+ * What Redis lacks.  Without the lock: who holds it may have been stopped,
+ * and each of the values is right by itself at some moment of the call.
+ */
+RecoBacklog
+reco_ring_backlog(void)
+{
+	volatile RecoRing *now = ring;
+	RecoBacklog backlog = {0};
+	uint64		tail = now->tail;
+	uint64		head = now->head;
+
+	backlog.since = now->incomplete_since;
+	backlog.keys = backlog.since != 0 ? -1 : (int64) (head - Min(tail, head));
+	if (backlog.since == 0 && backlog.keys > 0)
+		backlog.since = now->nmarks > 0 ? now->marks[0].at : reco_monotonic_now();
+	return backlog;
 }
 
 /* Where the keys that commit next will stand. */

@@ -8,6 +8,7 @@
 #ifndef RECO_CHANGE_QUEUE_H
 #define RECO_CHANGE_QUEUE_H
 
+#include "common/monotonic.h"
 #include "common/xact.h"
 #include "datatype/timestamp.h"
 #include "storage/itemptr.h"
@@ -54,6 +55,15 @@ extern void reco_ring_end_publish_all(void);
 extern bool reco_ring_is_complete(void);
 extern RecoStamp reco_ring_stamp(void);
 extern void reco_ring_set_stamp(const RecoStamp *stamp);
+
+/* What Redis lacks, for who shows it; does not wait. */
+typedef struct RecoBacklog
+{
+	int64		keys;			/* -1: everything is to be sent */
+	RecoMoment	since;			/* when the oldest of it was committed; 0: it lacks nothing */
+} RecoBacklog;
+
+extern RecoBacklog reco_ring_backlog(void);
 
 /* Has Redis got what committed before reco_ring_position() said so? */
 extern uint64 reco_ring_position(void);

@@ -1,99 +1,118 @@
 /*-------------------------------------------------------------------------
  *
  * worker_status.c
- *	  What reco's processes know of each other: states, flags, latches.
+ *	  What reco's processes say of themselves: state, troubles, signs of life.
  *
- * Flags are atomics: any process changes them without a lock.
- * The workers' texts are guarded by one LWLock, held for a copy only.  All
- * of it begins anew when the server starts, as the unlogged state does after
- * a crash.
+ * Who writes holds one LWLock, for a copy; who reads waits for nobody
+ * (versioned.h), since the writer may have been stopped.  A worker that runs
+ * shows so by a timer (alive), one that gets on by its rounds; how old these
+ * are is judged by who reads.
+ *
+ * A trouble is what a DBA wants to know of: it has a beginning and an end,
+ * which the log has once each, however often the worker tries again, also
+ * where each try is a new process.  The last error stays to be seen with its
+ * time, and whether its trouble is over.
+ *
+ * Texts are cleaned before they are kept.
  *
  *-------------------------------------------------------------------------
  */
 #include "common/compat.h"
 
+#include "common/text_clean.h"
 #include "miscadmin.h"
 #include "port/atomics.h"
-#include "shmem/change_queue.h"
-#include "shmem/metrics.h"
+#include "shmem/versioned.h"
 #include "shmem/worker_status.h"
-#include "shmem/written.h"
-#include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
 #include "storage/proc.h"
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
 
-typedef struct RecoShared
+/* A trouble that comes back sooner is not warned of anew before this has passed, in ms. */
+#define WARN_INTERVAL 10000
+
+typedef struct Slot
 {
-	LWLock	   *lock;			/* of workers, latches and progress */
-	RecoWorkerStatus workers[RECO_WORKERS];
+	pg_atomic_uint32 version;	/* of status */
+	pg_atomic_uint64 alive;
+	pg_atomic_uint64 round;
+	RecoWorkerStatus status;
+} Slot;
+
+typedef struct Workers
+{
+	LWLock	   *lock;			/* of all but the atomics */
+	Slot		slots[RECO_WORKERS];
 	Latch	   *latches[RECO_WORKERS + 1];	/* the last one: the launcher's */
-	RecoProgress progress;
-	pg_atomic_uint64 follow_position;
-	pg_atomic_uint32 database;
-	pg_atomic_uint32 forgotten; /* how often that was forgotten */
-	pg_atomic_uint32 extensions;	/* CREATE EXTENSION so far */
-	pg_atomic_uint32 mirror_ready;
-	pg_atomic_uint32 replaying;
-} RecoShared;
+} Workers;
 
-static RecoShared *shared = NULL;
-
-static shmem_request_hook_type prev_shmem_request_hook = NULL;
-static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
-
-static void
-shmem_request(void)
+typedef struct KindOfTrouble
 {
-	if (prev_shmem_request_hook)
-		prev_shmem_request_hook();
-	RequestAddinShmemSpace(MAXALIGN(sizeof(RecoShared)));
-	RequestAddinShmemSpace(MAXALIGN(reco_ring_shmem_size()));
-	RequestAddinShmemSpace(MAXALIGN(reco_counters_shmem_size()));
-	RequestAddinShmemSpace(MAXALIGN(reco_written_shmem_size()));
-	RequestNamedLWLockTranche("reco", 1);
-	RequestNamedLWLockTranche("reco_ring", 1);
+	const char *over;			/* what the log says at its end */
+	bool		is_error;		/* it is shown as the last error */
+} KindOfTrouble;
+
+static const KindOfTrouble kinds[RECO_TROUBLES] = {
+	[RECO_TROUBLE_KAFKA] = {"Kafka answers again", true},
+	[RECO_TROUBLE_KAFKA_SETTINGS] = {"the settings of Kafka can be used", true},
+	[RECO_TROUBLE_PARTITION] = {"all partitions can be read again", true},
+	[RECO_TROUBLE_REDIS] = {"Redis answers again", true},
+	[RECO_TROUBLE_CATALOG] = {"the catalog is followed again", true},
+	[RECO_TROUBLE_CLOCK] = {"the clock moves again", true},
+	[RECO_TROUBLE_REJECTING] = {"hardly any message is rejected or late any more", false},
+	[RECO_TROUBLE_WORKER] = {"the worker runs again", true},
+	[RECO_TROUBLE_LAUNCH] = {"the worker has been started", true},
+};
+
+static const char *const worker_names[] = {"reco ingest", "reco follow", "reco publish"};
+
+static Workers *workers = NULL;
+static Slot *own_slot = NULL;	/* of this process, if it is a worker */
+
+Size
+reco_status_shmem_size(void)
+{
+	return sizeof(Workers);
 }
 
-static void
-shmem_startup(void)
+/* Called while the server starts, under AddinShmemInitLock. */
+void
+reco_status_shmem_startup(void)
 {
 	bool		found;
 
-	if (prev_shmem_startup_hook)
-		prev_shmem_startup_hook();
-
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	shared = ShmemInitStruct("reco", sizeof(RecoShared), &found);
-	if (!found)
+	workers = ShmemInitStruct("reco_workers", sizeof(Workers), &found);
+	if (found)
+		return;
+	memset(workers, 0, sizeof(Workers));
+	workers->lock = &GetNamedLWLockTranche("reco")->lock;
+	for (int i = 0; i < RECO_WORKERS; i++)
 	{
-		memset(shared, 0, sizeof(RecoShared));
-		shared->lock = &GetNamedLWLockTranche("reco")->lock;
-		pg_atomic_init_u64(&shared->follow_position, InvalidXLogRecPtr);
-		pg_atomic_init_u32(&shared->database, InvalidOid);
-		pg_atomic_init_u32(&shared->forgotten, 0);
-		pg_atomic_init_u32(&shared->extensions, 0);
-		pg_atomic_init_u32(&shared->mirror_ready, false);
-		pg_atomic_init_u32(&shared->replaying, true);	/* until ingest knows better */
-		for (int i = 0; i < RECO_WORKERS; i++)
-			shared->workers[i].lag_messages = shared->workers[i].lag_seconds = -1;
+		Slot	   *slot = &workers->slots[i];
+
+		pg_atomic_init_u32(&slot->version, 0);
+		pg_atomic_init_u64(&slot->alive, 0);
+		pg_atomic_init_u64(&slot->round, 0);
+		slot->status.lag_messages = slot->status.lag_seconds = -1;
+		slot->status.health = RECO_HEALTH_STARTING;
 	}
-	reco_ring_shmem_startup();
-	reco_counters_shmem_startup();
-	reco_written_shmem_startup();
-	LWLockRelease(AddinShmemInitLock);
 }
 
-/* Ask for shared memory; called from _PG_init. */
-void
-reco_shared_init(void)
+static RecoWorkerStatus *
+begin_write(RecoWorkerId worker)
 {
-	prev_shmem_request_hook = shmem_request_hook;
-	shmem_request_hook = shmem_request;
-	prev_shmem_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = shmem_startup;
+	LWLockAcquire(workers->lock, LW_EXCLUSIVE);
+	reco_versioned_begin(&workers->slots[worker].version);
+	return &workers->slots[worker].status;
+}
+
+static void
+end_write(RecoWorkerId worker)
+{
+	reco_versioned_end(&workers->slots[worker].version);
+	LWLockRelease(workers->lock);
 }
 
 /*
@@ -101,249 +120,262 @@ reco_shared_init(void)
  * RECO_LAUNCHER has a latch only.
  */
 bool
-reco_shared_attach(RecoWorkerId worker)
+reco_status_attach(RecoWorkerId worker)
 {
+	RecoWorkerStatus *status;
 	bool		free = true;
 
-	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	LWLockAcquire(workers->lock, LW_EXCLUSIVE);
 	if (worker < RECO_WORKERS)
-	{
-		RecoWorkerStatus *status = &shared->workers[worker];
-
-		free = status->pid == 0;
-		if (free)
-		{
-			status->pid = MyProcPid;
-			status->started_at = GetCurrentTimestamp();
-			status->lag_messages = status->lag_seconds = -1;
-			status->rate = 0;
-		}
-	}
+		free = workers->slots[worker].status.pid == 0;
 	if (free)
-		shared->latches[worker] = MyLatch;
-	LWLockRelease(shared->lock);
-	return free;
+		workers->latches[worker] = MyLatch;
+	LWLockRelease(workers->lock);
+	if (!free || worker == RECO_LAUNCHER)
+		return free;
+
+	own_slot = &workers->slots[worker];
+	reco_status_round();
+	status = begin_write(worker);
+	status->pid = MyProcPid;
+	status->started_at = GetCurrentTimestamp();
+	status->peer = RECO_PEER_NONE;
+	status->rate = 0;
+	end_write(worker);
+	return true;
 }
 
 /* It is no longer; and the launcher looks what to do. */
 void
-reco_shared_detach(RecoWorkerId worker)
+reco_status_detach(RecoWorkerId worker)
 {
-	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	shared->latches[worker] = NULL;
-	if (worker < RECO_WORKERS)
-		shared->workers[worker].pid = 0;
-	LWLockRelease(shared->lock);
-	if (worker < RECO_WORKERS)
-		reco_shared_wake(RECO_LAUNCHER);
+	RecoWorkerStatus *status;
+
+	LWLockAcquire(workers->lock, LW_EXCLUSIVE);
+	workers->latches[worker] = NULL;
+	LWLockRelease(workers->lock);
+	if (worker == RECO_LAUNCHER)
+		return;
+
+	own_slot = NULL;
+	status = begin_write(worker);
+	status->pid = 0;
+	status->peer = RECO_PEER_NONE;
+	status->ended = reco_monotonic_now();
+	end_write(worker);
+	reco_shared_wake(RECO_LAUNCHER);
 }
 
 /* Wake a worker from its wait, if it runs. */
 void
 reco_shared_wake(RecoWorkerId worker)
 {
-	LWLockAcquire(shared->lock, LW_SHARED);
-	if (shared->latches[worker])
-		SetLatch(shared->latches[worker]);
-	LWLockRelease(shared->lock);
+	LWLockAcquire(workers->lock, LW_SHARED);
+	if (workers->latches[worker])
+		SetLatch(workers->latches[worker]);
+	LWLockRelease(workers->lock);
+}
+
+/* The process runs. */
+void
+reco_status_alive(void)
+{
+	if (own_slot != NULL)
+		pg_atomic_write_u64(&own_slot->alive, reco_monotonic_now());
+}
+
+/* The worker gets on: a round or a part of a long one begins. */
+void
+reco_status_round(void)
+{
+	reco_status_alive();
+	if (own_slot != NULL)
+		pg_atomic_write_u64(&own_slot->round, reco_monotonic_now());
 }
 
 /* What the worker does at the moment, for reco_status(). */
 void
-reco_shared_state(RecoWorkerId worker, const char *fmt,...)
+reco_status_tell(RecoWorkerId worker, RecoHealth health, const char *fmt,...)
 {
-	char		text[sizeof(shared->workers[0].state)];
+	char		text[sizeof(own_slot->status.state)];
+	char		clean[sizeof(text)];
+	RecoWorkerStatus *status;
 	va_list		args;
 
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
+	reco_text_copy(clean, text, sizeof(clean));
 
-	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	strlcpy(shared->workers[worker].state, text, sizeof(text));
-	LWLockRelease(shared->lock);
+	status = begin_write(worker);
+	status->health = health;
+	strcpy(status->state, clean);
+	end_write(worker);
 }
 
-/* What went wrong last, and that it did so now. */
+/* From now on the worker lives by the answers of a peer. */
 void
-reco_shared_error(RecoWorkerId worker, const char *fmt,...)
+reco_status_expect(RecoWorkerId worker, RecoPeer peer)
 {
-	char		text[sizeof(shared->workers[0].error)];
-	va_list		args;
+	RecoWorkerStatus *status;
 
-	va_start(args, fmt);
-	vsnprintf(text, sizeof(text), fmt, args);
-	va_end(args);
+	if (workers->slots[worker].status.peer == peer)
+		return;
+	status = begin_write(worker);
+	status->peer = peer;
+	status->expected = reco_monotonic_now();
+	end_write(worker);
+}
 
-	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	strlcpy(shared->workers[worker].error, text, sizeof(text));
-	shared->workers[worker].failed_at = GetCurrentTimestamp();
-	LWLockRelease(shared->lock);
+/* The peer answered, last at that moment. */
+void
+reco_status_answered(RecoWorkerId worker, RecoMoment at)
+{
+	begin_write(worker)->answered = at;
+	end_write(worker);
 }
 
 /* How far the worker is behind; -1: not known. */
 void
 reco_shared_lag(RecoWorkerId worker, int64 messages, double seconds)
 {
-	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	shared->workers[worker].lag_messages = messages;
-	shared->workers[worker].lag_seconds = seconds;
-	LWLockRelease(shared->lock);
+	RecoWorkerStatus *status = begin_write(worker);
+
+	status->reported = reco_monotonic_now();
+	status->lag_messages = messages;
+	status->lag_seconds = seconds;
+	end_write(worker);
 }
 
 /* How much of its work the worker does a second. */
 void
 reco_shared_rate(RecoWorkerId worker, double rate)
 {
-	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	shared->workers[worker].rate = rate;
-	LWLockRelease(shared->lock);
+	begin_write(worker)->rate = rate;
+	end_write(worker);
 }
 
-/* The worker ends because of an error: its next start waits longer. */
+/*
+ * The worker ends because of an error, which may be counted already: its
+ * next start waits longer.
+ */
 void
-reco_shared_failed(RecoWorkerId worker, const char *message)
+reco_status_failed(RecoWorkerId worker, bool counted)
 {
-	reco_shared_error(worker, "%s", message);
-	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	shared->workers[worker].failures++;
-	LWLockRelease(shared->lock);
+	RecoWorkerStatus *status = begin_write(worker);
+
+	status->failures++;
+	status->errors += !counted;
+	end_write(worker);
 }
 
 /* The worker has proved to work: forget how often it failed in a row. */
 void
 reco_shared_healthy(RecoWorkerId worker)
 {
-	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	shared->workers[worker].failures = 0;
-	LWLockRelease(shared->lock);
+	begin_write(worker)->failures = 0;
+	end_write(worker);
 }
 
-/* A copy of what the worker says of itself. */
-RecoWorkerStatus
-reco_shared_status(RecoWorkerId worker)
+/* Is the log to have a line?  What comes and goes must not fill it. */
+static bool
+is_worth_a_warning(const RecoTrouble *trouble, RecoHealth health)
 {
+	if (trouble->logged)
+		return health > trouble->health;	/* it got worse: refused, not only away */
+	return trouble->logged_at == 0 || reco_monotonic_since(trouble->logged_at) >= WARN_INTERVAL;
+}
+
+/* Note the trouble; returns whether it is to be logged, and in *counted whether as another error. */
+static bool
+note_trouble(RecoWorkerStatus *status, RecoTroubleKind kind, RecoHealth health, const char *text,
+			 bool *counted)
+{
+	RecoTrouble *trouble = &status->troubles[kind];
+	bool		warn = is_worth_a_warning(trouble, health);
+
+	*counted = kinds[kind].is_error && (!trouble->open || strcmp(trouble->text, text) != 0);
+	if (!trouble->open)
+	{
+		trouble->begun = reco_monotonic_now();
+		trouble->since = GetCurrentTimestamp();
+	}
+	trouble->open = true;
+	trouble->health = health;
+	strcpy(trouble->text, text);
+	if (kinds[kind].is_error)
+	{
+		status->errors += *counted;
+		strcpy(status->error, text);
+		status->error_at = GetCurrentTimestamp();
+		status->error_kind = kind;
+	}
+	if (warn)
+	{
+		trouble->logged = true;
+		trouble->logged_at = reco_monotonic_now();
+	}
+	return warn;
+}
+
+/* See the header; returns whether it counts as another error. */
+bool
+reco_trouble_begin(RecoWorkerId worker, RecoTroubleKind kind, RecoHealth health,
+				   const char *hint, const char *fmt,...)
+{
+	char		text[sizeof(own_slot->status.error)];
+	char		clean[sizeof(text)];
+	va_list		args;
+	size_t		length;
+	bool		counted;
+	bool		warn;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	length = strlen(text);
+	if (hint != NULL)
+		snprintf(text + length, sizeof(text) - length, "; hint: %s", hint);
+	reco_text_copy(clean, text, sizeof(clean));
+
+	warn = note_trouble(begin_write(worker), kind, health, clean, &counted);
+	end_write(worker);
+	if (warn)
+		ereport(WARNING, (errmsg("%s: %s", worker_names[worker], clean)));
+	return counted;
+}
+
+/* It is over. */
+void
+reco_trouble_end(RecoWorkerId worker, RecoTroubleKind kind)
+{
+	RecoTrouble *trouble;
+	bool		log;
+	double		seconds;
+
+	if (!workers->slots[worker].status.troubles[kind].open)
+		return;
+	trouble = &begin_write(worker)->troubles[kind];
+	log = trouble->logged;
+	seconds = (reco_monotonic_now() - trouble->begun) / 1e6;
+	trouble->open = trouble->logged = false;
+	end_write(worker);
+	if (log)
+		ereport(LOG,
+				(errmsg("%s: %s", worker_names[worker], kinds[kind].over),
+				 errdetail("The trouble lasted %.1f s.", seconds)));
+}
+
+/* A copy of what the worker says of itself; waits for nobody. */
+RecoWorkerStatus
+reco_status_read(RecoWorkerId worker)
+{
+	Slot	   *slot = &workers->slots[worker];
 	RecoWorkerStatus copy;
 
-	LWLockAcquire(shared->lock, LW_SHARED);
-	copy = shared->workers[worker];
-	LWLockRelease(shared->lock);
-	return copy;
-}
-
-/* The mirror has been compared with the catalog: ingestion may begin. */
-void
-reco_shared_set_mirror_ready(bool ready)
-{
-	pg_atomic_write_u32(&shared->mirror_ready, ready);
-	if (ready)
-		reco_shared_wake(RECO_INGEST);
-}
-
-bool
-reco_shared_is_mirror_ready(void)
-{
-	return pg_atomic_read_u32(&shared->mirror_ready) != 0;
-}
-
-/* The past is read from Kafka: lists are not fit to be published yet. */
-void
-reco_shared_set_replaying(bool replaying)
-{
-	pg_atomic_write_u32(&shared->replaying, replaying);
-	if (!replaying)
-		reco_shared_wake(RECO_PUBLISH);
-}
-
-bool
-reco_shared_is_replaying(void)
-{
-	return pg_atomic_read_u32(&shared->replaying) != 0;
-}
-
-/* The WAL position up to which the catalog's changes are in the mirror. */
-void
-reco_shared_set_follow_position(XLogRecPtr position)
-{
-	pg_atomic_write_u64(&shared->follow_position, position);
-}
-
-XLogRecPtr
-reco_shared_follow_position(void)
-{
-	return pg_atomic_read_u64(&shared->follow_position);
-}
-
-/* The database in which a worker found the extension; InvalidOid: none yet. */
-void
-reco_shared_set_database(Oid database)
-{
-	pg_atomic_write_u32(&shared->database, database);
-}
-
-/* The extension is not there: nothing is known of it any more. */
-void
-reco_shared_forget_database(void)
-{
-	reco_shared_set_database(InvalidOid);
-	reco_shared_set_mirror_ready(false);
-	reco_shared_set_replaying(true);
-	pg_atomic_fetch_add_u32(&shared->forgotten, 1);
-}
-
-/* Differs when an extension that a worker has found is no longer there. */
-uint32
-reco_shared_forgotten(void)
-{
-	return pg_atomic_read_u32(&shared->forgotten);
-}
-
-Oid
-reco_shared_database(void)
-{
-	return pg_atomic_read_u32(&shared->database);
-}
-
-/* Is this process in the database that the workers serve? */
-bool
-reco_shared_serves_database(void)
-{
-	return shared != NULL && reco_shared_database() == MyDatabaseId;
-}
-
-/* The extension has been created somewhere: the launcher looks at once. */
-void
-reco_shared_announce_extension(void)
-{
-	pg_atomic_fetch_add_u32(&shared->extensions, 1);
-	reco_shared_wake(RECO_LAUNCHER);
-}
-
-uint32
-reco_shared_extensions_announced(void)
-{
-	return pg_atomic_read_u32(&shared->extensions);
-}
-
-/* How far a long computation is; total = 0 ends it. */
-void
-reco_shared_set_progress(int64 done, int64 total)
-{
-	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	if (total == 0 || done == 0)
-		shared->progress.started_at = GetCurrentTimestamp();
-	shared->progress.done = done;
-	shared->progress.total = total;
-	LWLockRelease(shared->lock);
-}
-
-RecoProgress
-reco_shared_progress(void)
-{
-	RecoProgress copy;
-
-	LWLockAcquire(shared->lock, LW_SHARED);
-	copy = shared->progress;
-	LWLockRelease(shared->lock);
+	reco_versioned_read(&slot->version, &copy, &slot->status, sizeof(copy));
+	copy.alive = pg_atomic_read_u64(&slot->alive);
+	copy.round = pg_atomic_read_u64(&slot->round);
+	copy.state[sizeof(copy.state) - 1] = copy.error[sizeof(copy.error) - 1] = '\0';
 	return copy;
 }

@@ -1,17 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * worker_status.h
- *	  What reco's processes know of each other: states, flags, latches.
+ *	  What reco's processes say of themselves: state, troubles, signs of life.
  *
- * The structure in shared memory is private to worker_status.c.
+ * The structure in shared memory is private to worker_status.c; health is
+ * judged by who reads it (functions/worker_health.c).
  *
  *-------------------------------------------------------------------------
  */
 #ifndef RECO_WORKER_STATUS_H
 #define RECO_WORKER_STATUS_H
 
-#include "access/xlogdefs.h"
+#include "common/monotonic.h"
 #include "datatype/timestamp.h"
+#include "shmem/service_state.h"
 
 typedef enum RecoWorkerId
 {
@@ -20,56 +22,109 @@ typedef enum RecoWorkerId
 
 #define RECO_WORKERS RECO_LAUNCHER
 
+/* From good to bad: of several the last counts. */
+typedef enum RecoHealth
+{
+	RECO_HEALTH_OK,
+	RECO_HEALTH_OFF,			/* by the settings */
+	RECO_HEALTH_STARTING,
+	RECO_HEALTH_REBUILDING,
+	RECO_HEALTH_REJECTING,		/* too many of the last messages */
+	RECO_HEALTH_WAITING,		/* for who does not answer, or for a lock */
+	RECO_HEALTH_FAILING
+} RecoHealth;
+
+/* Whose answers a worker lives by. */
+typedef enum RecoPeer
+{
+	RECO_PEER_NONE, RECO_PEER_KAFKA, RECO_PEER_REDIS
+} RecoPeer;
+
+/* What can be the matter; one of a kind at a time for each worker. */
+typedef enum RecoTroubleKind
+{
+	RECO_TROUBLE_KAFKA,			/* does not answer, or refuses */
+	RECO_TROUBLE_KAFKA_SETTINGS,	/* no consumer can be made */
+	RECO_TROUBLE_PARTITION,		/* Kafka gives nothing of a partition */
+	RECO_TROUBLE_REDIS,			/* does not answer, or refuses */
+	RECO_TROUBLE_CATALOG,		/* cannot be read or followed */
+	RECO_TROUBLE_CLOCK,			/* reco's clock is ahead of the wall's */
+	RECO_TROUBLE_REJECTING,		/* too many messages are rejected or late */
+	RECO_TROUBLE_WORKER,		/* the worker ended by another error */
+	RECO_TROUBLE_LAUNCH			/* the worker cannot be started */
+} RecoTroubleKind;
+
+#define RECO_TROUBLES (RECO_TROUBLE_LAUNCH + 1)
+
+typedef struct RecoTrouble
+{
+	bool		open;			/* it is not over */
+	bool		logged;			/* and the log says so */
+	RecoHealth	health;
+	TimestampTz since;
+	RecoMoment	begun;
+	RecoMoment	logged_at;		/* the last warning; 0: none */
+	char		text[400];
+} RecoTrouble;
+
 /* What a worker says of itself; texts are cut at their sizes. */
 typedef struct RecoWorkerStatus
 {
 	int			pid;			/* 0: not running */
 	int			failures;		/* in a row */
+	int64		errors;			/* since the server started */
 	TimestampTz started_at;
-	TimestampTz failed_at;
+	RecoMoment	ended;			/* when it was last seen to end; 0: never */
+	RecoHealth	health;			/* as told with the state */
+	RecoPeer	peer;			/* whose answers it lives by now */
+	RecoMoment	expected;		/* since when it does */
+	RecoMoment	answered;		/* when the peer last did; 0: never */
+	RecoMoment	reported;		/* the lag; 0: never */
 	int64		lag_messages;	/* -1: not known */
 	double		lag_seconds;	/* -1: not known */
 	double		rate;			/* a second, of what the worker works on */
-	char		state[160];
-	char		error[400];
+	RecoTrouble troubles[RECO_TROUBLES];
+	RecoTroubleKind error_kind; /* of error */
+	TimestampTz error_at;
+	char		state[240];
+	char		error[400];		/* the last one, whether it is over or not; "": none */
+
+	/* Written without a lock. */
+	RecoMoment	alive;			/* the last tick of its timer */
+	RecoMoment	round;			/* when the present round began */
 } RecoWorkerStatus;
 
-/* A long computation, for reco_progress; total = 0: none. */
-typedef struct RecoProgress
-{
-	int64		done;
-	int64		total;
-	TimestampTz started_at;
-} RecoProgress;
+extern Size reco_status_shmem_size(void);
+extern void reco_status_shmem_startup(void);
 
-extern void reco_shared_init(void);
-
-extern bool reco_shared_attach(RecoWorkerId worker);
-extern void reco_shared_detach(RecoWorkerId worker);
+/* Coming and going. */
+extern bool reco_status_attach(RecoWorkerId worker);
+extern void reco_status_detach(RecoWorkerId worker);
 extern void reco_shared_wake(RecoWorkerId worker);
 
-extern void reco_shared_state(RecoWorkerId worker, const char *fmt,...) pg_attribute_printf(2, 3);
-extern void reco_shared_error(RecoWorkerId worker, const char *fmt,...) pg_attribute_printf(2, 3);
+/* Signs of life of this process, if it is a worker; alive() may be called by a signal handler. */
+extern void reco_status_alive(void);
+extern void reco_status_round(void);
+
+/* What it does at the moment, and how that is. */
+extern void reco_status_tell(RecoWorkerId worker, RecoHealth health, const char *fmt,...) pg_attribute_printf(3, 4);
+extern void reco_status_expect(RecoWorkerId worker, RecoPeer peer);
+extern void reco_status_answered(RecoWorkerId worker, RecoMoment at);
 extern void reco_shared_lag(RecoWorkerId worker, int64 messages, double seconds);
 extern void reco_shared_rate(RecoWorkerId worker, double rate);
-extern void reco_shared_healthy(RecoWorkerId worker);
-extern void reco_shared_failed(RecoWorkerId worker, const char *message);
-extern RecoWorkerStatus reco_shared_status(RecoWorkerId worker);
 
-extern void reco_shared_set_mirror_ready(bool ready);
-extern bool reco_shared_is_mirror_ready(void);
-extern void reco_shared_set_replaying(bool replaying);
-extern bool reco_shared_is_replaying(void);
-extern void reco_shared_set_follow_position(XLogRecPtr position);
-extern XLogRecPtr reco_shared_follow_position(void);
-extern void reco_shared_set_database(Oid database);
-extern void reco_shared_forget_database(void);
-extern uint32 reco_shared_forgotten(void);
-extern Oid	reco_shared_database(void);
-extern bool reco_shared_serves_database(void);
-extern void reco_shared_announce_extension(void);
-extern uint32 reco_shared_extensions_announced(void);
-extern void reco_shared_set_progress(int64 done, int64 total);
-extern RecoProgress reco_shared_progress(void);
+/* Failures in a row, for the launcher's pauses. */
+extern void reco_status_failed(RecoWorkerId worker, bool counted);
+extern void reco_shared_healthy(RecoWorkerId worker);
+
+/*
+ * Something that matters begins, goes on, or is over: the log has a WARNING
+ * and a LOG line, once each.  begin is told again while the trouble lasts.
+ */
+extern bool reco_trouble_begin(RecoWorkerId worker, RecoTroubleKind kind, RecoHealth health,
+							   const char *hint, const char *fmt,...) pg_attribute_printf(5, 6);
+extern void reco_trouble_end(RecoWorkerId worker, RecoTroubleKind kind);
+
+extern RecoWorkerStatus reco_status_read(RecoWorkerId worker);
 
 #endif							/* RECO_WORKER_STATUS_H */

@@ -20,6 +20,7 @@
 #include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
 #include "common/guc.h"
+#include "common/monotonic.h"
 #include "common/spi.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -28,7 +29,6 @@
 #include "storage/ipc.h"
 #include "tcop/tcopprot.h"
 #include "utils/fmgroids.h"
-#include "utils/timestamp.h"
 #include "worker/launcher.h"
 #include "worker/worker.h"
 
@@ -79,8 +79,7 @@ pause_left(const RecoWorkerStatus *status)
 	if (status->failures == 0)
 		return 0;
 	pause = Min(LONGEST_PAUSE, FIRST_PAUSE * (1L << Min(status->failures - 1, 10)));
-	return TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
-										   TimestampTzPlusMilliseconds(status->failed_at, pause));
+	return reco_monotonic_left(status->ended + pause * INT64CONST(1000));
 }
 
 static bool
@@ -102,8 +101,13 @@ launch(RecoWorkerId id, BackgroundWorkerHandle **handle)
 		pfree(*handle);
 	*handle = NULL;
 	if (RegisterDynamicBackgroundWorker(&worker, handle))
+	{
+		reco_trouble_end(id, RECO_TROUBLE_LAUNCH);
 		return true;
-	reco_shared_state(id, "no free background worker slot: raise max_worker_processes");
+	}
+	reco_status_tell(id, RECO_HEALTH_FAILING, "cannot be started");
+	reco_trouble_begin(id, RECO_TROUBLE_LAUNCH, RECO_HEALTH_FAILING,
+					   "Raise max_worker_processes.", "no free background worker slot");
 	return false;
 }
 
@@ -114,7 +118,7 @@ launch(RecoWorkerId id, BackgroundWorkerHandle **handle)
  * when it has found one.
  */
 static long
-look(BackgroundWorkerHandle **handles, TimestampTz *launched)
+look(BackgroundWorkerHandle **handles, RecoMoment *launched)
 {
 	static uint32 announced = 0;
 	long		next = LOOK_INTERVAL;
@@ -122,19 +126,20 @@ look(BackgroundWorkerHandle **handles, TimestampTz *launched)
 	if (announced != reco_shared_extensions_announced())
 	{
 		announced = reco_shared_extensions_announced();
-		memset(launched, 0, sizeof(TimestampTz) * RECO_WORKERS);
+		memset(launched, 0, sizeof(RecoMoment) * RECO_WORKERS);
 	}
 
 	if (!reco_enabled || !database_exists())
 	{
 		for (int i = 0; i < RECO_WORKERS; i++)
-			reco_shared_state(i, reco_enabled ? "waiting for database \"%s\"" : "reco.enabled is off",
-							  reco_database);
+			reco_status_tell(i, reco_enabled ? RECO_HEALTH_WAITING : RECO_HEALTH_OFF,
+							 reco_enabled ? "waiting for database \"%s\"" : "reco.enabled is off",
+							 reco_database);
 		return reco_enabled ? LOOK_INTERVAL : LONGEST_PAUSE;
 	}
 	for (int i = 0; i < RECO_WORKERS; i++)
 	{
-		RecoWorkerStatus status = reco_shared_status(i);
+		RecoWorkerStatus status = reco_status_read(i);
 		long		left;
 		pid_t		pid;
 
@@ -144,12 +149,11 @@ look(BackgroundWorkerHandle **handles, TimestampTz *launched)
 			continue;
 		left = pause_left(&status);
 		if (status.failures == 0 && launched[i] != 0)
-			left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
-												   TimestampTzPlusMilliseconds(launched[i], LOOK_INTERVAL));
+			left = reco_monotonic_left(launched[i] + LOOK_INTERVAL * INT64CONST(1000));
 		if (left > 0)
 			next = Min(next, left);
 		else if (launch(i, &handles[i]))
-			launched[i] = GetCurrentTimestamp();
+			launched[i] = reco_monotonic_now();
 	}
 	return next;
 }
@@ -159,14 +163,14 @@ void
 reco_launcher_main(Datum arg)
 {
 	BackgroundWorkerHandle *handles[RECO_WORKERS] = {NULL};
-	TimestampTz launched[RECO_WORKERS] = {0};
+	RecoMoment	launched[RECO_WORKERS] = {0};
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	pgstat_report_appname("reco launcher");
-	reco_shared_attach(RECO_LAUNCHER);
+	reco_status_attach(RECO_LAUNCHER);
 	before_shmem_exit(reco_worker_detach, Int32GetDatum(RECO_LAUNCHER));
 
 	for (;;)

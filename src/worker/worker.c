@@ -30,6 +30,8 @@
 #include "storage/latch.h"
 #include "tcop/tcopprot.h"
 #include "utils/memutils.h"
+#include "utils/timeout.h"
+#include "utils/timestamp.h"
 #include "worker/worker.h"
 
 /* The longest wait between two rounds, in ms. */
@@ -42,11 +44,69 @@ const RecoRoutine *const reco_worker_routines[RECO_WORKERS] = {
 	&reco_ingest_routine, &reco_follow_routine, &reco_publish_routine
 };
 
+/* How often a process shows that it runs, in ms. */
+#define TICK_MS 1000
+
+static emit_log_hook_type prev_emit_log_hook = NULL;
+static bool failure_is_known = false;
+static int	last_sqlstate = 0;
+static char last_message[256] = "";
+
+/* Remember the words with which the process ends. */
+static void
+note_last_words(ErrorData *error)
+{
+	if (error->elevel >= ERROR && error->message != NULL)
+	{
+		last_sqlstate = error->sqlerrcode;
+		strlcpy(last_message, error->message, sizeof(last_message));
+	}
+	if (prev_emit_log_hook)
+		prev_emit_log_hook(error);
+}
+
+/*
+ * The process ends though it did not want to: by a FATAL error of the server,
+ * such as a timeout's, which fail() does not see.  What a DBA or the server's
+ * shutdown ends starts again soon, and is no trouble.
+ */
+static void
+note_unexpected_end(RecoWorkerId worker, int code)
+{
+	bool		counted = false;
+
+	if (last_message[0] == '\0')
+		snprintf(last_message, sizeof(last_message), "the process ended with exit code %d", code);
+	if (last_sqlstate != ERRCODE_ADMIN_SHUTDOWN)
+		counted = reco_trouble_begin(worker, RECO_TROUBLE_WORKER, RECO_HEALTH_FAILING, NULL,
+									 "%s", last_message);
+	reco_status_failed(worker, counted);
+	reco_status_tell(worker, RECO_HEALTH_FAILING, "was terminated, starts again soon");
+}
+
 /* Leave shared memory at exit; worker is a RecoWorkerId. */
 void
 reco_worker_detach(int code, Datum worker)
 {
-	reco_shared_detach(DatumGetInt32(worker));
+	if (code != 0 && !failure_is_known && DatumGetInt32(worker) < RECO_WORKERS)
+		note_unexpected_end(DatumGetInt32(worker), code);
+	reco_status_detach(DatumGetInt32(worker));
+}
+
+/*
+ * Show every second that the process runs, whatever it does: a long round
+ * must not look like a process that was stopped.  Set anew by each round,
+ * for the server's timers go by the host's clock, which may be set back.
+ */
+static void
+tick_on(void)
+{
+	static TimeoutId tick = MAX_TIMEOUTS;
+
+	if (tick == MAX_TIMEOUTS)
+		tick = RegisterTimeout(USER_TIMEOUT, reco_status_alive);
+	enable_timeout_every(tick, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), TICK_MS), TICK_MS);
+	reco_status_round();
 }
 
 /* Wait for the latch, a socket if there is one, or ms to pass. */
@@ -84,12 +144,12 @@ settle(void)
 		SetConfigOption(fixed[i][0], fixed[i][1], PGC_SUSET, PGC_S_OVERRIDE);
 }
 
-/* The owner of the extension, InvalidOid where it does not exist. */
+/* The extension's owner, and its oid if asked for; InvalidOid where it does not exist. */
 static Oid
-extension_owner(void)
+find_extension(Oid *extension)
 {
 	Oid			owner = InvalidOid;
-	RecoPlan	plan = {"SELECT extowner FROM pg_catalog.pg_extension WHERE extname = 'reco'"};
+	RecoPlan	plan = {"SELECT extowner, oid FROM pg_catalog.pg_extension WHERE extname = 'reco'"};
 
 	reco_sql_begin();
 	if (reco_sql_query(&plan, NULL, NULL, 1) > 0)
@@ -97,26 +157,42 @@ extension_owner(void)
 		bool		null;
 
 		owner = DatumGetObjectId(reco_sql_value(0, 1, &null));
+		if (extension != NULL)
+			*extension = DatumGetObjectId(reco_sql_value(0, 2, &null));
 	}
 	SPI_freeplan(plan.plan);
 	reco_sql_commit();
 	return owner;
 }
 
-/* After an error: abort, and say whether it only means that reco was dropped. */
+/*
+ * After an error: abort, note what is the matter, and end.  The log has the
+ * error once, as a warning, however often it comes again (worker_status.c);
+ * it is none if it only means that reco was dropped.
+ */
 static void
 fail(const RecoRoutine *routine, MemoryContext context)
 {
 	ErrorData  *error = reco_xact_abort(context);
+	RecoTroubleKind kind = RECO_TROUBLE_WORKER;
+	RecoHealth	health = RECO_HEALTH_FAILING;
+	bool		counted;
 
-	if (!OidIsValid(extension_owner()))
+	if (!OidIsValid(find_extension(NULL)))
 	{
 		reco_shared_forget_database();
 		proc_exit(0);
 	}
-	reco_shared_failed(routine->id, error->message);
-	reco_shared_state(routine->id, "ended by an error, starts again soon");
+	failure_is_known = true;
+	if (routine->blame)
+		kind = routine->blame(error, &health);
+	counted = reco_trouble_begin(routine->id, kind, health, error->hint, "%s%s%s", error->message,
+								 error->detail ? "; " : "", error->detail ? error->detail : "");
+	reco_status_failed(routine->id, counted);
+	reco_status_tell(routine->id, health, "ended by an error, starts again soon");
+	error->elevel = DEBUG1;
 	ThrowErrorData(error);
+	proc_exit(1);
 }
 
 /* What a worker works on. */
@@ -166,6 +242,7 @@ run(const RecoRoutine *routine, uint32 forgotten)
 			long		timeout;
 
 			CHECK_FOR_INTERRUPTS();
+			tick_on();
 			/* The extension was dropped: begin anew with the next one. */
 			if (reco_shared_forgotten() != forgotten)
 				proc_exit(0);
@@ -185,6 +262,7 @@ run(const RecoRoutine *routine, uint32 forgotten)
 			if (!healthy && reco_monotonic_has_passed(proved))
 			{
 				reco_shared_healthy(routine->id);
+				reco_trouble_end(routine->id, RECO_TROUBLE_WORKER);
 				healthy = true;
 			}
 			if (timeout > 0)
@@ -206,32 +284,36 @@ reco_worker_main(Datum arg)
 	const RecoRoutine *routine = reco_worker_routines[DatumGetInt32(arg)];
 	uint32		forgotten;
 	Oid			owner;
+	Oid			extension = InvalidOid;
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 
-	if (!reco_shared_attach(routine->id))
+	if (!reco_status_attach(routine->id))
 		proc_exit(0);
 	before_shmem_exit(reco_worker_detach, arg);
+	prev_emit_log_hook = emit_log_hook;
+	emit_log_hook = note_last_words;
+	reco_status_tell(routine->id, RECO_HEALTH_STARTING, "starting");
 	BackgroundWorkerInitializeConnection(reco_database, NULL, 0);
 	settle();
+	tick_on();
 	forgotten = reco_shared_forgotten();
-	owner = extension_owner();
+	owner = find_extension(&extension);
 	if (!OidIsValid(owner))
 	{
 		reco_shared_forget_database();
-		reco_shared_state(routine->id, "waiting for CREATE EXTENSION reco in database \"%s\"",
-						  reco_database);
+		reco_status_tell(routine->id, RECO_HEALTH_WAITING, "waiting for CREATE EXTENSION reco in database \"%s\"",
+						 reco_database);
 		proc_exit(0);
 	}
 	SetUserIdAndSecContext(owner, 0);
 	if (reco_shared_database() != MyDatabaseId)
 	{
-		reco_shared_set_database(MyDatabaseId);
+		reco_shared_set_database(MyDatabaseId, extension);
 		reco_shared_wake(RECO_LAUNCHER);
 	}
 	pgstat_report_appname(routine->name);
-	reco_shared_state(routine->id, "starting");
 	run(routine, forgotten);
 }

@@ -22,6 +22,9 @@ typedef struct RecoRoutine
 	long		(*step) (void); /* one round; ms until the next, 0: at once */
 	void		(*reloaded) (void); /* after a configuration reload; may be NULL */
 	pgsocket	(*socket) (void);	/* wakes when readable; may be NULL */
+
+	/* Whose fault the error that ends the process is; may be NULL: nobody's but ours. */
+	RecoTroubleKind (*blame) (const ErrorData *error, RecoHealth *health);
 } RecoRoutine;
 
 extern const RecoRoutine *const reco_worker_routines[RECO_WORKERS];

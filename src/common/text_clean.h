@@ -1,0 +1,14 @@
+/*-------------------------------------------------------------------------
+ *
+ * text_clean.h
+ *	  Foreign text made fit to be shown.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RECO_TEXT_CLEAN_H
+#define RECO_TEXT_CLEAN_H
+
+extern void reco_text_clean(char *text);
+extern void reco_text_copy(char *to, const char *from, size_t size);
+
+#endif							/* RECO_TEXT_CLEAN_H */

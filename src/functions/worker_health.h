@@ -1,0 +1,26 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker_health.h
+ *	  How a worker is, judged by who looks.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RECO_WORKER_HEALTH_H
+#define RECO_WORKER_HEALTH_H
+
+#include "lib/stringinfo.h"
+#include "shmem/worker_status.h"
+
+typedef struct RecoJudgement
+{
+	RecoHealth	health;
+	StringInfoData state;		/* palloc'd, clean */
+	int64		lag_messages;	/* -1: not known */
+	double		lag_seconds;	/* -1: not known */
+	bool		error_is_over;
+} RecoJudgement;
+
+extern const char *reco_health_name(RecoHealth health);
+extern RecoJudgement reco_health_judge(RecoWorkerId worker, const RecoWorkerStatus *status, bool blocked);
+
+#endif							/* RECO_WORKER_HEALTH_H */

@@ -1,0 +1,232 @@
+/*-------------------------------------------------------------------------
+ *
+ * service_state.c
+ *	  What holds for reco as a whole: the database served, how far it is.
+ *
+ * Flags and positions are atomics: any process changes them without a lock.
+ * The copy of reco.state is written at the commit of who changed the row,
+ * under reco's lock, so that reco_status() need not read the table, which
+ * somebody may have locked.  Nobody waits to read anything here.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "common/compat.h"
+
+#include "miscadmin.h"
+#include "port/atomics.h"
+#include "shmem/service_state.h"
+#include "shmem/versioned.h"
+#include "shmem/worker_status.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+#include "utils/timestamp.h"
+
+typedef struct RecoService
+{
+	LWLock	   *lock;			/* of who writes progress and the copy */
+	pg_atomic_uint64 follow_position;
+	pg_atomic_uint32 database;
+	pg_atomic_uint32 extension; /* in that database */
+	pg_atomic_uint32 forgotten; /* how often that was forgotten */
+	pg_atomic_uint32 extensions;	/* CREATE EXTENSION so far */
+	pg_atomic_uint32 mirror_ready;
+	pg_atomic_uint32 replaying;
+	pg_atomic_uint32 version;	/* of what follows */
+	RecoProgress progress;
+	RecoStateCopy state;
+} RecoService;
+
+static RecoService *service = NULL;
+
+Size
+reco_service_shmem_size(void)
+{
+	return sizeof(RecoService);
+}
+
+/* Called while the server starts, under AddinShmemInitLock. */
+void
+reco_service_shmem_startup(void)
+{
+	bool		found;
+
+	service = ShmemInitStruct("reco_service", sizeof(RecoService), &found);
+	if (found)
+		return;
+	memset(service, 0, sizeof(RecoService));
+	service->lock = &GetNamedLWLockTranche("reco_service")->lock;
+	pg_atomic_init_u64(&service->follow_position, InvalidXLogRecPtr);
+	pg_atomic_init_u32(&service->database, InvalidOid);
+	pg_atomic_init_u32(&service->extension, InvalidOid);
+	pg_atomic_init_u32(&service->forgotten, 0);
+	pg_atomic_init_u32(&service->extensions, 0);
+	pg_atomic_init_u32(&service->mirror_ready, false);
+	pg_atomic_init_u32(&service->replaying, true);	/* until ingest knows better */
+	pg_atomic_init_u32(&service->version, 0);
+}
+
+/* Is the shared memory there?  It is not in a process without the library preloaded. */
+bool
+reco_service_is_attached(void)
+{
+	return service != NULL;
+}
+
+static void
+begin_write(void)
+{
+	LWLockAcquire(service->lock, LW_EXCLUSIVE);
+	reco_versioned_begin(&service->version);
+}
+
+static void
+end_write(void)
+{
+	reco_versioned_end(&service->version);
+	LWLockRelease(service->lock);
+}
+
+/* The mirror has been compared with the catalog: ingestion may begin. */
+void
+reco_shared_set_mirror_ready(bool ready)
+{
+	pg_atomic_write_u32(&service->mirror_ready, ready);
+	if (ready)
+		reco_shared_wake(RECO_INGEST);
+}
+
+bool
+reco_shared_is_mirror_ready(void)
+{
+	return pg_atomic_read_u32(&service->mirror_ready) != 0;
+}
+
+/* The past is read from Kafka: lists are not fit to be published yet. */
+void
+reco_shared_set_replaying(bool replaying)
+{
+	pg_atomic_write_u32(&service->replaying, replaying);
+	if (!replaying)
+		reco_shared_wake(RECO_PUBLISH);
+}
+
+bool
+reco_shared_is_replaying(void)
+{
+	return pg_atomic_read_u32(&service->replaying) != 0;
+}
+
+/* The WAL position up to which the catalog's changes are in the mirror. */
+void
+reco_shared_set_follow_position(XLogRecPtr position)
+{
+	pg_atomic_write_u64(&service->follow_position, position);
+}
+
+XLogRecPtr
+reco_shared_follow_position(void)
+{
+	return pg_atomic_read_u64(&service->follow_position);
+}
+
+/* The database in which a worker found the extension; InvalidOid: none yet. */
+void
+reco_shared_set_database(Oid database, Oid extension)
+{
+	RecoStateCopy unknown = {0};
+
+	reco_shared_set_state(&unknown);
+	pg_atomic_write_u32(&service->extension, extension);
+	pg_write_barrier();
+	pg_atomic_write_u32(&service->database, database);
+}
+
+/* The extension is not there: nothing is known of it any more. */
+void
+reco_shared_forget_database(void)
+{
+	reco_shared_set_database(InvalidOid, InvalidOid);
+	reco_shared_set_mirror_ready(false);
+	reco_shared_set_replaying(true);
+	pg_atomic_fetch_add_u32(&service->forgotten, 1);
+}
+
+/* Differs when an extension that a worker has found is no longer there. */
+uint32
+reco_shared_forgotten(void)
+{
+	return pg_atomic_read_u32(&service->forgotten);
+}
+
+Oid
+reco_shared_database(void)
+{
+	return pg_atomic_read_u32(&service->database);
+}
+
+/* The extension's own oid in that database: reco's lock is on it. */
+Oid
+reco_shared_extension(void)
+{
+	return pg_atomic_read_u32(&service->extension);
+}
+
+/* Is this process in the database that the workers serve? */
+bool
+reco_shared_serves_database(void)
+{
+	return service != NULL && reco_shared_database() == MyDatabaseId;
+}
+
+/* The extension has been created somewhere: the launcher looks at once. */
+void
+reco_shared_announce_extension(void)
+{
+	pg_atomic_fetch_add_u32(&service->extensions, 1);
+	reco_shared_wake(RECO_LAUNCHER);
+}
+
+uint32
+reco_shared_extensions_announced(void)
+{
+	return pg_atomic_read_u32(&service->extensions);
+}
+
+/* How far a long computation is; total = 0 ends it. */
+void
+reco_shared_set_progress(int64 done, int64 total)
+{
+	begin_write();
+	if (total == 0 || done == 0)
+		service->progress.started_at = GetCurrentTimestamp();
+	service->progress.done = done;
+	service->progress.total = total;
+	end_write();
+}
+
+RecoProgress
+reco_shared_progress(void)
+{
+	RecoProgress copy;
+
+	reco_versioned_read(&service->version, &copy, &service->progress, sizeof(copy));
+	return copy;
+}
+
+/* What reco.state says, as committed now. */
+void
+reco_shared_set_state(const RecoStateCopy *copy)
+{
+	begin_write();
+	service->state = *copy;
+	end_write();
+}
+
+RecoStateCopy
+reco_shared_state_copy(void)
+{
+	RecoStateCopy copy;
+
+	reco_versioned_read(&service->version, &copy, &service->state, sizeof(copy));
+	return copy;
+}

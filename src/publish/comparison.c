@@ -14,6 +14,7 @@
 #include "catalog/pg_type.h"
 #include "common/ids.h"
 #include "common/spi.h"
+#include "common/text_clean.h"
 #include "lists/view_history.h"
 #include "mb/pg_wchar.h"
 #include "publish/comparison.h"
@@ -41,6 +42,7 @@ typedef struct Pair
 
 typedef struct Comparison
 {
+	RecoRedis  *redis;
 	const RecoTemplate *template;
 	Pair	   *pairs;
 	int			count;
@@ -154,6 +156,8 @@ take_type(void *arg, int n, const RecoReply *reply)
 	Comparison *c = arg;
 	Pair	   *pair = &c->pairs[n / 2];
 
+	if (reply->type != (n % 2 == 0 ? RECO_REPLY_TEXT : RECO_REPLY_INTEGER))
+		reco_redis_unexpected(c->redis, n % 2 == 0 ? "TYPE" : "TTL");
 	if (n % 2 == 0)
 	{
 		pair->type = MemoryContextStrdup(c->memory, reply->text);
@@ -179,12 +183,17 @@ take_value(void *arg, int n, const RecoReply *reply)
 		pair->found = pnstrdup(reply->text, reply->length);
 		pair->found_length = reply->length;
 	}
-	else if (reply->type == RECO_REPLY_ARRAY)
+	else if (reply->type == RECO_REPLY_ARRAY && c->template->window)
 	{
 		char	  **fields = palloc(sizeof(char *) * (reply->nelements + 1));
 
 		for (int i = 0; i + 1 < reply->nelements; i += 2)
+		{
+			if (reply->elements[i].type != RECO_REPLY_TEXT ||
+				reply->elements[i + 1].type != RECO_REPLY_TEXT)
+				reco_redis_unexpected(c->redis, "HGETALL");
 			fields[i / 2] = psprintf("%s %s", reply->elements[i].text, reply->elements[i + 1].text);
+		}
 		pair->found = join_fields(fields, reply->nelements / 2);
 		pair->found_length = strlen(pair->found);
 	}
@@ -250,7 +259,12 @@ judge(const Comparison *c, const Pair *pair)
 
 	difference->expected = as_text(pair->expected, strlen(pair->expected));
 	if (!pair->right_type && strcmp(pair->type, "none") != 0)
-		difference->found = psprintf("a value of type %s", pair->type);
+	{
+		char		type[40];
+
+		reco_text_copy(type, pair->type, sizeof(type));
+		difference->found = psprintf("a value of type %s", type);
+	}
 	else if (pair->found != NULL && strcmp(pair->expected, pair->found) == 0)
 	{
 		if (pair->ttl >= pair->life - LIFE_SLACK && pair->ttl >= 0)
@@ -267,7 +281,7 @@ List *
 reco_compare_keys(RecoRedis *redis, const RecoTemplate *template, const RecoState *state,
 				  const int64 *ids, int count, bool (*settle) (void))
 {
-	Comparison	c = {template, palloc0(sizeof(Pair) * Max(count, 1)), count, 0, CurrentMemoryContext};
+	Comparison	c = {redis, template, palloc0(sizeof(Pair) * Max(count, 1)), count, 0, CurrentMemoryContext};
 	List	   *differences = NIL;
 
 	for (int i = 0; i < count; i++)

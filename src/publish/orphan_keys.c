@@ -21,6 +21,9 @@
 /* Keys that one SCAN looks at, about. */
 #define SCAN_COUNT "1000"
 
+/* Values asked for at once: who knows how long those of others are. */
+#define PIECE_KEYS 100
+
 static RecoPlan users_plan = {
 	"SELECT user_id FROM reco.user_state"
 	" WHERE user_id = ANY ($1) AND list IS NOT NULL ORDER BY user_id",
@@ -39,6 +42,7 @@ typedef struct Verdict
 {
 	const RecoIds *ids;
 	bool	   *own;
+	int			first;			/* that the first reply of this collection is about */
 } Verdict;
 
 /* One piece of all keys that a template makes; false: there are no more. */
@@ -61,8 +65,10 @@ reco_stale_scan(RecoRedis *redis, const RecoTemplate *template, RecoScan *scan, 
 								reco_redis_word(reco_format_pattern(template)),
 								reco_redis_word("COUNT"), reco_redis_word(SCAN_COUNT)
 							});
-	if (reply->nelements != 2 || reply->elements[0].type != RECO_REPLY_TEXT)
-		elog(ERROR, "unexpected reply of Redis to SCAN");
+	if (reply->nelements != 2 || reply->elements[0].type != RECO_REPLY_TEXT ||
+		reply->elements[0].length >= sizeof(scan->cursor) ||
+		reply->elements[1].type != RECO_REPLY_ARRAY)
+		reco_redis_unexpected(redis, "SCAN");
 	strlcpy(scan->cursor, reply->elements[0].text, sizeof(scan->cursor));
 
 	keys = &reply->elements[1];
@@ -70,7 +76,8 @@ reco_stale_scan(RecoRedis *redis, const RecoTemplate *template, RecoScan *scan, 
 	found->count = 0;
 	for (int i = 0; i < keys->nelements; i++)
 	{
-		if (reco_format_parse_key(template, keys->elements[i].text, keys->elements[i].length,
+		if (keys->elements[i].type == RECO_REPLY_TEXT &&
+			reco_format_parse_key(template, keys->elements[i].text, keys->elements[i].length,
 								  &found->ids[found->count]))
 			found->count++;
 	}
@@ -106,48 +113,42 @@ judge_window(void *arg, int n, const RecoReply *reply)
 {
 	Verdict    *verdict = arg;
 
-	verdict->own[n] = reply->type == RECO_REPLY_TEXT && strcmp(reply->text, "hash") == 0;
+	verdict->own[verdict->first + n] = reply->type == RECO_REPLY_TEXT && strcmp(reply->text, "hash") == 0;
 }
 
-/* The reply to MGET of all users' keys; what is not a string comes as nil. */
+/* The reply to MGET of a user's key; what is not a string comes as nil. */
 static void
-judge_users(void *arg, int n, const RecoReply *reply)
+judge_user(void *arg, int n, const RecoReply *reply)
 {
 	Verdict    *verdict = arg;
+	const RecoReply *value = reply->nelements == 1 ? &reply->elements[0] : NULL;
 
-	for (int i = 0; i < Min(reply->nelements, verdict->ids->count); i++)
-	{
-		const RecoReply *value = &reply->elements[i];
-
-		verdict->own[i] = value->type == RECO_REPLY_TEXT &&
-			reco_format_is_list(value->text, value->length, verdict->ids->ids[i]);
-	}
+	n += verdict->first;
+	verdict->own[n] = value != NULL && value->type == RECO_REPLY_TEXT &&
+		reco_format_is_list(value->text, value->length, verdict->ids->ids[n]);
 }
 
 /* Drop those whose value is not reco's own. */
 void
 reco_stale_drop_foreign(RecoRedis *redis, const RecoTemplate *template, RecoIds *ids)
 {
-	Verdict		verdict = {ids, palloc0(sizeof(bool) * Max(ids->count, 1))};
-	RecoWord   *words = palloc(sizeof(RecoWord) * (ids->count + 1));
+	Verdict		verdict = {ids, palloc0(sizeof(bool) * Max(ids->count, 1)), 0};
+	RecoWord	command = reco_redis_word(template->window ? "TYPE" : "MGET");
 	int			kept = 0;
 
-	if (ids->count == 0)
-		return;
-	words[0] = reco_redis_word(template->window ? "TYPE" : "MGET");
 	for (int i = 0; i < ids->count; i++)
 	{
 		StringInfoData key;
 
 		initStringInfo(&key);
 		reco_format_key(template, ids->ids[i], &key);
-		words[i + 1] = (RecoWord) {key.data, key.len};
-		if (template->window)
-			reco_redis_append(redis, 2, (RecoWord[]) {words[0], words[i + 1]});
+		reco_redis_append(redis, 2, (RecoWord[]) {command, {key.data, key.len}});
+		if (i + 1 == ids->count || i + 1 - verdict.first == PIECE_KEYS)
+		{
+			reco_redis_collect(redis, template->window ? judge_window : judge_user, &verdict);
+			verdict.first = i + 1;
+		}
 	}
-	if (!template->window)
-		reco_redis_append(redis, ids->count + 1, words);
-	reco_redis_collect(redis, template->window ? judge_window : judge_users, &verdict);
 
 	for (int i = 0; i < ids->count; i++)
 	{

@@ -3,15 +3,19 @@
  * connection.c
  *	  A connection to Redis and its pipeline of commands.
  *
- * The only file that knows hiredis.  The connection does not block: all waits
- * are the process's own (latch, interrupts, death of the postmaster), with a
- * limit of TIMEOUT_MS without any progress.  The publisher waits outside any
- * transaction; only a client's own call (client = true) may wait inside.
+ * The only file that knows hiredis, which connects and writes.  The connection
+ * does not block: all waits are the process's own (latch, interrupts, death of
+ * the postmaster), with a limit of TIMEOUT_MS without any progress and one on
+ * the whole.  The publisher waits outside any transaction; only a client's own
+ * call (client = true) may wait inside.
  *
  * Commands are written into a buffer of our own, which goes to the socket
  * whenever it has grown to OUTPUT_BYTES; replies that arrive meanwhile wait
- * in hiredis's reader until they are collected.  So memory is bounded by
- * OUTPUT_BYTES, the longest command and the replies to what is in flight.
+ * until they are collected.  So memory is bounded by OUTPUT_BYTES, the longest
+ * command and INPUT_BYTES, whatever the other end sends.
+ *
+ * What it says is foreign: it is cleaned before it gets into a message, and
+ * left out where it repeats the password.
  *
  * The connection is freed with the memory context that it was made in.
  *
@@ -25,6 +29,7 @@
 #include "access/xact.h"
 #include "common/guc.h"
 #include "common/monotonic.h"
+#include "common/text_clean.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "redis/connection.h"
@@ -35,7 +40,17 @@
 #include "utils/wait_event.h"
 
 #define TIMEOUT_MS 10000
+
+/* So much of what Redis says is shown. */
+#define SHOWN_BYTES 200
 #define OUTPUT_BYTES (64 * 1024)
+
+/* Replies that have arrived: the longest one and what came along with it. */
+#define INPUT_BYTES (RECO_REPLY_BYTES + 1024 * 1024)
+#define READ_BYTES (16 * 1024)
+
+/* What is sent and answered at less than this, in bytes/ms, takes too long. */
+#define SLOWEST_RATE 64
 
 struct RecoRedis
 {
@@ -44,7 +59,12 @@ struct RecoRedis
 	bool		woken;			/* a wait took a wake-up that was not for us */
 	int			pending;		/* commands whose reply is not collected */
 	char	   *where;			/* for messages */
+	char	   *secret;			/* the password, until we are logged in */
 	StringInfoData output;		/* commands that hiredis does not have yet */
+	StringInfoData input;		/* replies, from cursor on not yet taken */
+	size_t		wanted;			/* bytes from the cursor on that the next one needs */
+	size_t		traffic;		/* bytes both ways since all was answered */
+	int64		waited;			/* for it, in microseconds */
 	MemoryContext memory;		/* of the connection */
 	MemoryContext scratch;		/* of one reply */
 	MemoryContextCallback at_reset;
@@ -60,44 +80,108 @@ free_connection(void *arg)
 	redis->context = NULL;
 }
 
+/* What the other end says, as it may be shown. */
+static char *
+shown_text(const RecoRedis *redis, const char *text, size_t length)
+{
+	char	   *shown;
+
+	if (redis->secret != NULL && memmem(text, length, redis->secret, strlen(redis->secret)) != NULL)
+		return pstrdup("(not shown, since it repeats the password)");
+	shown = palloc(SHOWN_BYTES + 1);
+	reco_text_copy(shown, text, SHOWN_BYTES + 1);
+	return shown;
+}
+
+/* The next reply if all of it has arrived; it is good until more is read. */
+static bool
+next_in_input(RecoRedis *redis, RecoReply *reply, const char **wrong)
+{
+	char	   *data = redis->input.data + redis->input.cursor;
+	size_t		length = redis->input.len - redis->input.cursor;
+	size_t		end;
+
+	*wrong = NULL;
+	if (length < redis->wanted)
+		return false;
+	switch (reco_reply_measure(data, length, &end, wrong))
+	{
+		case RECO_REPLY_MORE:
+			redis->wanted = end;
+			*wrong = NULL;
+			return false;
+		case RECO_REPLY_WRONG:
+			return false;
+		default:
+			*wrong = NULL;
+	}
+	reco_reply_build(data, end, reply);
+	redis->input.cursor += end;
+	redis->wanted = 1;
+	return true;
+}
+
 /* Report that the connection is lost, with Redis's parting words if any. */
 pg_noreturn static void
 fail_connection(RecoRedis *redis, const char *why)
 {
 	char	   *reason = pstrdup(why);
-	redisReply *reply = NULL;
+	const char *wrong;
+	RecoReply	reply;
 
-	if (redis->context != NULL &&
-		redisGetReplyFromReader(redis->context, (void **) &reply) == REDIS_OK && reply != NULL)
-	{
-		if (reply->type == REDIS_REPLY_ERROR)
-			reason = pstrdup(reply->str);
-		freeReplyObject(reply);
-	}
+	if (redis->context != NULL && next_in_input(redis, &reply, &wrong) &&
+		reply.type == RECO_REPLY_ERROR)
+		reason = shown_text(redis, reply.text, reply.length);
 	free_connection(redis);
 	ereport(ERROR,
 			(errcode(ERRCODE_CONNECTION_FAILURE),
 			 errmsg("lost the connection to Redis at %s: %s", redis->where, reason)));
 }
 
-/* Wait for one of the socket's events; true if it can be read. */
+/* What came is no reply that Redis would give. */
+pg_noreturn static void
+fail_reply(RecoRedis *redis, const char *wrong)
+{
+	free_connection(redis);
+	ereport(ERROR,
+			(errcode(ERRCODE_PROTOCOL_VIOLATION),
+			 errmsg("invalid reply from Redis at %s: %s", redis->where, wrong),
+			 errhint("Check that reco.redis_url names a Redis server, and a port without TLS.")));
+}
+
+/* A reply to a command is of a type that Redis does not give. */
+void
+reco_redis_unexpected(RecoRedis *redis, const char *command)
+{
+	fail_reply(redis, psprintf("unexpected type of reply to %s", command));
+}
+
+/*
+ * Wait for one of the socket's events; true if it can be read.  Both this wait
+ * and the sum of all until everything is answered are limited.
+ */
 static bool
 wait_for_socket(RecoRedis *redis, int events)
 {
 	static uint32 wait_event = 0;
 	int			happened = 0;
-	RecoMoment	deadline = reco_monotonic_after(TIMEOUT_MS);
+	RecoMoment	begun = reco_monotonic_now();
+	RecoMoment	no_progress = begun + TIMEOUT_MS * 1000;
 
 	Assert(redis->client || !IsTransactionState());
 	if (wait_event == 0)
 		wait_event = reco_wait_event("RecoRedis");
 
+	CHECK_FOR_INTERRUPTS();
+	if (redis->waited / 1000 > TIMEOUT_MS + redis->traffic / SLOWEST_RATE)
+		fail_connection(redis, "it answers too slowly");
 	while ((happened & (WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE)) == 0)
 	{
-		if (reco_monotonic_has_passed(deadline))
+		if (reco_monotonic_has_passed(no_progress))
 			fail_connection(redis, "no answer within 10 seconds");
 		happened = WaitLatchOrSocket(MyLatch, events | WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-									 redis->context->fd, TIMEOUT_MS, wait_event);
+									 redis->context->fd,
+									 Max(1, Min(reco_monotonic_left(no_progress), TIMEOUT_MS)), wait_event);
 		if (happened & WL_LATCH_SET)
 		{
 			ResetLatch(MyLatch);
@@ -105,15 +189,52 @@ wait_for_socket(RecoRedis *redis, int events)
 			CHECK_FOR_INTERRUPTS();
 		}
 	}
+	redis->waited += reco_monotonic_now() - begun;
 	return (happened & WL_SOCKET_READABLE) != 0;
 }
 
-/* Feed what has arrived to the reader. */
+/* Make room for more input, and give back what a long reply took. */
+static void
+make_room(RecoRedis *redis)
+{
+	StringInfo	input = &redis->input;
+
+	if (input->cursor > 0)
+	{
+		input->len -= input->cursor;
+		memmove(input->data, input->data + input->cursor, input->len);
+		input->cursor = 0;
+	}
+	if (input->len == 0 && input->maxlen > 64 * READ_BYTES)
+	{
+		pfree(input->data);
+		input->data = MemoryContextAlloc(redis->memory, READ_BYTES);
+		input->maxlen = READ_BYTES;
+	}
+	if (input->len >= INPUT_BYTES)
+		fail_reply(redis, "more than was asked for");
+	enlargeStringInfo(input, Max(READ_BYTES, input->len / 2));
+}
+
+/* Read what has arrived. */
 static void
 read_input(RecoRedis *redis)
 {
-	if (redisBufferRead(redis->context) != REDIS_OK)
-		fail_connection(redis, redis->context->errstr);
+	StringInfo	input = &redis->input;
+	ssize_t		got;
+
+	make_room(redis);
+	got = recv(redis->context->fd, input->data + input->len, input->maxlen - input->len - 1, 0);
+	if (got == 0)
+		fail_connection(redis, "the server closed the connection");
+	if (got < 0)
+	{
+		if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
+			return;
+		fail_connection(redis, pstrdup(strerror(errno)));
+	}
+	input->len += got;
+	redis->traffic += got;
 }
 
 /* Send the buffer; what arrives meanwhile is kept for the collection. */
@@ -124,6 +245,7 @@ send_output(RecoRedis *redis)
 
 	if (redis->output.len == 0)
 		return;
+	redis->traffic += redis->output.len;
 	if (redisAppendFormattedCommand(redis->context, redis->output.data, redis->output.len) != REDIS_OK)
 		fail_connection(redis, redis->context->errstr);
 	resetStringInfo(&redis->output);
@@ -139,73 +261,41 @@ send_output(RecoRedis *redis)
 	}
 }
 
-/* The next reply, waited for; hiredis's own, to be freed. */
-static redisReply *
-next_reply(RecoRedis *redis)
+/* The first error in a reply, also within the array that EXEC gives; NULL: none. */
+static const RecoReply *
+find_error(const RecoReply *reply)
 {
-	redisReply *reply = NULL;
+	const RecoReply *error = reply->type == RECO_REPLY_ERROR ? reply : NULL;
 
-	for (;;)
+	for (int i = 0; i < reply->nelements && error == NULL; i++)
+		error = find_error(&reply->elements[i]);
+	return error;
+}
+
+/* Wait for the next reply; an error is raised unless the caller wants to see it. */
+static void
+take_reply(RecoRedis *redis, RecoReply *reply, bool raise)
+{
+	const RecoReply *error;
+	const char *wrong;
+
+	while (!next_in_input(redis, reply, &wrong))
 	{
-		if (redisGetReplyFromReader(redis->context, (void **) &reply) != REDIS_OK)
-			fail_connection(redis, redis->context->errstr);
-		if (reply != NULL)
-			return reply;
+		if (wrong != NULL)
+			fail_reply(redis, wrong);
 		wait_for_socket(redis, WL_SOCKET_READABLE);
 		read_input(redis);
 	}
-}
-
-/* Copy a reply into the current memory context; the first error is noted. */
-static void
-copy_reply(const redisReply *from, RecoReply *to, const char **error)
-{
-	memset(to, 0, sizeof(*to));
-	switch (from->type)
-	{
-		case REDIS_REPLY_STRING:
-		case REDIS_REPLY_STATUS:
-		case REDIS_REPLY_ERROR:
-			to->type = RECO_REPLY_TEXT;
-			to->text = pnstrdup(from->str, from->len);
-			to->length = from->len;
-			if (from->type == REDIS_REPLY_ERROR && *error == NULL)
-				*error = to->text;
-			break;
-		case REDIS_REPLY_INTEGER:
-			to->type = RECO_REPLY_INTEGER;
-			to->integer = from->integer;
-			break;
-		case REDIS_REPLY_ARRAY:
-			to->type = RECO_REPLY_ARRAY;
-			to->nelements = (int) from->elements;
-			to->elements = palloc(sizeof(RecoReply) * Max(to->nelements, 1));
-			for (int i = 0; i < to->nelements; i++)
-				copy_reply(from->element[i], &to->elements[i], error);
-			break;
-		default:
-			to->type = RECO_REPLY_NIL;
-	}
-}
-
-/*
- * Collect one reply into the current memory context; an error reply is
- * raised, also one within the array that EXEC gives.
- */
-static void
-take_reply(RecoRedis *redis, RecoReply *copy)
-{
-	redisReply *reply = next_reply(redis);
-	const char *error = NULL;
-
-	redis->pending--;
-	copy_reply(reply, copy, &error);
-	freeReplyObject(reply);
+	if (--redis->pending == 0)
+		redis->traffic = redis->waited = 0;
+	error = raise ? find_error(reply) : NULL;
 	if (error != NULL)
 	{
+		char	   *text = shown_text(redis, error->text, error->length);
+
 		/* The rest of the pipeline is unknown. */
 		free_connection(redis);
-		reco_redis_report(redis->where, error);
+		reco_redis_report(redis->where, text);
 	}
 }
 
@@ -262,7 +352,7 @@ reco_redis_collect(RecoRedis *redis, RecoReplyHandler handler, void *arg)
 		RecoReply	reply;
 		MemoryContext caller = MemoryContextSwitchTo(redis->scratch);
 
-		take_reply(redis, &reply);
+		take_reply(redis, &reply, true);
 		MemoryContextSwitchTo(caller);
 		if (handler != NULL)
 			handler(arg, n, &reply);
@@ -274,24 +364,34 @@ reco_redis_collect(RecoRedis *redis, RecoReplyHandler handler, void *arg)
 }
 
 /* One command and its reply, in the current memory context. */
-RecoReply *
-reco_redis_call(RecoRedis *redis, int nwords, const RecoWord *words)
+static RecoReply *
+call(RecoRedis *redis, int nwords, const RecoWord *words, bool raise)
 {
 	RecoReply  *reply = palloc(sizeof(RecoReply));
+	RecoReply	taken;
 
 	Assert(redis->pending == 0);
 	reco_redis_append(redis, nwords, words);
 	send_output(redis);
-	take_reply(redis, reply);
+	take_reply(redis, &taken, raise);
+	reco_reply_copy(&taken, reply);
 	hand_wake_on(redis);
 	return reply;
 }
 
-/* Has Redis closed the connection meanwhile? ERROR if so. */
+RecoReply *
+reco_redis_call(RecoRedis *redis, int nwords, const RecoWord *words)
+{
+	return call(redis, nwords, words, true);
+}
+
+/* Between commands: has Redis closed the connection, or said what nobody asked for?  ERROR if so. */
 void
 reco_redis_check(RecoRedis *redis)
 {
 	read_input(redis);
+	if (redis->input.len > redis->input.cursor)
+		fail_connection(redis, "it says what it was not asked for");
 }
 
 /* The socket, to wait for: without commands in flight it says that Redis went away. */
@@ -348,6 +448,7 @@ introduce(RecoRedis *redis, const RecoRedisUrl *url)
 		if (url->user != NULL)
 			words[n++] = reco_redis_word(url->user);
 		words[n++] = reco_redis_word(password);
+		redis->secret = password;
 		reco_redis_append(redis, n, words);
 	}
 	if (url->db != 0)
@@ -356,6 +457,7 @@ introduce(RecoRedis *redis, const RecoRedisUrl *url)
 		reco_redis_append(redis, 2, (RecoWord[]) {reco_redis_word("SELECT"), reco_redis_word(db)});
 	}
 	reco_redis_collect(redis, NULL, NULL);
+	redis->secret = NULL;
 }
 
 /* Connect as the settings say; ERROR if it cannot be. */
@@ -384,6 +486,8 @@ reco_redis_connect(bool client)
 	redis->at_reset.arg = redis;
 	MemoryContextRegisterResetCallback(memory, &redis->at_reset);
 	initStringInfo(&redis->output);
+	initStringInfo(&redis->input);
+	redis->wanted = 1;
 
 	open_socket(redis, &url);
 	introduce(redis, &url);

@@ -4,12 +4,15 @@
  *	  A connection to Redis and its pipeline of commands.
  *
  * Every failure, an error reply included, is an ERROR that closes the
- * connection: whether what was sent has been done is not known then.
+ * connection: whether what was sent has been done is not known then.  So is a
+ * reply that is longer or takes longer than it may.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef RECO_CONNECTION_H
 #define RECO_CONNECTION_H
+
+#include "redis/reply.h"
 
 typedef struct RecoRedis RecoRedis;
 
@@ -19,22 +22,6 @@ typedef struct RecoWord
 	const char *data;
 	size_t		length;
 } RecoWord;
-
-typedef enum RecoReplyType
-{
-	RECO_REPLY_NIL, RECO_REPLY_TEXT, RECO_REPLY_INTEGER, RECO_REPLY_ARRAY
-} RecoReplyType;
-
-/* Text ends with a NUL beyond its length. */
-typedef struct RecoReply
-{
-	RecoReplyType type;
-	const char *text;
-	size_t		length;
-	int64		integer;
-	int			nelements;
-	struct RecoReply *elements;
-} RecoReply;
 
 /* Takes the reply to the n-th command (from 0) since the last collection. */
 typedef void (*RecoReplyHandler) (void *arg, int n, const RecoReply *reply);
@@ -55,5 +42,6 @@ reco_redis_word(const char *text)
 extern void reco_redis_append(RecoRedis *redis, int nwords, const RecoWord *words);
 extern void reco_redis_collect(RecoRedis *redis, RecoReplyHandler handler, void *arg);
 extern RecoReply *reco_redis_call(RecoRedis *redis, int nwords, const RecoWord *words);
+pg_noreturn extern void reco_redis_unexpected(RecoRedis *redis, const char *command);
 
 #endif							/* RECO_CONNECTION_H */

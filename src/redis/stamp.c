@@ -47,13 +47,15 @@ reco_stamp_target(void)
 
 /* Judge the stamp that was found: is it one that we left? */
 static void
-judge(const RecoReply *found)
+judge(RecoRedis *redis, const RecoReply *found)
 {
 	RecoStamp	stamp = reco_ring_stamp();
 	unsigned long long system;
 	unsigned long long counter;
 	unsigned int timeline;
 
+	if (found->type != RECO_REPLY_TEXT && found->type != RECO_REPLY_NIL)
+		reco_redis_unexpected(redis, "GET");
 	if (found->type == RECO_REPLY_TEXT &&
 		sscanf(found->text, "%llu:%u:%llu", &system, &timeline, &counter) == 3 &&
 		system == GetSystemIdentifier())
@@ -83,7 +85,7 @@ reco_stamp_look(RecoRedis *redis)
 {
 	RecoWord	words[] = {reco_redis_word("GET"), reco_redis_word(reco_redis_stamp_key)};
 
-	judge(reco_redis_call(redis, lengthof(words), words));
+	judge(redis, reco_redis_call(redis, lengthof(words), words));
 }
 
 /* Look and leave a new one, after every batch and while idle. */
@@ -100,7 +102,7 @@ reco_stamp_swap(RecoRedis *redis)
 							   GetSystemIdentifier(), GetWALInsertionTimeLine(), stamp.sent);
 	reco_ring_set_stamp(&stamp);
 	found = reco_redis_call(redis, lengthof(words), words);
-	judge(found);
+	judge(redis, found);
 
 	stamp.acknowledged = stamp.sent;
 	reco_ring_set_stamp(&stamp);

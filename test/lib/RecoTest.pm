@@ -16,7 +16,7 @@ use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(event iso);
 
-my $lib = abs_path(dirname(__FILE__));
+our $lib = abs_path(dirname(__FILE__));
 my $services = "$lib/../services";
 my @dirs;
 my $json = JSON::PP->new->canonical->utf8(0);

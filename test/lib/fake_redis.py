@@ -1,0 +1,103 @@
+#!/usr/bin/python3 -B
+"""Servers that are not Redis, or not as it should be: one port for each way to answer.
+
+fake_redis.py [BEHAVIOUR...] prints a line "BEHAVIOUR PORT" for each, then an empty one, and serves until its input ends.
+"""
+import itertools
+import os
+import random
+import socket
+import sys
+import threading
+import time
+
+
+def endless(head, piece):
+    yield head
+    yield from itertools.repeat(piece)
+
+
+def slowly(data, pause):
+    for byte in data:
+        yield bytes([byte])
+        time.sleep(pause)
+
+
+def one(data):
+    return lambda: iter([data])
+
+
+# What is said to each piece of input; None: then the connection is closed.
+BEHAVIOURS = {
+    'bulk_without_end': lambda: endless(b'$100000000000\r\n', b'x' * 65536),
+    'bulk_announced': one(b'$100000000000\r\n'),
+    'elements_without_end': lambda: endless(b'*1000000\r\n', b'$1000000\r\n' + b'x' * 1000000 + b'\r\n'),
+    'line_without_end': lambda: endless(b'+', b'x' * 65536),
+    'replies_without_end': lambda: endless(b'', b'+OK\r\n' * 10000),
+    'nested_without_end': lambda: endless(b'', b'*1\r\n' * 10000),
+    'huge_array': one(b'*2000000000\r\n'),
+    'huge_number': one(b':99999999999999999999999\r\n'),
+    'negative_length': one(b'$-7\r\n'),
+    'negative_count': one(b'*-7\r\n'),
+    'no_number': one(b'$x\r\n'),
+    'drip': lambda: slowly(b'$1000\r\n' + b'x' * 1000, 1),
+    'silent': lambda: iter([]),
+    'not_utf8': one(b'-ERR \xff\xfe caf\xc3\xa9 \x1b[31m\x07\nFATAL:  forged\r\n'),
+    'cut_character': one(b'-ERR ' + b'\xc3\xa9' * 5000 + b'\r\n'),
+    'repeats_command': None,
+    'integer': one(b':5\r\n'),
+    'array': one(b'*2\r\n:1\r\n$-1\r\n'),
+    'array_of_arrays': one(b'*2\r\n*1\r\n*1\r\n:1\r\n*0\r\n'),
+    'nil': one(b'$-1\r\n'),
+    'push': one(b'>2\r\n+invalidate\r\n+x\r\n'),
+    'resp3_map': one(b'%1\r\n+a\r\n+b\r\n'),
+    'garbage': lambda: iter([random.Random(1).randbytes(100000)]),
+    'half': lambda: iter([b'$10\r\nabc', None]),
+    'closes': lambda: iter([None]),
+    'tls': one(b'\x15\x03\x01\x00\x02\x02\x46'),
+    'http': lambda: iter([b'HTTP/1.1 400 Bad Request\r\nServer: nginx\r\n\r\n', None]),
+    'says_hello': None,
+}
+
+
+def answer(connection, behaviour):
+    if behaviour == 'says_hello':  # before it is asked
+        connection.sendall(b'SSH-2.0-OpenSSH_9.2\r\n')
+    while True:
+        data = connection.recv(65536)
+        if not data:
+            return
+        if behaviour == 'repeats_command':
+            connection.sendall(b'-ERR unknown command, with args beginning with: ' + data.replace(b'\r\n', b' ') + b'\r\n')
+            continue
+        for piece in (BEHAVIOURS[behaviour] or one(b'+OK\r\n'))():
+            if piece is None:
+                return
+            connection.sendall(piece)
+
+
+def serve(listener, behaviour):
+    def one_client(connection):
+        try:
+            with connection:
+                answer(connection, behaviour)
+        except OSError:
+            pass
+
+    while True:
+        connection, _ = listener.accept()
+        threading.Thread(target=one_client, args=(connection,), daemon=True).start()
+
+
+def main():
+    for behaviour in sys.argv[1:] or BEHAVIOURS:
+        listener = socket.create_server(('127.0.0.1', 0))
+        threading.Thread(target=serve, args=(listener, behaviour), daemon=True).start()
+        print(behaviour, listener.getsockname()[1])
+    print(flush=True)
+    sys.stdin.read()
+    os._exit(0)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,5 +1,6 @@
 """Private services for a test written in Python, its TAP output, and the engine set beside oracle and reference."""
 import atexit
+import json
 import os
 import shlex
 import shutil
@@ -183,3 +184,30 @@ def reference_differences(connection, reference):
             {user: products for user, products in query(
                 connection, 'SELECT user_id, recommended_products FROM reco.user_recommendations') if user not in older})
     return result
+
+
+def redis_differences(connection, client):
+    """What Redis holds beside the tables, by the application's own reading: values, lives, keys left over."""
+    with connection.cursor() as cursor:
+        cursor.execute('BEGIN ISOLATION LEVEL REPEATABLE READ')
+        lists = dict(query(connection, 'SELECT user_id, recommended_products FROM reco.user_recommendations'))
+        ends = dict(query(connection, """SELECT user_id, extract(epoch FROM max(viewed_at) + recent_window - clock)::bigint
+            FROM reco.user_views, reco.state GROUP BY user_id, recent_window, clock"""))
+        windows = {}
+        for start, product, count in query(connection, """SELECT to_char(window_start, 'YYYY-MM-DD"T"HH24:MI:SS'),
+                product_id, view_count FROM reco.trending_products"""):
+            windows.setdefault(f'trending:{start}', {})[product] = str(count)
+        cursor.execute('COMMIT')
+    result, keys = [], set(client.keys('*')) - {'reco:stamp'}
+    for user, products in lists.items():
+        value, ttl = client.get(str(user)), client.ttl(str(user))
+        keys.discard(str(user))
+        if value is None or json.loads(value) != {'user_id': user, 'recommended_products': products}:
+            result.append(f'user {user}: expected {products}, found {value}')
+        elif ttl < ends[user]:
+            result.append(f'user {user}: the key has {ttl} s to live, the list {ends[user]} s')
+    for key, hash in windows.items():
+        keys.discard(key)
+        if client.hgetall(key) != hash:
+            result.append(f'{key}: expected {hash}, found {client.hgetall(key)}')
+    return result + [f'{key} is left over' for key in keys]

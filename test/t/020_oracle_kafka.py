@@ -14,7 +14,7 @@ import redis
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 from engine import (Services, Tap, change_catalog, execute, make_oracle, moment, oracle_differences, query,  # noqa: E402
-                    reference_differences, take_settings, wait_for)
+                    redis_differences, reference_differences, take_settings, wait_for)
 from reference import SECOND, Event, Parameters, Reference  # noqa: E402
 from workload import Workload  # noqa: E402
 
@@ -259,37 +259,12 @@ class Shop:
         """Redis beside the tables, as soon as the publisher has caught up."""
         end = time.monotonic() + 20
         while True:
-            result = self.redis_beside_tables()
+            result = redis_differences(self.connection, self.redis)
             if not result:
                 result = [f'reco_redis_verify: {row}' for row in query(self.connection, 'SELECT * FROM reco_redis_verify()')]
             if not result or time.monotonic() > end:
                 return [f'redis: {line}' for line in result]
             time.sleep(0.1)
-
-    def redis_beside_tables(self):
-        with self.connection.cursor() as cursor:
-            cursor.execute('BEGIN ISOLATION LEVEL REPEATABLE READ')
-            lists = dict(query(self.connection, 'SELECT user_id, recommended_products FROM reco.user_recommendations'))
-            ends = dict(query(self.connection, """SELECT user_id, extract(epoch FROM max(viewed_at) + recent_window - clock)::bigint
-                FROM reco.user_views, reco.state GROUP BY user_id, recent_window, clock"""))
-            windows = {}
-            for start, product, count in query(self.connection, """SELECT to_char(window_start, 'YYYY-MM-DD"T"HH24:MI:SS'),
-                    product_id, view_count FROM reco.trending_products"""):
-                windows.setdefault(f'trending:{start}', {})[product] = str(count)
-            cursor.execute('COMMIT')
-        result, keys = [], set(self.redis.keys('*')) - {'reco:stamp'}
-        for user, products in lists.items():
-            value, ttl = self.redis.get(str(user)), self.redis.ttl(str(user))
-            keys.discard(str(user))
-            if value is None or json.loads(value) != {'user_id': user, 'recommended_products': products}:
-                result.append(f'user {user}: expected {products}, found {value}')
-            elif ttl < ends[user]:
-                result.append(f'user {user}: the key has {ttl} s to live, the list {ends[user]} s')
-        for key, hash in windows.items():
-            keys.discard(key)
-            if self.redis.hgetall(key) != hash:
-                result.append(f'{key}: expected {hash}, found {self.redis.hgetall(key)}')
-        return result + [f'{key} is left over' for key in keys]
 
 
 def run(tap, name, seed, rounds):

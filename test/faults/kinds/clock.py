@@ -1,0 +1,31 @@
+"""The host's clock is set; the monotonic clock goes on."""
+from fault import Fault
+
+
+class ClockStep(Fault):
+    """The server's clock steps ahead or back by some seconds, and back again"""
+    kind = 'clock-step'
+    bound = 25
+    alone = True
+    hold = (2, 5)
+
+    def inject(self):
+        world = self.world
+        step = self.pick.choice([-3600, -15, -3, 3, 15])
+        self.note = f'{step:+d} s'
+        world.server.step_clock(0)
+        world.server.stop()
+        world.server.start(faked_clock=True)
+        world.pause()
+        problems = world.await_right(20)
+        world.go_on()
+        if problems:
+            raise TimeoutError(f'with libfaketime: {problems}')
+        world.server.step_clock(step)
+
+    def heal(self):
+        self.world.server.step_clock(0)
+
+    def release(self):
+        self.world.server.stop()
+        self.world.server.start()

@@ -1,0 +1,130 @@
+"""Redis stands still, dies, comes back with less than it held, or refuses."""
+from fault import Fault
+from store import STAMP
+
+
+class FreezeRedis(Fault):
+    """SIGSTOP of Redis, later SIGCONT"""
+    kind = 'stop-redis'
+    hold = (1, 6)
+    bound = 20
+
+    def inject(self):
+        self.world.store.freeze()
+
+    def heal(self):
+        self.world.store.thaw()
+
+
+class KillRedis(Fault):
+    """kill -9 of Redis, which comes back with its last dump, or with nothing"""
+    kind = 'kill-redis'
+    bound = 20
+
+    def inject(self):
+        self.world.store.kill()
+        if self.pick.random() < .5:
+            self.note = 'nothing is left'
+            self.world.store.forget()
+
+    def heal(self):
+        self.world.store.start()
+
+
+class FlushRedis(Fault):
+    """FLUSHALL"""
+    kind = 'redis-flushed'
+
+    def inject(self):
+        self.world.store.client().flushall()
+
+
+class OlderDump(Fault):
+    """Redis fails over to a copy that is some seconds older"""
+    kind = 'redis-older-dump'
+    bound = 20
+    hold = (1, 3)
+
+    def inject(self):
+        self.world.store.save()
+
+    def heal(self):
+        self.world.store.kill()
+        self.world.store.restore()
+        self.world.store.start()
+
+
+class OutOfMemory(Fault):
+    """Redis refuses to write: maxmemory"""
+    kind = 'redis-oom'
+    bound = 20
+    hold = (0.5, 4)
+
+    def inject(self):
+        self.world.store.client().config_set('maxmemory', 1)
+
+    def heal(self):
+        self.world.store.client().config_set('maxmemory', 0)
+
+
+class ReadOnly(Fault):
+    """Redis becomes a replica of a primary that does not answer, and a primary again"""
+    kind = 'redis-readonly'
+    bound = 20
+    hold = (0.5, 4)
+
+    def inject(self):
+        self.world.store.client().slaveof('127.0.0.1', 1)
+
+    def heal(self):
+        self.world.store.client().slaveof()
+
+
+class RequirePass(Fault):
+    """Redis asks for a password that reco does not know, for a while"""
+    kind = 'redis-requirepass'
+    bound = 20
+    hold = (0.5, 4)
+
+    def inject(self):
+        self.world.store.client().config_set('requirepass', 'secret')
+        self.world.store.client('secret').execute_command('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+
+    def heal(self):
+        self.world.store.client('secret').config_set('requirepass', '')
+
+
+class WrongTypes(Fault):
+    """Keys of lists and windows, and the stamp, turn into keys of other types"""
+    kind = 'redis-wrong-types'
+
+    def inject(self):
+        client = self.world.store.client()
+        for key in self.pick.sample(sorted(client.scan_iter('*')), 8) + [STAMP]:
+            client.delete(key)
+            if key.startswith('trending:'):
+                client.set(key, 'a string')
+            elif self.pick.random() < .5:
+                client.rpush(key, 'a', 'list')
+            else:
+                client.hset(key, 'a', 'hash')
+
+
+class LeftOver(Fault):
+    """Redis loses reco's stamp and holds keys that no row stands for: a user who is gone, a window that is over"""
+    kind = 'redis-left-over'
+
+    def inject(self):
+        client = self.world.store.client()
+        client.set('987654321', '{"user_id":987654321,"recommended_products":["p1"]}', ex=90000)
+        client.hset('trending:2001-01-01T00:00:00', 'p1', 1)
+        client.delete(STAMP)
+
+
+class DropConnections(Fault):
+    """Redis ends every connection, again and again"""
+    kind = 'redis-disconnects'
+
+    def inject(self):
+        for _ in range(self.pick.randrange(1, 4)):
+            self.world.store.drop_connections()

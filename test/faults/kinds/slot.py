@@ -1,0 +1,26 @@
+"""The slot is lost."""
+import subprocess
+
+from engine import query
+from fault import Fault
+
+
+class SlotLost(Fault):
+    """More WAL than max_slot_wal_keep_size while the follow worker stands still: core invalidates the slot"""
+    kind = 'slot-lost'
+    bound = 20
+
+    def inject(self):
+        world = self.world
+        self.pid = world.server.worker('follow')
+        subprocess.run(['kill', '-STOP', str(self.pid)], check=True)
+        for _ in range(6):
+            query(world.connection(), "SELECT pg_logical_emit_message(false, 'fault', 'x'), pg_switch_wal()")
+        # waits for the process that holds the slot
+        self.checkpoint = subprocess.Popen(['psql', '-Xqc', 'CHECKPOINT', '-h', world.folder, '-p', str(world.server.port),
+                                            '-U', 'postgres', 'postgres'], stdin=subprocess.DEVNULL,
+                                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def heal(self):
+        subprocess.run(['kill', '-CONT', str(self.pid)])
+        self.checkpoint.wait(30)

@@ -30,6 +30,7 @@
 #include "tcop/tcopprot.h"
 #include "utils/fmgroids.h"
 #include "worker/launcher.h"
+#include "worker/settings.h"
 #include "worker/worker.h"
 
 /* How often to look whether database and extension have come, in ms. */
@@ -45,17 +46,29 @@
 /* The nest level at which the extension was created; 0: it was not. */
 static int	announced_at = 0;
 
+/* Why workers cannot connect to a database, as a format for its name; NULL: they can. */
+static const char *
+database_obstacle(Form_pg_database database)
+{
+	if (database_is_invalid_form(database))
+		return "waiting: a DROP DATABASE of \"%s\" was interrupted";
+	if (!database->datallowconn)
+		return "waiting: database \"%s\" does not accept connections";
+	return NULL;
+}
+
 /*
- * Does the database exist?  The launcher sees the shared catalogs only, and
- * their indexes just where the server has cached them.
+ * What to wait for with the database, likewise.  The launcher sees the shared
+ * catalogs only, and their indexes just where the server has cached them.
  */
-static bool
-database_exists(void)
+static const char *
+find_obstacle(void)
 {
 	Relation	relation;
 	SysScanDesc scan;
 	ScanKeyData key;
-	bool		exists;
+	HeapTuple	tuple;
+	const char *obstacle;
 
 	reco_xact_begin();
 	relation = table_open(DatabaseRelationId, AccessShareLock);
@@ -63,11 +76,27 @@ database_exists(void)
 				CStringGetDatum(reco_database));
 	scan = systable_beginscan(relation, DatabaseNameIndexId, criticalSharedRelcachesBuilt,
 							  NULL, 1, &key);
-	exists = HeapTupleIsValid(systable_getnext(scan));
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		obstacle = database_obstacle((Form_pg_database) GETSTRUCT(tuple));
+	else
+		obstacle = "waiting for database \"%s\"";
 	systable_endscan(scan);
 	table_close(relation, AccessShareLock);
 	reco_xact_commit();
-	return exists;
+	return obstacle;
+}
+
+/* Say it in the log when it begins. */
+static void
+log_obstacle(const char *obstacle)
+{
+	static const char *logged = NULL;
+
+	if (obstacle != NULL && obstacle != logged)
+		ereport(LOG,
+				(errmsg_internal("reco is %s", psprintf(obstacle, reco_database))));
+	logged = obstacle;
 }
 
 /* Milliseconds until a worker may be started; 0: now. */
@@ -121,6 +150,7 @@ static long
 look(BackgroundWorkerHandle **handles, RecoMoment *launched)
 {
 	static uint32 announced = 0;
+	const char *obstacle = reco_enabled ? find_obstacle() : "reco.enabled is off";
 	long		next = LOOK_INTERVAL;
 
 	if (announced != reco_shared_extensions_announced())
@@ -129,12 +159,17 @@ look(BackgroundWorkerHandle **handles, RecoMoment *launched)
 		memset(launched, 0, sizeof(RecoMoment) * RECO_WORKERS);
 	}
 
-	if (!reco_enabled || !database_exists())
+	if (reco_enabled)
+		log_obstacle(obstacle);
+	if (obstacle != NULL)
 	{
 		for (int i = 0; i < RECO_WORKERS; i++)
-			reco_status_tell(i, reco_enabled ? RECO_HEALTH_WAITING : RECO_HEALTH_OFF,
-							 reco_enabled ? "waiting for database \"%s\"" : "reco.enabled is off",
-							 reco_database);
+		{
+			if (reco_status_read(i).pid == 0)
+				reco_status_tell(i, reco_enabled ? RECO_HEALTH_WAITING : RECO_HEALTH_OFF,
+								 obstacle, reco_database);
+			reco_shared_healthy(i); /* what failed before says nothing about what comes */
+		}
 		return reco_enabled ? LOOK_INTERVAL : LONGEST_PAUSE;
 	}
 	for (int i = 0; i < RECO_WORKERS; i++)
@@ -145,6 +180,8 @@ look(BackgroundWorkerHandle **handles, RecoMoment *launched)
 
 		if (handles[i] && GetBackgroundWorkerPid(handles[i], &pid) != BGWH_STOPPED)
 			continue;
+		if (handles[i] == NULL && status.pid != 0)
+			continue;			/* a launcher before this one has started it */
 		if (i > 0 && !OidIsValid(reco_shared_database()))
 			continue;
 		left = pause_left(&status);
@@ -169,6 +206,7 @@ reco_launcher_main(Datum arg)
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	reco_settings_override();
 	pgstat_report_appname("reco launcher");
 	reco_status_attach(RECO_LAUNCHER);
 	before_shmem_exit(reco_worker_detach, Int32GetDatum(RECO_LAUNCHER));

@@ -32,6 +32,7 @@
 #include "utils/memutils.h"
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
+#include "worker/settings.h"
 #include "worker/worker.h"
 
 /* The longest wait between two rounds, in ms. */
@@ -120,28 +121,6 @@ reco_worker_wait(long ms, pgsocket socket)
 	(void) WaitLatchOrSocket(MyLatch, events, socket, ms, PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
-}
-
-/* Override what a database's or role's settings may bring. */
-static void
-settle(void)
-{
-	static const char *const fixed[][2] = {
-		{"search_path", "pg_catalog, pg_temp"}, /* the triggers' own: plans of another are made anew */
-		{"statement_timeout", "0"},
-		{"lock_timeout", "0"},
-		{"idle_in_transaction_session_timeout", "0"},
-		{"default_transaction_read_only", "off"},
-		{"default_transaction_isolation", "read committed"},
-		{"session_replication_role", "origin"},
-		{"row_security", "on"},
-		{"synchronous_commit", "off"},	/* what it could lose is rebuilt */
-		{"jit", "off"},
-		{"TimeZone", "UTC"},
-	};
-
-	for (int i = 0; i < lengthof(fixed); i++)
-		SetConfigOption(fixed[i][0], fixed[i][1], PGC_SUSET, PGC_S_OVERRIDE);
 }
 
 /* The extension's owner, and its oid if asked for; InvalidOid where it does not exist. */
@@ -297,7 +276,7 @@ reco_worker_main(Datum arg)
 	emit_log_hook = note_last_words;
 	reco_status_tell(routine->id, RECO_HEALTH_STARTING, "starting");
 	BackgroundWorkerInitializeConnection(reco_database, NULL, 0);
-	settle();
+	reco_settings_override();
 	tick_on();
 	forgotten = reco_shared_forgotten();
 	owner = find_extension(&extension);

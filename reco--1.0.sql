@@ -41,7 +41,7 @@ CREATE TABLE reco.activity (
 	user_id bigint NOT NULL,
 	product_id text COLLATE "C",
 	query text,
-	"timestamp" timestamptz NOT NULL,
+	"timestamp" timestamptz NOT NULL DEFAULT clock_timestamp(),
 	CONSTRAINT event_type_size CHECK (octet_length(event_type) BETWEEN 1 AND 64),
 	CONSTRAINT product_id_size CHECK (octet_length(product_id) BETWEEN 1 AND 512),
 	CONSTRAINT product_id_present CHECK (product_id IS NOT NULL
@@ -321,7 +321,7 @@ CREATE FUNCTION reco_for_user(user_id bigint, n integer DEFAULT NULL)
 COMMENT ON FUNCTION reco_for_user(bigint, integer) IS 'a user''s recommendations, best first, with the reason of each';
 
 CREATE FUNCTION reco_trending(n integer DEFAULT 10, at timestamptz DEFAULT NULL)
-	RETURNS TABLE (rank bigint, product_id text, view_count bigint, window_start timestamptz)
+	RETURNS TABLE (rank integer, product_id text, view_count bigint, window_start timestamptz)
 	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 10
 	BEGIN ATOMIC
 		WITH w AS (
@@ -329,7 +329,7 @@ CREATE FUNCTION reco_trending(n integer DEFAULT 10, at timestamptz DEFAULT NULL)
 				coalesce($1, s.trending_size) <= least(s.trending_size, s.trending_max) AS maintained
 			FROM (SELECT * FROM reco.state ORDER BY age(xmin) LIMIT 1) s	-- see reco.trending_products
 		)
-		SELECT pg_catalog.rank() OVER (ORDER BY t.view_count DESC), t.product_id, t.view_count, t.window_start
+		SELECT (pg_catalog.rank() OVER (ORDER BY t.view_count DESC))::integer, t.product_id, t.view_count, t.window_start
 		FROM (
 			SELECT t.product_id, t.view_count, t.window_start
 			FROM w JOIN reco.trending_products t USING (window_start)
@@ -584,6 +584,11 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION reco.catalog_columns(OUT product_id text, OUT category text)
+	AS 'MODULE_PATHNAME', 'reco_catalog_columns_sql'
+	LANGUAGE C STABLE;
+COMMENT ON FUNCTION reco.catalog_columns() IS 'the columns that reco.catalog_columns names, by default product_id and category';
+
 -- The mirror's half. What differs at first sight may only be on its way: it is
 -- looked at again when the follow worker has passed that look's WAL position,
 -- and differs if the catalog's row is still the one seen before. Where the
@@ -613,19 +618,14 @@ BEGIN
 			USING HINT = 'Set reco.catalog_table to the name of the catalog, with its schema.';
 		RETURN;
 	END IF;
-	-- {"product_id": column, "category": column}; a name that is not quoted is in lower case
-	SELECT jsonb_object_agg(pair[1], CASE WHEN pair[2] LIKE '"%' THEN replace(btrim(pair[2], '"'), '""', '"')
-									 ELSE lower(btrim(pair[2])) END)
-	INTO columns
-	FROM regexp_matches(current_setting('reco.catalog_columns'),
-						'(product_id|category)\s*=\s*("(?:[^"]|"")+"|[^,"]+)', 'g') AS pair;
+	columns := to_jsonb(reco.catalog_columns());	-- {"product_id": column, "category": column}
 
 	-- As text by the cast, if the owner of the type is to be trusted with one.
 	SELECT jsonb_object_agg(name, CASE WHEN r.rolsuper THEN format('%I::text', a.attname)
 			ELSE format('CASE WHEN %1$I IS NOT NULL THEN format(''%%s'', %1$I) END', a.attname) END)
 	INTO columns
 	FROM (VALUES ('product_id'), ('category')) n(name)
-		 JOIN pg_attribute a ON a.attrelid = catalog_table AND a.attname = coalesce(columns->>name, name)
+		 JOIN pg_attribute a ON a.attrelid = catalog_table AND a.attname = columns->>name
 		 CROSS JOIN LATERAL (
 			WITH RECURSIVE base(oid, above, owner) AS (
 				SELECT oid, typbasetype, typowner FROM pg_type WHERE oid = a.atttypid
@@ -723,7 +723,7 @@ REVOKE ALL ON FUNCTION reco_redis_verify() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION reco_tick(timestamptz), reco_take_popularity(), reco_sweep(integer),
 	reco_rebuild(), reco_for_user(bigint, integer), reco_trending(integer, timestamptz),
-	reco.reclaim(), reco_status(), reco_progress(), reco.workers(), reco.state_row(), reco.service(), reco.counters(), reco.unpack_views(bytea), reco.unpack_counts(integer, bytea),
+	reco.reclaim(), reco.catalog_columns(), reco_status(), reco_progress(), reco.workers(), reco.state_row(), reco.service(), reco.counters(), reco.unpack_views(bytea), reco.unpack_counts(integer, bytea),
 	reco.activity_changed(), reco.activity_refused(), reco.activity_replicated(), reco.product_changed(), reco_verify(double precision),
 	reco_verify_state(double precision), reco_verify_catalog(),
 	reco_follow_position(), reco_follow_wait(integer)

@@ -174,7 +174,8 @@ class Demo:
     def frame(self, seen, width, height):
         half = width // 2
         bars = height >= 30
-        spare = height - (21 if bars else 16)       # lines left for her views and for trending
+        # what is left for her views and for trending: of the rest 9 lines are always there, the cursor's the last
+        spare = height - 10 - len(seen['status']) - self.news.maxlen - (5 if bars else 0)
         rows = max(2, min(10, (spare + 1) // 2))
         top = max(1, min(10, spare - rows))
         bar = ['\033[2m' + '─' * width + '\033[0m'] if bars else []

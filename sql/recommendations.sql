@@ -43,6 +43,9 @@ SELECT * FROM reco_for_user(1);
 SELECT * FROM reco_for_user(1, 2);
 SELECT * FROM reco_for_user(4);
 SELECT * FROM reco_for_user(NULL);
+SELECT * FROM reco_for_user(1, 0);
+SELECT * FROM reco_for_user(1, -5);
+SELECT * FROM reco_for_user(-1, -5);
 
 -- 20 at most
 INSERT INTO reco.product SELECT 'm' || lpad(n::text, 3, '0'), 'many', 0 FROM generate_series(1, 30) AS n;

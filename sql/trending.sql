@@ -12,7 +12,8 @@ INSERT INTO reco.activity
   FROM generate_series(1, 12) AS n, generate_series(1, CASE n WHEN 4 THEN 3 ELSE n END) AS u;
 SELECT product_id, view_count FROM reco.trending_products ORDER BY 2 DESC, 1;
 SELECT rank, product_id, view_count, window_start FROM reco_trending(3);
-SELECT count(*) FROM reco_trending(100);
+SELECT count(*), pg_typeof(max(rank)) FROM reco_trending(100);
+SELECT * FROM reco_trending(-1);
 
 -- only page views count; a window holds its start, not its end
 INSERT INTO reco.activity VALUES

@@ -22,6 +22,7 @@
 #include "activity/trigger.h"
 #include "activity/view_batch.h"
 #include "catalog/pg_collation.h"
+#include "commands/dbcommands.h"
 #include "commands/trigger.h"
 #include "common/guc.h"
 #include "common/spi.h"
@@ -31,6 +32,7 @@
 #include "lib/qunique.h"
 #include "lists/invalidation.h"
 #include "miscadmin.h"
+#include "shmem/service_state.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -138,6 +140,23 @@ begin_maintenance(RecoState *state)
 	reco_product_sync(state);
 }
 
+/*
+ * While the workers run elsewhere, time stands still here: nothing would ever
+ * expire.  With reco.enabled = off it does so on purpose.
+ */
+static void
+check_served(void)
+{
+	if (!reco_enabled || reco_shared_serves_database() ||
+		strcmp(get_database_name(MyDatabaseId), reco_database) == 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("cannot insert into reco.activity of a database that reco does not serve"),
+			 errdetail("reco.database is \"%s\".", reco_database),
+			 errhint("Insert there, or set reco.database and restart the server.")));
+}
+
 static void
 rows_inserted(TriggerData *data)
 {
@@ -237,6 +256,7 @@ reco_activity_changed(PG_FUNCTION_ARGS)
 
 	if (TRIGGER_FIRED_BY_INSERT(data->tg_event) && TRIGGER_FIRED_BEFORE(data->tg_event))
 	{
+		check_served();
 		reco_inflight_begin();
 		return PointerGetDatum(NULL);
 	}

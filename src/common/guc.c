@@ -14,6 +14,7 @@
 
 #include <limits.h>
 
+#include "common/catalog_columns.h"
 #include "common/guc.h"
 #include "redis/login.h"
 #include "utils/guc.h"
@@ -155,42 +156,15 @@ check_brokers(char **newval, void **extra, GucSource source)
 	return true;
 }
 
-/* "product_id=sku, category=path": each of the two names at most once */
 static bool
 check_catalog_columns(char **newval, void **extra, GucSource source)
 {
-	char	   *copy = pstrdup(*newval ? *newval : "");
-	bool		seen[2] = {false, false};
-	bool		good = true;
-	char	   *rest = copy;
-	char	   *item;
+	RecoCatalogColumns columns;
 
-	while (good && (item = strsep(&rest, ",")) != NULL)
-	{
-		char	   *column = strchr(item, '=');
-		int			which;
-
-		item += strspn(item, " \t");
-		if (*item == '\0' && copy == item)
-			break;
-		if (strncmp(item, "product_id", 10) == 0 && strchr(" \t=", item[10]))
-			which = 0;
-		else if (strncmp(item, "category", 8) == 0 && strchr(" \t=", item[8]))
-			which = 1;
-		else
-			which = -1;
-		good = which >= 0 && column != NULL && column[1 + strspn(column + 1, " \t")] != '\0' &&
-			!seen[which];
-		if (good)
-			seen[which] = true;
-	}
-	pfree(copy);
-	if (!good)
-	{
-		GUC_check_errdetail("Expected a list such as \"product_id=sku, category=path\".");
-		return false;
-	}
-	return true;
+	if (reco_catalog_columns_parse(*newval, &columns))
+		return true;
+	GUC_check_errdetail("Expected a list such as \"product_id=sku, category=path\".");
+	return false;
 }
 
 static const StringSetting string_settings[] = {

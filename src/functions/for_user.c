@@ -81,6 +81,10 @@ reco_for_user(PG_FUNCTION_ARGS)
 	Datum		packed;
 	Datum		reason = CStringGetTextDatum("category");
 
+	if (!PG_ARGISNULL(1) && PG_GETARG_INT32(1) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_ROW_COUNT_IN_LIMIT_CLAUSE),
+				 errmsg("n must not be negative")));
 	InitMaterializedSRF(fcinfo, 0);
 	if (PG_ARGISNULL(0))
 		return (Datum) 0;

@@ -21,6 +21,7 @@
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
+#include "common/catalog_columns.h"
 #include "common/guc.h"
 #include "lib/stringinfo.h"
 #include "mirror/source_table.h"
@@ -40,55 +41,6 @@ bool
 reco_source_is_configured(void)
 {
 	return reco_catalog_table != NULL && reco_catalog_table[0] != '\0';
-}
-
-/* Cut the first item off a list separated by commas, quoted names respected. */
-static char *
-next_item(char **rest)
-{
-	char	   *item = *rest;
-	bool		quoted = false;
-
-	if (item == NULL)
-		return NULL;
-	for (char *p = item; *p != '\0'; p++)
-	{
-		if (*p == '"')
-			quoted = !quoted;
-		if (*p == ',' && !quoted)
-		{
-			*p = '\0';
-			*rest = p + 1;
-			return item;
-		}
-	}
-	*rest = NULL;
-	return item;
-}
-
-/* The column that reco.catalog_columns gives for reco's name of it. */
-static char *
-mapped_column(const char *name)
-{
-	char	   *rest = pstrdup(reco_catalog_columns ? reco_catalog_columns : "");
-	char	   *item;
-
-	while ((item = next_item(&rest)) != NULL)
-	{
-		List	   *pair;
-
-		if (strspn(item, " \t\n") == strlen(item))
-			continue;
-		if (!SplitIdentifierString(item, '=', &pair) || list_length(pair) != 2)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("invalid value for parameter \"reco.catalog_columns\": \"%s\"",
-							reco_catalog_columns),
-					 errhint("Set it to a list such as 'product_id=sku, category=path'.")));
-		if (strcmp(linitial(pair), name) == 0)
-			return pstrdup(lsecond(pair));
-	}
-	return pstrdup(name);
 }
 
 /* Find the table by its name; one without a schema is looked for in public. */
@@ -292,6 +244,7 @@ RecoSource *
 reco_source_open(void)
 {
 	RecoSource *source = palloc0(sizeof(RecoSource));
+	RecoCatalogColumns columns;
 	Oid			table = resolve_table();
 	List	   *tree;
 	ListCell   *cell;
@@ -307,8 +260,10 @@ reco_source_open(void)
 		return NULL;
 
 	source->name = quoted_name(table);
-	source->key_column = mapped_column("product_id");
-	source->category_column = mapped_column("category");
+	if (!reco_catalog_columns_parse(reco_catalog_columns, &columns))
+		elog(ERROR, "could not parse reco.catalog_columns");	/* its check did */
+	source->key_column = columns.product_id;
+	source->category_column = columns.category;
 	source->tables = palloc(list_length(tree) * sizeof(Oid));
 	initStringInfo(&fingerprint);
 	foreach(cell, tree)

@@ -10,10 +10,10 @@ kafka_home=$cache/kafka-$kafka_version
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$(basename "$0"): $*"; exit 1; }
 
-# The server's own tools refuse root.
+# The server's own tools refuse root, and return to the caller's folder, which may be closed to them.
 as_postgres() {
     if [ "$(id -u)" = 0 ]; then
-        runuser -u postgres -- "$@"
+        (cd / && runuser -u postgres -- "$@")
     else
         "$@"
     fi

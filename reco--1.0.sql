@@ -368,10 +368,11 @@ CREATE FUNCTION reco.state_row(OUT clock timestamptz, OUT horizon timestamptz, O
 	LANGUAGE C STRICT VOLATILE ROWS 1;
 COMMENT ON FUNCTION reco.state_row() IS 'what reco.state said when it was last committed, without reading it';
 
-CREATE FUNCTION reco.service(OUT mode text, OUT extension oid, OUT database oid)
+CREATE FUNCTION reco.service(OUT mode text, OUT extension oid, OUT database oid,
+	OUT role text, OUT is_superuser boolean)
 	AS 'MODULE_PATHNAME', 'reco_service'
 	LANGUAGE C STRICT VOLATILE;
-COMMENT ON FUNCTION reco.service() IS 'does reco work here: on, off, elsewhere, standby; and the object whose lock is reco''s';
+COMMENT ON FUNCTION reco.service() IS 'does reco work here: on, off, elsewhere, standby; the object whose lock is reco''s; and reco.role';
 
 CREATE FUNCTION reco.counters(OUT name text, OUT value bigint)
 	RETURNS SETOF record
@@ -393,7 +394,7 @@ CREATE FUNCTION reco_status()
 		lag_seconds double precision, rate double precision, last_error text,
 		last_error_at timestamptz, last_error_over boolean, errors bigint,
 		blocked_by integer[], detail jsonb)
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 5
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 6
 	AS $$
 		WITH counter AS MATERIALIZED (SELECT * FROM reco.counters()),
 		service AS MATERIALIZED (SELECT * FROM reco.service()),
@@ -430,6 +431,13 @@ CREATE FUNCTION reco_status()
 			CASE WHEN s.clock IS NOT NULL THEN to_jsonb(s) END
 		FROM service v CROSS JOIN reco.state_row() s LEFT JOIN @extschema@.reco_progress() p ON true
 		UNION ALL
+		SELECT 'role', CASE WHEN NOT v.is_superuser THEN format('the workers run as "%s"', v.role)
+				ELSE 'warning: the workers run as ' || CASE v.role WHEN '' THEN 'a superuser: reco.role is not set'
+					ELSE format('"%s", a superuser', v.role) END END,
+			CASE v.mode WHEN 'on' THEN 'ok' ELSE 'off' END,
+			NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+		FROM service v
+		UNION ALL
 		SELECT 'snapshot', coalesce(o.holder || ' keeps dead rows from being removed', 'none older than a minute'),
 			CASE WHEN o.holder IS NULL THEN 'ok' ELSE 'waiting' END,
 			NULL, NULL, extract(epoch FROM clock_timestamp() - o.since)::double precision, NULL,
@@ -447,7 +455,7 @@ CREATE FUNCTION reco_status()
 			WHERE p.dbid = v.database AND v.mode <> 'standby'
 			ORDER BY age DESC, since LIMIT 1) o ON o.since < clock_timestamp() - interval '1 minute'
 	$$;
-COMMENT ON FUNCTION reco_status() IS 'what each part of reco does, how far it is behind and who blocks it; of the state: who holds reco''s lock; the oldest snapshot';
+COMMENT ON FUNCTION reco_status() IS 'what each part of reco does, how far it is behind and who blocks it; of the state: who holds reco''s lock; whom it runs as; the oldest snapshot';
 
 --
 -- Verification: the contract's SQL beside the incremental state.
@@ -738,8 +746,17 @@ GRANT SELECT ON reco.state, reco.offsets, reco.reco_progress TO pg_monitor;
 
 SELECT reco_tick(now());
 
+-- A superuser's: whoever calls it gives away what is the extension's. Here it
+-- serves reco.role, where that is set and exists.
+CREATE FUNCTION reco.assign_role() RETURNS void
+	AS 'MODULE_PATHNAME', 'reco_assign_role'
+	LANGUAGE C STRICT;
+COMMENT ON FUNCTION reco.assign_role() IS 'give all that is reco''s to the role that reco.role names, or back to the extension''s owner';
+REVOKE ALL ON FUNCTION reco.assign_role() FROM PUBLIC;
+
 CREATE FUNCTION reco.announce() RETURNS void
 	AS 'MODULE_PATHNAME', 'reco_announce'
 	LANGUAGE C STRICT;
 REVOKE ALL ON FUNCTION reco.announce() FROM PUBLIC;
+SELECT reco.assign_role();
 SELECT reco.announce();

@@ -20,6 +20,7 @@
 #include "miscadmin.h"
 #include "shmem/metrics.h"
 #include "shmem/worker_status.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/numeric.h"
@@ -182,8 +183,9 @@ Datum
 reco_service(PG_FUNCTION_ARGS)
 {
 	TupleDesc	tupdesc;
-	Datum		values[3];
-	bool		nulls[3] = {false};
+	Datum		values[5];
+	bool		nulls[5] = {false};
+	Oid			role = reco_role[0] ? get_role_oid(reco_role, true) : InvalidOid;
 
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
@@ -192,6 +194,8 @@ reco_service(PG_FUNCTION_ARGS)
 									reco_enabled ? "on" : "off");
 	values[1] = ObjectIdGetDatum(reco_shared_extension());
 	values[2] = ObjectIdGetDatum(MyDatabaseId);
+	values[3] = CStringGetTextDatum(reco_role);
+	values[4] = BoolGetDatum(!reco_role[0] || superuser_arg(role));
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls)));
 }
 

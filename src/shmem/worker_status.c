@@ -62,6 +62,8 @@ static const KindOfTrouble kinds[RECO_TROUBLES] = {
 	[RECO_TROUBLE_CATALOG] = {"the catalog is followed again", true},
 	[RECO_TROUBLE_CLOCK] = {"the clock moves again", true},
 	[RECO_TROUBLE_REJECTING] = {"hardly any message is rejected or late any more", false},
+	[RECO_TROUBLE_ROLE] = {"the role can connect", true},
+	[RECO_TROUBLE_OWNER] = {"reco's objects belong to the role that it runs as", true},
 	[RECO_TROUBLE_WORKER] = {"the worker runs again", true},
 	[RECO_TROUBLE_LAUNCH] = {"the worker has been started", true},
 };

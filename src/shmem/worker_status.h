@@ -50,6 +50,8 @@ typedef enum RecoTroubleKind
 	RECO_TROUBLE_CATALOG,		/* cannot be read or followed */
 	RECO_TROUBLE_CLOCK,			/* reco's clock is ahead of the wall's */
 	RECO_TROUBLE_REJECTING,		/* too many messages are rejected or late */
+	RECO_TROUBLE_ROLE,			/* nobody can connect as reco.role */
+	RECO_TROUBLE_OWNER,			/* reco's objects are another role's */
 	RECO_TROUBLE_WORKER,		/* the worker ended by another error */
 	RECO_TROUBLE_LAUNCH			/* the worker cannot be started */
 } RecoTroubleKind;

@@ -30,6 +30,7 @@
 #include "tcop/tcopprot.h"
 #include "utils/fmgroids.h"
 #include "worker/launcher.h"
+#include "worker/role.h"
 #include "worker/settings.h"
 #include "worker/worker.h"
 
@@ -43,7 +44,7 @@
 #define FIRST_PAUSE 500
 #define LONGEST_PAUSE 15000
 
-/* The nest level at which the extension was created; 0: it was not. */
+/* The nest level at which the extension was created or given to a role; 0: it was not. */
 static int	announced_at = 0;
 
 /* Why workers cannot connect to a database, as a format for its name; NULL: they can. */
@@ -58,11 +59,11 @@ database_obstacle(Form_pg_database database)
 }
 
 /*
- * What to wait for with the database, likewise.  The launcher sees the shared
+ * What to wait for with the database, likewise; and its OID, if it exists.  The launcher sees the shared
  * catalogs only, and their indexes just where the server has cached them.
  */
 static const char *
-find_obstacle(void)
+find_obstacle(Oid *database)
 {
 	Relation	relation;
 	SysScanDesc scan;
@@ -78,7 +79,10 @@ find_obstacle(void)
 							  NULL, 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
+	{
+		*database = ((Form_pg_database) GETSTRUCT(tuple))->oid;
 		obstacle = database_obstacle((Form_pg_database) GETSTRUCT(tuple));
+	}
 	else
 		obstacle = "waiting for database \"%s\"";
 	systable_endscan(scan);
@@ -140,18 +144,57 @@ launch(RecoWorkerId id, BackgroundWorkerHandle **handle)
 	return false;
 }
 
+/* Tell that none of the workers can be started. */
+static void
+tell_obstacle(const char *obstacle)
+{
+	for (int i = 0; i < RECO_WORKERS; i++)
+	{
+		if (reco_status_read(i).pid == 0)
+			reco_status_tell(i, reco_enabled ? RECO_HEALTH_WAITING : RECO_HEALTH_OFF,
+							 obstacle, reco_database);
+		reco_shared_healthy(i); /* what failed before says nothing about what comes */
+	}
+}
+
+/* Start the worker if it is time; ms until it is, 0: nothing to wait for. */
+static long
+start_when_due(RecoWorkerId id, BackgroundWorkerHandle **handle, RecoMoment *launched)
+{
+	RecoWorkerStatus status = reco_status_read(id);
+	long		left;
+
+	if (*handle == NULL && status.pid != 0)
+		return 0;				/* a launcher before this one has started it */
+	if (id > 0 && !OidIsValid(reco_shared_database()))
+		return 0;
+	left = pause_left(&status);
+	if (status.failures == 0 && *launched != 0)
+		left = reco_monotonic_left(*launched + LOOK_INTERVAL * INT64CONST(1000));
+	if (left > 0)
+		return left;
+	if (launch(id, handle))
+		*launched = reco_monotonic_now();
+	return 0;
+}
+
 /*
  * Start what should run and does not; ms until the next look.  A worker that
  * left without an error found no extension: the first of them looks again in
  * a while, or when CREATE EXTENSION wakes the launcher, and the others follow
  * when it has found one.
+ *
+ * Workers whose role may not connect any more are ended: they would not come
+ * back after the next restart, and that had better show now.
  */
 static long
 look(BackgroundWorkerHandle **handles, RecoMoment *launched)
 {
 	static uint32 announced = 0;
-	const char *obstacle = reco_enabled ? find_obstacle() : "reco.enabled is off";
+	Oid			database = InvalidOid;
+	const char *obstacle = reco_enabled ? find_obstacle(&database) : "reco.enabled is off";
 	long		next = LOOK_INTERVAL;
+	bool		may_connect;
 
 	if (announced != reco_shared_extensions_announced())
 	{
@@ -163,34 +206,22 @@ look(BackgroundWorkerHandle **handles, RecoMoment *launched)
 		log_obstacle(obstacle);
 	if (obstacle != NULL)
 	{
-		for (int i = 0; i < RECO_WORKERS; i++)
-		{
-			if (reco_status_read(i).pid == 0)
-				reco_status_tell(i, reco_enabled ? RECO_HEALTH_WAITING : RECO_HEALTH_OFF,
-								 obstacle, reco_database);
-			reco_shared_healthy(i); /* what failed before says nothing about what comes */
-		}
+		tell_obstacle(obstacle);
 		return reco_enabled ? LOOK_INTERVAL : LONGEST_PAUSE;
 	}
+	may_connect = reco_role_may_connect(database);
 	for (int i = 0; i < RECO_WORKERS; i++)
 	{
-		RecoWorkerStatus status = reco_status_read(i);
-		long		left;
 		pid_t		pid;
+		bool		runs = handles[i] && GetBackgroundWorkerPid(handles[i], &pid) != BGWH_STOPPED;
+		long		left = 0;
 
-		if (handles[i] && GetBackgroundWorkerPid(handles[i], &pid) != BGWH_STOPPED)
-			continue;
-		if (handles[i] == NULL && status.pid != 0)
-			continue;			/* a launcher before this one has started it */
-		if (i > 0 && !OidIsValid(reco_shared_database()))
-			continue;
-		left = pause_left(&status);
-		if (status.failures == 0 && launched[i] != 0)
-			left = reco_monotonic_left(launched[i] + LOOK_INTERVAL * INT64CONST(1000));
+		if (runs && !may_connect)
+			TerminateBackgroundWorker(handles[i]);
+		else if (!runs && may_connect)
+			left = start_when_due(i, &handles[i], &launched[i]);
 		if (left > 0)
 			next = Min(next, left);
-		else if (launch(i, &handles[i]))
-			launched[i] = reco_monotonic_now();
 	}
 	return next;
 }
@@ -263,6 +294,13 @@ const RecoXactModule reco_launcher_xact = {
 	.commit_sub = launcher_commit_sub,.abort_sub = launcher_abort_sub
 };
 
+/* At the commit of the transaction the workers leave, and begin anew. */
+void
+reco_launcher_announce(void)
+{
+	announced_at = GetCurrentTransactionNestLevel();
+}
+
 PG_FUNCTION_INFO_V1(reco_announce);
 
 /* Called by the extension's script: its commit wakes the launcher. */
@@ -276,7 +314,7 @@ reco_announce(PG_FUNCTION_ARGS)
 				(errmsg("reco's workers do not serve database \"%s\"", database),
 				 errdetail("They serve the one that reco.database names, \"%s\".", reco_database),
 				 errhint("Set reco.database and restart the server.")));
-	announced_at = GetCurrentTransactionNestLevel();
+	reco_launcher_announce();
 	PG_RETURN_VOID();
 }
 

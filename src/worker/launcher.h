@@ -13,6 +13,7 @@
 extern const RecoXactModule reco_launcher_xact;
 
 extern void reco_launcher_register(void);
+extern void reco_launcher_announce(void);
 extern PGDLLEXPORT void reco_launcher_main(Datum arg);
 
 #endif							/* RECO_LAUNCHER_H */

@@ -32,6 +32,7 @@
 #include "utils/memutils.h"
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
+#include "worker/role.h"
 #include "worker/settings.h"
 #include "worker/worker.h"
 
@@ -206,7 +207,7 @@ measure(RecoWorkerId id)
 }
 
 static void
-run(const RecoRoutine *routine, uint32 forgotten)
+run(const RecoRoutine *routine, uint32 forgotten, const char *role)
 {
 	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "reco worker",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -229,7 +230,7 @@ run(const RecoRoutine *routine, uint32 forgotten)
 			{
 				ConfigReloadPending = false;
 				ProcessConfigFile(PGC_SIGHUP);
-				if (!reco_enabled)
+				if (!reco_enabled || strcmp(reco_role, role) != 0)
 					proc_exit(0);
 				if (routine->reloaded)
 					routine->reloaded();
@@ -264,6 +265,7 @@ reco_worker_main(Datum arg)
 	uint32		forgotten;
 	Oid			owner;
 	Oid			extension = InvalidOid;
+	char		role[NAMEDATALEN];
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
@@ -275,7 +277,8 @@ reco_worker_main(Datum arg)
 	prev_emit_log_hook = emit_log_hook;
 	emit_log_hook = note_last_words;
 	reco_status_tell(routine->id, RECO_HEALTH_STARTING, "starting");
-	BackgroundWorkerInitializeConnection(reco_database, NULL, 0);
+	strlcpy(role, reco_role, sizeof(role));
+	BackgroundWorkerInitializeConnection(reco_database, role[0] ? role : NULL, 0);
 	reco_settings_override();
 	tick_on();
 	forgotten = reco_shared_forgotten();
@@ -287,12 +290,14 @@ reco_worker_main(Datum arg)
 						 reco_database);
 		proc_exit(0);
 	}
-	SetUserIdAndSecContext(owner, 0);
+	SetUserIdAndSecContext(role[0] ? GetSessionUserId() : owner, 0);
+	if (!reco_role_owns_objects(routine->id, GetUserId()))
+		proc_exit(0);
 	if (reco_shared_database() != MyDatabaseId)
 	{
 		reco_shared_set_database(MyDatabaseId, extension);
 		reco_shared_wake(RECO_LAUNCHER);
 	}
 	pgstat_report_appname(routine->name);
-	run(routine, forgotten);
+	run(routine, forgotten, role);
 }

@@ -73,6 +73,16 @@ postgres_set() {
     done
 }
 
+# postgres_first_objects DIR PORT: the database, and the role that $RECO_TEST_ROLE names. CREATE EXTENSION gives reco to it.
+postgres_first_objects() {
+    local sql=(psql -X -q -h "$1" -p "$2" -U postgres -d postgres)
+
+    # reads all data: the tests' catalogs belong to the superuser, and come and go
+    [ -z "${RECO_TEST_ROLE:-}" ] ||
+        "${sql[@]}" -c "CREATE ROLE $RECO_TEST_ROLE LOGIN REPLICATION IN ROLE pg_read_all_stats, pg_read_all_data" || return 1
+    "${sql[@]}" -c 'CREATE DATABASE shop'
+}
+
 # postgres_start DIR [NAME=VALUE...]: also creates the database named by reco.database when the cluster is new.
 postgres_start() {
     local dir=$1 bin port new='' redis kafka
@@ -91,6 +101,7 @@ postgres_start() {
         kafka=$(recall "$dir" KAFKA)
         [ -z "$redis" ] || postgres_set "$dir" "reco.redis_url=redis://127.0.0.1:$redis/0"
         [ -z "$kafka" ] || postgres_set "$dir" "reco.kafka_brokers=$kafka"
+        [ -z "${RECO_TEST_ROLE:-}" ] || postgres_set "$dir" "reco.role=$RECO_TEST_ROLE"
         remember "$dir" PGHOST "$dir"
         remember "$dir" PGPORT "$port"
         remember "$dir" PGUSER postgres
@@ -104,7 +115,7 @@ postgres_start() {
     [ "$(id -u)" != 0 ] || chown postgres: "$dir/postgres.log"
     as_postgres "$bin/pg_ctl" -D "$dir/data" -l "$dir/postgres.log" -w -t 120 start >"$dir/pg_ctl.log" 2>&1 </dev/null ||
         { tail -n 20 "$dir/postgres.log" >&2; return 1; }
-    [ -z "$new" ] || psql -X -q -h "$dir" -p "$port" -U postgres -d postgres -c 'CREATE DATABASE shop'
+    [ -z "$new" ] || postgres_first_objects "$dir" "$port"
 }
 
 # A fast shutdown.

@@ -62,7 +62,8 @@ is($reco->sql('SET ROLE reader; SELECT user_id FROM reco.activity'), 1, 'it serv
 # 2. Partitions made afterwards, and privileges by default, also in CREATE EXTENSION
 $reco->sql("SELECT reco_tick('2100-01-03 12:30Z')");
 dump_and_restore('partitions made later');
-$reco->sql('ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO reader; ALTER DEFAULT PRIVILEGES IN SCHEMA reco GRANT INSERT ON TABLES TO other');
+my $owner = $reco->sql(q{SELECT quote_ident(pg_get_userbyid(relowner)) FROM pg_class WHERE oid = 'reco.activity'::regclass});
+$reco->sql("ALTER DEFAULT PRIVILEGES FOR ROLE $owner GRANT SELECT ON TABLES TO reader; ALTER DEFAULT PRIVILEGES FOR ROLE $owner IN SCHEMA reco GRANT INSERT ON TABLES TO other");
 $reco->sql("SELECT reco_tick('2100-01-05 12:30Z')");
 isnt($reco->sql(q{SELECT count(*) FROM pg_class WHERE relispartition AND relacl::text ~ 'other'}), 0, 'partitions get privileges by default');
 dump_and_restore('default privileges');

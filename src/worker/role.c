@@ -1,0 +1,172 @@
+/*-------------------------------------------------------------------------
+ *
+ * role.c
+ *	  The role that the workers run as: reco.role.
+ *
+ * The workers connect as this role, so that session_user is it, too: nothing
+ * that they run can become more.  It owns reco's objects (reco.assign_role()).
+ * Without the setting they run as the extension's owner, a superuser.
+ *
+ * The launcher judges the role from outside, by the shared catalogs: the
+ * server would end a worker that may not connect with a FATAL error, again and
+ * again.  A worker that has connected judges who owns the objects.  A superuser
+ * who worked on tables of another role would run what that one has put on them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "common/compat.h"
+
+#include "catalog/pg_authid.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_type.h"
+#include "common/guc.h"
+#include "common/spi.h"
+#include "common/xact.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/syscache.h"
+#include "worker/role.h"
+
+#define CREATE_HINT "Run CREATE ROLE %s LOGIN REPLICATION IN ROLE pg_read_all_stats, or set reco.role to another one."
+
+/* One of reco's objects that belongs neither to $1 nor, if $2, to a superuser. */
+static RecoPlan foreign_plan = {
+	"SELECT pg_describe_object(d.classid, d.objid, 0), r.rolname::text"
+	" FROM pg_extension e"
+	" JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'"
+	" LEFT JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid"
+	" LEFT JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid"
+	" LEFT JOIN pg_namespace n ON d.classid = 'pg_namespace'::regclass AND n.oid = d.objid"
+	" JOIN pg_roles r ON r.oid = coalesce(c.relowner, p.proowner, n.nspowner)"
+	" WHERE e.extname = 'reco' AND r.oid <> $1 AND NOT (r.rolsuper AND $2)"
+	" AND NOT (p.proname = 'assign_role' AND p.pronargs = 0)"
+	" ORDER BY d.classid, d.objid LIMIT 1", 2, {OIDOID, BOOLOID}
+};
+
+bool
+reco_role_is_set(void)
+{
+	return reco_role != NULL && reco_role[0] != '\0';
+}
+
+static bool
+role_may_log_in(Oid role)
+{
+	HeapTuple	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
+	bool		may;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	may = ((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin;
+	ReleaseSysCache(tuple);
+	return may;
+}
+
+/*
+ * Why the workers cannot run as the role that reco.role names, and the hint
+ * what to do; NULL: they can.  In a transaction.  All that is read comes from
+ * caches that the server keeps for logging in: they need no shared index.
+ */
+char *
+reco_role_obstacle(Oid role, Oid database, char **hint)
+{
+	const char *quoted = quote_identifier(reco_role);
+
+	if (!OidIsValid(role))
+	{
+		*hint = psprintf(CREATE_HINT, quoted);
+		return psprintf("role \"%s\" does not exist", reco_role);
+	}
+	if (!role_may_log_in(role))
+	{
+		*hint = psprintf("Run ALTER ROLE %s LOGIN.", quoted);
+		return psprintf("role \"%s\" is not permitted to log in", reco_role);
+	}
+	if (!has_rolreplication(role))
+	{
+		*hint = psprintf("Run ALTER ROLE %s REPLICATION.", quoted);
+		return psprintf("role \"%s\" lacks REPLICATION, which logical decoding needs", reco_role);
+	}
+	if (!has_privs_of_role(role, ROLE_PG_READ_ALL_STATS))
+	{
+		*hint = psprintf("Run GRANT pg_read_all_stats TO %s.", quoted);
+		return psprintf("role \"%s\" is no member of pg_read_all_stats", reco_role);
+	}
+	if (OidIsValid(database) &&
+		reco_database_aclcheck(database, role, ACL_CONNECT) != ACLCHECK_OK)
+	{
+		*hint = psprintf("Run GRANT CONNECT ON DATABASE %s TO %s.", quote_identifier(reco_database), quoted);
+		return psprintf("role \"%s\" may not connect to database \"%s\"", reco_role, reco_database);
+	}
+	return NULL;
+}
+
+/*
+ * Can the workers connect to the database as reco.role?  Says in their status
+ * why not.  For the launcher, outside any transaction.
+ */
+bool
+reco_role_may_connect(Oid database)
+{
+	static bool watching = false;
+	char	   *obstacle = NULL;
+	char	   *hint = NULL;
+
+	reco_xact_begin();
+	if (!watching)
+		initialize_acl();		/* where memberships change; else for who connects to a database only */
+	watching = true;
+	if (reco_role_is_set())
+		obstacle = reco_role_obstacle(get_role_oid(reco_role, true), database, &hint);
+	for (int i = 0; i < RECO_WORKERS; i++)
+	{
+		if (obstacle == NULL)
+			reco_trouble_end(i, RECO_TROUBLE_ROLE);
+		else
+		{
+			reco_trouble_begin(i, RECO_TROUBLE_ROLE, RECO_HEALTH_FAILING, hint, "%s", obstacle);
+			reco_status_tell(i, RECO_HEALTH_FAILING, "cannot run as reco.role: %s", obstacle);
+		}
+	}
+	reco_xact_commit();
+	return obstacle == NULL;
+}
+
+/* Say that an object is another role's. */
+static void
+tell_foreign(RecoWorkerId worker, const char *object, const char *owner)
+{
+	char	   *hint = psprintf("Run SELECT reco.assign_role() as a superuser in database \"%s\".", reco_database);
+
+	if (reco_role_is_set())
+		reco_trouble_begin(worker, RECO_TROUBLE_OWNER, RECO_HEALTH_FAILING, hint,
+						   "%s belongs to role \"%s\", but reco.role is \"%s\"", object, owner, reco_role);
+	else
+		reco_trouble_begin(worker, RECO_TROUBLE_OWNER, RECO_HEALTH_FAILING,
+						   psprintf("Set reco.role = '%s', or run SELECT reco.assign_role() as a superuser.", owner),
+						   "%s belongs to role \"%s\", but reco.role is not set", object, owner);
+	reco_status_tell(worker, RECO_HEALTH_FAILING, "waiting for reco.assign_role()");
+}
+
+/*
+ * Do reco's objects belong to the role that this worker runs as?  Says in its
+ * status what does not.  Outside any transaction.
+ */
+bool
+reco_role_owns_objects(RecoWorkerId worker, Oid role)
+{
+	Datum		values[2] = {ObjectIdGetDatum(role)};
+	bool		owns;
+
+	reco_sql_begin();
+	values[1] = BoolGetDatum(superuser_arg(role));
+	owns = reco_sql_query(&foreign_plan, values, NULL, 1) == 0;
+	if (owns)
+		reco_trouble_end(worker, RECO_TROUBLE_OWNER);
+	else
+		tell_foreign(worker, SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1),
+					 SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2));
+	reco_sql_commit();
+	return owns;
+}

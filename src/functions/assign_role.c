@@ -9,8 +9,8 @@
  * back to the extension's owner.  Initial privileges go along, so that a dump
  * holds what was granted since and nothing else.
  *
- * Locks: reco.product, then reco's lock, then each relation for itself.  The
- * workers leave at the commit and come back as the role of the moment.
+ * Locks: reco's lock and each relation for itself.  The workers leave at the
+ * commit and come back as the role of the moment.
  *
  *-------------------------------------------------------------------------
  */
@@ -174,6 +174,34 @@ assign_target(Oid extension)
 	return role;
 }
 
+/*
+ * Take reco's lock and, for itself, the tables that others hold while they ask
+ * for it; so none of them is waited for with the lock held.
+ */
+static void
+lock_tables(void)
+{
+	for (;;)
+	{
+		Oid			tables[2];
+		int			locked = 0;
+
+		reco_state_lock();
+		tables[0] = reco_sql_table("product");
+		tables[1] = reco_sql_table("activity");
+		while (locked < lengthof(tables) &&
+			   ConditionalLockRelationOid(tables[locked], AccessExclusiveLock))
+			locked++;
+		if (locked == lengthof(tables))
+			return;
+		reco_state_unlock();
+		for (int i = 0; i < locked; i++)
+			UnlockRelationOid(tables[i], AccessExclusiveLock);
+		LockRelationOid(tables[locked], AccessExclusiveLock);
+		UnlockRelationOid(tables[locked], AccessExclusiveLock);
+	}
+}
+
 PG_FUNCTION_INFO_V1(reco_assign_role);
 
 /* reco.assign_role(): to the role that reco.role names, or back to the extension's owner. */
@@ -192,8 +220,7 @@ reco_assign_role(PG_FUNCTION_ARGS)
 	role = assign_target(extension);
 	if (!OidIsValid(role))
 		PG_RETURN_VOID();
-	LockRelationOid(reco_sql_table("product"), AccessExclusiveLock);
-	reco_state_lock();
+	lock_tables();
 	members = extension_members(extension);
 	foreach(cell, members)
 	{

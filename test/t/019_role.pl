@@ -157,6 +157,24 @@ wait_for_workers('Second one');
 is(others_objects('"Second one"'), 'function reco.assign_role()', 'the other role owns all');
 send_and_verify('as another role', 3);
 
+# Writers go on meanwhile
+my $script = "$reco->{dir}/insert.sql";
+open(my $file, '>', $script) or die;
+print $file "INSERT INTO reco.activity VALUES ('page_view', 1000 + random() * 100, 'a', NULL, now());\n";
+close $file;
+my $said = '';
+my $writers = IPC::Run::start([ 'pgbench', '-n', '-c', '4', '-T', '8', '-f', $script, 'shop' ], '>', \$said, '2>&1');
+my @roles = ('engine', 'Second one');
+$reco->wait_until('the writers write', sub { $reco->sql('SELECT count(*) > 20 FROM reco.activity WHERE user_id >= 1000') eq 't' });
+for my $role (@roles, @roles)
+{
+	$reco->set('reco.role', $role);
+	is($reco->sql_error('SELECT reco.assign_role()'), '', "assign_role() beside writers: $role");
+}
+ok($writers->finish, 'no writer fails') or diag($said);
+wait_for_workers('Second one');
+$reco->verify('after the writers');
+
 # 6. A dump restored by a superuser, into a server with the role and into one without it
 sub dumped
 {
@@ -198,6 +216,12 @@ like($reco->sql_error('CREATE EXTENSION reco', 'hostile'), qr/schema "reco" alre
 $reco->sql('DROP SCHEMA reco', 'hostile');
 $reco->sql('SET ROLE intruder; CREATE FUNCTION public.reco_tick(timestamptz) RETURNS timestamptz RETURN now()', 'hostile');
 like($reco->sql_error('CREATE EXTENSION reco', 'hostile'), qr/function "reco_tick" already exists/, 'nor by a function');
+
+# 9. Gone with the extension
+$reco->sql('DROP EXTENSION reco; DROP OWNED BY engine', $_) for qw(restored without);
+$reco->sql('DROP EXTENSION reco');
+is($reco->sql(q{SELECT count(*) FROM pg_namespace WHERE nspname = 'reco'}), 0, 'DROP EXTENSION takes the schema and the partitions');
+is($reco->sql_error('DROP OWNED BY engine; DROP ROLE engine'), '', 'and the role may go');
 
 my $log = do { local (@ARGV, $/) = "$reco->{dir}/postgres.log"; <> };
 my $fatals = () = $log =~ /FATAL:  (?!terminating background worker)/g;

@@ -74,6 +74,7 @@ is($reco->sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'reco inges
 # A DBA audits the offsets, and holds on to them.
 $reco->sql(<<'END');
 CREATE TABLE audit (next_offset bigint);
+GRANT INSERT ON audit TO PUBLIC;
 CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.audit VALUES (NEW.next_offset); RETURN NULL; END $$;
 CREATE TRIGGER audit AFTER UPDATE ON reco.offsets FOR EACH ROW EXECUTE FUNCTION audit();
 END
@@ -94,6 +95,7 @@ my $leaf = $reco->sql("SELECT tableoid::regclass FROM reco.activity GROUP BY 1 O
 my $held = $reco->sql("SELECT count(*) FROM $leaf");
 $reco->sql(<<"END");
 CREATE TABLE seen (relation text, rows bigint);
+GRANT INSERT ON seen TO PUBLIC;
 CREATE FUNCTION see_row() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN INSERT INTO public.seen VALUES ('partition', 1); RETURN NULL; END \$\$;
 CREATE FUNCTION see_rows() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN INSERT INTO public.seen SELECT 'all', count(*) FROM new_rows; RETURN NULL; END \$\$;
 CREATE TRIGGER see AFTER INSERT ON $leaf FOR EACH ROW EXECUTE FUNCTION see_row();

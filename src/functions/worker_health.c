@@ -160,7 +160,8 @@ lag_by_report(RecoJudgement *judgement, const RecoWorkerStatus *status)
 	if (status->reported == 0 || status->lag_seconds < 0)
 		return;
 	judgement->lag_seconds = status->lag_seconds;
-	if (status->pid != 0 && age < REPORT_MS && unanswered(status) == 0)
+	if (status->pid != 0 && age < REPORT_MS && unanswered(status) == 0 &&
+		!status->troubles[RECO_TROUBLE_KAFKA].open && !status->troubles[RECO_TROUBLE_PARTITION].open)
 		judgement->lag_messages = status->lag_messages;
 	else
 		judgement->lag_seconds += seconds(age);

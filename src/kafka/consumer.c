@@ -220,6 +220,7 @@ reco_kafka_close(RecoKafka *kafka)
 	if (kafka->held != NULL)
 		pfree(kafka->held);
 	pfree(kafka->topic_name);
+	bms_free(kafka->refused);
 	if (ended)
 		pfree(kafka);			/* or a callback may still come */
 	return ended;
@@ -237,6 +238,17 @@ const char *
 reco_kafka_error(RecoKafka *kafka)
 {
 	return kafka->error[0] != '\0' ? kafka->error : NULL;
+}
+
+/*
+ * Why Kafka gives nothing of some partition though it answers; NULL: it has
+ * said nothing of the kind.  In *delivered: has it given any at all?
+ */
+const char *
+reco_kafka_refusal(RecoKafka *kafka, bool *delivered)
+{
+	*delivered = kafka->delivered;
+	return kafka->refused != NULL ? kafka->refusal : NULL;
 }
 
 /* When Kafka last gave something; 0: not yet. */

@@ -42,6 +42,7 @@ extern RecoKafka *reco_kafka_open(const char *brokers, const char *topic,
 extern bool reco_kafka_close(RecoKafka *kafka);
 extern pgsocket reco_kafka_socket(RecoKafka *kafka);
 extern const char *reco_kafka_error(RecoKafka *kafka);
+extern const char *reco_kafka_refusal(RecoKafka *kafka, bool *delivered);
 extern RecoMoment reco_kafka_answered(RecoKafka *kafka);
 extern bool reco_kafka_forward_log(RecoKafka *kafka);
 

@@ -40,9 +40,13 @@
 #define REPORT_INTERVAL 1000
 #define TRIM_INTERVAL 10000
 #define OPEN_INTERVAL 5000
+#define REFUSAL_INTERVAL 10000
 
 /* An error that is over so soon is not worth a word, in milliseconds. */
 #define GLITCH_MS 2500
+
+/* Seconds behind that the log has a line about when they have been made up for. */
+#define FAR_BEHIND 10
 
 /* How long ingestion waits for the mirror of the catalog, in milliseconds. */
 #define MIRROR_PATIENCE 30000
@@ -65,6 +69,8 @@ static bool ready = false;		/* clock and mirror allow to ingest */
 static RecoMoment patience_ends;
 static RecoMoment clock_due = 0;
 static RecoMoment open_due = 0;
+static bool is_behind = false;	/* the log is to say when reading has caught up */
+static RecoMoment refusal_due = 0;
 static RecoMoment report_due = 0;
 static RecoMoment trim_due = 0;
 
@@ -153,6 +159,7 @@ open_kafka(void)
 	}
 	else
 	{
+		refusal_due = reco_monotonic_after(REFUSAL_INTERVAL);
 		reco_trouble_end(RECO_INGEST, RECO_TROUBLE_KAFKA_SETTINGS);
 		reco_status_expect(RECO_INGEST, RECO_PEER_KAFKA);
 	}
@@ -184,6 +191,7 @@ static void
 ingest_start(void)
 {
 	tell_replay();
+	is_behind = reco_shared_is_replaying();
 	reco_sql_begin();
 	reco_user_learn_places();
 	reco_sql_commit();
@@ -247,6 +255,44 @@ report_rejections(void)
 						   recent.refused, recent.messages, recent.reason);
 }
 
+/*
+ * Does Kafka keep us from reading?  Whether it still does is only known to a
+ * consumer that asks anew.
+ */
+static bool
+report_refusal(void)
+{
+	bool		delivered;
+	const char *refusal = reco_kafka_refusal(kafka, &delivered);
+
+	if (refusal == NULL)
+	{
+		if (delivered)
+			reco_trouble_end(RECO_INGEST, RECO_TROUBLE_PARTITION);
+		return false;
+	}
+	reco_status_tell(RECO_INGEST, RECO_HEALTH_FAILING, "refused by Kafka");
+	reco_trouble_begin(RECO_INGEST, RECO_TROUBLE_PARTITION, RECO_HEALTH_FAILING,
+					   "Give the user in reco.kafka_config READ and DESCRIBE of the topic.",
+					   "%s", refusal);
+	if (reco_monotonic_is_due(&refusal_due, REFUSAL_INTERVAL))
+		reopen_kafka();
+	return true;
+}
+
+/* After a replay, and whenever reading was far behind, the log says when that is over. */
+static void
+log_catching_up(int64 behind, double seconds)
+{
+	if (reco_shared_is_replaying() || seconds > FAR_BEHIND)
+		is_behind = true;
+	else if (is_behind && behind == 0)
+	{
+		is_behind = false;
+		ereport(LOG, (errmsg("reco ingest: caught up")));
+	}
+}
+
 /* Tell reco_status() how far reading is. */
 static void
 report(void)
@@ -261,13 +307,20 @@ report(void)
 		return;
 	if (error != NULL)
 	{
+		is_behind = true;
 		reco_status_tell(RECO_INGEST, RECO_HEALTH_WAITING, "waiting for Kafka");
 		reco_trouble_begin(RECO_INGEST, RECO_TROUBLE_KAFKA, RECO_HEALTH_WAITING, NULL, "%s", error);
 		return;
 	}
 	reco_trouble_end(RECO_INGEST, RECO_TROUBLE_KAFKA);
+	if (report_refusal())
+	{
+		is_behind = true;
+		return;
+	}
 	reco_topic_lag(kafka, &behind, &seconds);
 	reco_shared_lag(RECO_INGEST, behind, seconds);
+	log_catching_up(behind, seconds);
 	if (reco_topic_partitions() > 0)
 		reco_status_tell(RECO_INGEST,
 						 reco_shared_is_replaying() ? RECO_HEALTH_REBUILDING : RECO_HEALTH_OK,

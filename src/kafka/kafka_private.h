@@ -12,6 +12,7 @@
 
 #include "common/monotonic.h"
 #include "kafka/consumer.h"
+#include "nodes/bitmapset.h"
 
 struct RecoKafka
 {
@@ -27,6 +28,9 @@ struct RecoKafka
 	int			maxheld;
 
 	char		error[512];		/* "": none since the last success */
+	char		refusal[512];	/* what Kafka last said of a partition that it does not give */
+	Bitmapset  *refused;		/* the partitions; NULL: none */
+	bool		delivered;		/* some partition was given */
 	RecoMoment	answered;		/* the last success; 0: none */
 	RecoMoment	log_due;		/* end of the minute in which they are counted */
 	int			log_lines;

@@ -159,6 +159,31 @@ reco_kafka_assign(RecoKafka *kafka, const RecoPosition *positions, int count)
 	return succeeded(kafka, err, "could not assign partitions");
 }
 
+/*
+ * The broker answers, but does not give a partition.  librdkafka says so once,
+ * and nothing when it gets it again, unless a message or an end comes.
+ */
+static void
+note_refusal(RecoKafka *kafka, const rd_kafka_message_t *from)
+{
+	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+
+	kafka->refused = bms_add_member(kafka->refused, Max(from->partition, 0));
+	MemoryContextSwitchTo(caller);
+	snprintf(kafka->refusal, sizeof(kafka->refusal), "partition %d: %s", from->partition,
+			 from->payload != NULL ? (const char *) from->payload : rd_kafka_err2str(from->err));
+}
+
+static void
+forget_refusal(RecoKafka *kafka, int32 partition)
+{
+	kafka->refused = bms_del_member(kafka->refused, partition);
+	if (!bms_is_empty(kafka->refused))
+		return;
+	bms_free(kafka->refused);	/* before 17 an empty set is not NULL */
+	kafka->refused = NULL;
+}
+
 /* Translate a message or an event; false: it is nothing to the caller. */
 static bool
 take_message(RecoKafka *kafka, const rd_kafka_message_t *from, RecoMessage *to)
@@ -181,6 +206,11 @@ take_message(RecoKafka *kafka, const rd_kafka_message_t *from, RecoMessage *to)
 		case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
 			to->kind = RECO_MESSAGE_OUT_OF_RANGE;
 			return true;
+		case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+			return false;		/* we need no group */
+		case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+			note_refusal(kafka, from);
+			return false;
 		default:
 			reco_kafka_set_error(kafka, "partition %d: %s", from->partition,
 					  from->payload != NULL ? (const char *) from->payload :
@@ -189,6 +219,9 @@ take_message(RecoKafka *kafka, const rd_kafka_message_t *from, RecoMessage *to)
 	}
 
 	kafka->error[0] = '\0';
+	kafka->delivered = true;
+	if (kafka->refused != NULL)
+		forget_refusal(kafka, from->partition);
 	time = rd_kafka_message_timestamp(from, &type);
 	if (type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE)
 		to->time = GetCurrentTimestamp();

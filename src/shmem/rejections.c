@@ -24,14 +24,14 @@
 #include "storage/shmem.h"
 
 #define WINDOW_US (60 * 1000 * 1000)
-#define SLICES 13				/* of the minute, and the one that is filled */
+#define SLICES 12				/* of the minute */
 #define SLICE_US (5 * 1000 * 1000)
 #define CHUNKS 10				/* of at least so many messages: */
 #define CHUNK_MESSAGES 1000
 
 typedef struct Bucket
 {
-	RecoMoment	at;				/* when it was last added to; 0: never */
+	RecoMoment	begun;			/* 0: never */
 	uint64		messages;
 	uint64		refused;
 } Bucket;
@@ -99,7 +99,8 @@ reco_refusals_add(RecoRefusals *refusals, const char *reason)
 static void
 fill(Bucket *bucket, const RecoRefusals *refusals, RecoMoment now)
 {
-	bucket->at = now;
+	if (bucket->begun == 0)
+		bucket->begun = now;
 	bucket->messages += refusals->messages;
 	bucket->refused += refusals->refused;
 }
@@ -114,7 +115,7 @@ sum(const Bucket *buckets, int n, int newest, RecoMoment since, uint64 enough)
 	{
 		const Bucket *bucket = &buckets[(newest + n - i) % n];
 
-		if (bucket->at == 0 || bucket->at < since)
+		if (bucket->begun == 0 || bucket->begun < since)
 			break;
 		total.messages += bucket->messages;
 		total.refused += bucket->refused;

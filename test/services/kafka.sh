@@ -42,6 +42,8 @@ log.retention.check.interval.ms=1000
 log.initial.task.delay.ms=500
 broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=500
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=true
 END
     kafka_tool kafka.tools.StorageTool format -t "$(kafka_tool kafka.tools.StorageTool random-uuid)" \
         -c "$dir/server.properties" >"$1/kafka.log" 2>&1 || { cat "$1/kafka.log" >&2; return 1; }

@@ -64,7 +64,7 @@ for my $table (qw(reco.state reco.activity reco.user_state reco.product reco.off
 	my $session = $reco->session;
 
 	$session->say("BEGIN; LOCK TABLE $table IN ACCESS EXCLUSIVE MODE;");
-	is($reco->sql("SET statement_timeout = '2s'; SELECT count(*) FROM reco_status()"), 5, "it answers while $table is locked");
+	is($reco->sql("SET statement_timeout = '2s'; SELECT count(*) FROM reco_status()"), 6, "it answers while $table is locked");
 	$session->say('ROLLBACK;');
 	$session->close;
 }
@@ -204,7 +204,7 @@ RecoTest::_run([ @as, 'pg_ctl', '-D', $standby, '-w', '-l', "$standby/log", '-o'
 {
 	local $ENV{PGPORT} = $port;
 	is($reco->sql(q{SELECT string_agg(component || ' ' || health, ', ' ORDER BY component) FROM reco_status()}),
-		'follow off, ingest off, publish off, snapshot ok, state off', 'a standby says what it is');
+		'follow off, ingest off, publish off, role off, snapshot ok, state off', 'a standby says what it is');
 	like($reco->sql(q{SELECT state FROM reco_status() WHERE component = 'ingest'}), qr/standby/, 'in words');
 }
 RecoTest::_run([ @as, 'pg_ctl', '-D', $standby, '-w', '-m', 'immediate', 'stop' ]);

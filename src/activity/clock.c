@@ -18,6 +18,7 @@
 
 #include "activity/clock.h"
 #include "activity/partition.h"
+#include "activity/partition_upkeep.h"
 #include "activity/rebuild.h"
 #include "catalog/pg_type.h"
 #include "common/guc.h"
@@ -34,7 +35,7 @@
 /* Users' rows that a step of a clock that lags should write, about. */
 #define STEP_USERS 10000
 
-/* Partitions are made for so much more than clock + max_future, in seconds. */
+/* A clock that is ahead of the wall clock by more than this is worth a warning, in seconds. */
 #define AHEAD 60
 
 /* The longest step: with nothing to expire, a day is caught up in 24 steps. */
@@ -88,8 +89,7 @@ prepare(TimestampTz clock)
 		reco_state_take_settings(&state);
 	}
 	reco_state_set_clock(&state, Max(clock, state.clock));
-	reco_activity_prepare(&state, state.clock +
-						  (reco_max_future + state.trending_window + AHEAD) * USECS_PER_SEC);
+	reco_activity_prepare(&state);
 }
 
 /*
@@ -150,7 +150,7 @@ take_settings(RecoState *state)
 	reco_status_tell(RECO_INGEST, RECO_HEALTH_REBUILDING, "computing the state anew for changed parameters");
 	ereport(LOG, (errmsg("reco computes its state anew for changed parameters")));
 	reco_state_take_settings(state);
-	reco_activity_prepare(state, state->clock);
+	reco_activity_prepare(state);
 	reco_state_write(state);
 	reco_product_sync(state);
 	reco_rebuild_all(state);
@@ -185,26 +185,27 @@ reco_clock_step(void)
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz before;
 	RecoState	state;
+	bool		complete;
 	int64		written;
 
 	reco_sql_begin();
-	if (reco_state_peek(&state) && !reco_state_settings_differ(&state) &&
-		now < state.clock + USECS_PER_SEC)
+	if (!reco_state_peek(&state))
+		state.clock = now;
+	else if (!reco_state_settings_differ(&state) && now < state.clock + USECS_PER_SEC)
 	{
 		reco_sql_commit();
 		reco_state_publish(&state);
 		report_ahead(state.clock, now);
 		return Max(1, (state.clock + USECS_PER_SEC - now) / 1000);
 	}
-	if (reco_state_peek(&state) && state.clock + step * USECS_PER_SEC < now)
-		prepare(state.clock + step * USECS_PER_SEC);
-	prepare(now);				/* clients insert what happens now, even while the clock lags */
 	reco_sql_commit();
+	complete = reco_upkeep_make(Min(now, state.clock + step * USECS_PER_SEC), now);
 
 	reco_sql_begin();
 	reco_activity_lock(AccessShareLock);
 	reco_state_read(&state);
-	take_settings(&state);
+	if (complete)				/* new parameters may ask for other partitions */
+		take_settings(&state);
 	before = state.clock;
 	written = advance(&state, Min(now, before + step * USECS_PER_SEC));
 	reco_sql_commit();

@@ -23,19 +23,31 @@
 #include "common/guc.h"
 #include "common/spi.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "partitioning/partbounds.h"
 #include "partitioning/partdesc.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/timeout.h"
 #include "utils/timestamp.h"
 
 /* What is kept, and what lies ahead, is held in about so many partitions each. */
 #define PARTITIONS 50
 
+/*
+ * They are made for so much more than clock + max_future: for 60 s, and for so
+ * many partitions, so that what keeps them from being made may last for hours.
+ */
+#define AHEAD (60 * USECS_PER_SEC)
+#define AHEAD_PARTITIONS 4
+
 /* Wait so long for a lock on the parent, in ms. */
 #define LOCK_WAIT 50
+
+/* The longest that a worker's command may take, whatever event triggers do; in ms. */
+#define PATIENCE 3000
 
 typedef struct Leaf
 {
@@ -89,11 +101,18 @@ boundary(const RecoState *state, TimestampTz at)
 	return reco_state_window(&spanned, at);
 }
 
+/* Others wait for the locks that it holds: in a worker its time is limited. */
 static void
 run(const char *command)
 {
-	int			result = SPI_execute(command, false, 0);
+	bool		limited = MyBackendType == B_BG_WORKER && !get_timeout_active(STATEMENT_TIMEOUT);
+	int			result;
 
+	if (limited)
+		enable_timeout_after(STATEMENT_TIMEOUT, PATIENCE);
+	result = SPI_execute(command, false, 0);
+	if (limited)
+		disable_timeout(STATEMENT_TIMEOUT, false);
 	if (result < 0)
 		elog(ERROR, "could not run \"%s\": %s", command, SPI_result_code_string(result));
 }
@@ -201,14 +220,18 @@ reco_activity_lock(LOCKMODE mode)
 }
 
 /*
- * Make the partitions that are missing between the horizon and a moment.  A
+ * Make the partitions that are missing between the horizon and what lies ahead.  A
  * clock that leaps leaves a gap before its horizon, where nothing is kept.
  * Takes reco's lock if there are any: that a table becomes the extension's
  * would ask for it, with the parent locked.
  */
 void
-reco_activity_prepare(const RecoState *state, TimestampTz upto)
+reco_activity_prepare(const RecoState *state)
 {
+	int64		ahead = (reco_max_future + state->trending_window) * USECS_PER_SEC +
+		Max(AHEAD, AHEAD_PARTITIONS * leaf_span(state));
+	TimestampTz upto = state->clock + ahead;
+
 	if (!fill(state, upto, false))
 		return;
 	reco_activity_lock(ShareUpdateExclusiveLock);
@@ -216,8 +239,8 @@ reco_activity_prepare(const RecoState *state, TimestampTz upto)
 }
 
 /* The oldest partition goes if the horizon has passed it. */
-static void
-drop_oldest(const RecoState *state)
+void
+reco_activity_drop_oldest(const RecoState *state)
 {
 	Leaf	   *leaves;
 	int			count = read_leaves(&leaves);
@@ -233,15 +256,4 @@ drop_oldest(const RecoState *state)
 		return;					/* dropped before it was locked */
 	reco_membership_end(leaves[0].oid);
 	run(psprintf("DROP TABLE reco.%s", quote_identifier(name)));
-}
-
-void
-reco_activity_maintain(void)
-{
-	RecoState	state;
-
-	reco_sql_begin();
-	if (reco_state_peek(&state))
-		drop_oldest(&state);
-	reco_sql_commit();
 }

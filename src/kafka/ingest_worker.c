@@ -18,7 +18,7 @@
 #include <sys/stat.h>
 
 #include "activity/clock.h"
-#include "activity/partition.h"
+#include "activity/partition_upkeep.h"
 #include "common/guc.h"
 #include "common/monotonic.h"
 #include "common/spi.h"
@@ -226,7 +226,7 @@ advance_clock(void)
 	ms = reco_clock_step();
 	clock_due = reco_monotonic_after(ms);
 	if (ms > 0)
-		reco_activity_maintain();
+		reco_upkeep_drop();
 	return ms > 0;
 }
 

@@ -61,6 +61,7 @@ static const KindOfTrouble kinds[RECO_TROUBLES] = {
 	[RECO_TROUBLE_REDIS] = {"Redis answers again", true},
 	[RECO_TROUBLE_CATALOG] = {"the catalog is followed again", true},
 	[RECO_TROUBLE_CLOCK] = {"the clock moves again", true},
+	[RECO_TROUBLE_PARTITIONS] = {"the partitions of reco.activity are kept up again", true},
 	[RECO_TROUBLE_REJECTING] = {"hardly any message is rejected or late any more", false},
 	[RECO_TROUBLE_ROLE] = {"the role can connect", true},
 	[RECO_TROUBLE_OWNER] = {"reco's objects belong to the role that it runs as", true},

@@ -1,0 +1,165 @@
+/*-------------------------------------------------------------------------
+ *
+ * partition_upkeep.c
+ *	  The ingest worker's care for the partitions of reco.activity.
+ *
+ * They are made hours ahead, and dropped some time after the horizon has
+ * passed them, so neither has to succeed at once.  A DBA's event trigger may
+ * refuse the DDL, or fail: that must not end ingestion, which needs none of
+ * it now.  The error becomes a warning, with the trigger's name, and the next
+ * attempt follows after a pause that grows.
+ *
+ * Each attempt is a transaction of its own, which takes and frees its locks;
+ * partition.c bounds the time that a command may take under them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "common/compat.h"
+
+#include "activity/partition.h"
+#include "activity/partition_upkeep.h"
+#include "catalog/pg_type.h"
+#include "common/monotonic.h"
+#include "common/spi.h"
+#include "common/xact.h"
+#include "miscadmin.h"
+#include "shmem/worker_status.h"
+#include "utils/builtins.h"
+#include "utils/timeout.h"
+
+/* Pauses after an attempt that failed, doubled each time; in ms. */
+#define FIRST_PAUSE 2000
+#define LONGEST_PAUSE (5 * 60 * 1000)
+
+typedef struct Upkeep
+{
+	const char *what;
+	bool		failed;			/* the last attempt */
+	long		pause;
+	RecoMoment	due;
+} Upkeep;
+
+static Upkeep making = {"make partitions of reco.activity ahead of time"};
+static Upkeep dropping = {"drop a partition of reco.activity that has expired"};
+
+/* Event triggers that DDL fires: those whose function the error's context names, or else all. */
+static RecoPlan triggers_plan = {
+	"WITH fired AS (SELECT t.evtname, position(p.proname IN $1) > 0 AS is_named"
+	" FROM pg_event_trigger t JOIN pg_proc p ON p.oid = t.evtfoid"
+	" WHERE t.evtenabled IN ('O', 'A') AND t.evtevent <> 'login')"
+	" SELECT string_agg(quote_ident(evtname), ', ' ORDER BY evtname) FROM fired"
+	" WHERE is_named OR NOT EXISTS (SELECT FROM fired WHERE is_named)",
+	1, {TEXTOID}
+};
+
+/* The names of the triggers that an error may come from, palloc'd; NULL: there are none. */
+static char *
+name_triggers(const ErrorData *error)
+{
+	Datum		context = CStringGetTextDatum(error->context ? error->context : "");
+	MemoryContext caller = CurrentMemoryContext;
+	char	   *names = NULL;
+
+	reco_sql_begin();
+	if (reco_sql_query(&triggers_plan, &context, NULL, 1) > 0)
+	{
+		bool		null;
+		Datum		value = reco_sql_value(0, 1, &null);
+
+		if (!null)
+			names = MemoryContextStrdup(caller, TextDatumGetCString(value));
+	}
+	reco_sql_commit();
+	return names;
+}
+
+static void
+note_failure(Upkeep *upkeep, const ErrorData *error)
+{
+	char	   *triggers = name_triggers(error);
+
+	upkeep->pause = upkeep->failed ? Min(2 * upkeep->pause, LONGEST_PAUSE) : FIRST_PAUSE;
+	upkeep->failed = true;
+	upkeep->due = reco_monotonic_after(upkeep->pause);
+	if (triggers != NULL)
+		reco_trouble_begin(RECO_INGEST, RECO_TROUBLE_PARTITIONS, RECO_HEALTH_FAILING,
+						   "Let the event trigger pass what \"reco ingest\" does, or disable it.",
+						   "could not %s: %s (event trigger %s)", upkeep->what, error->message, triggers);
+	else
+		reco_trouble_begin(RECO_INGEST, RECO_TROUBLE_PARTITIONS, RECO_HEALTH_FAILING, error->hint,
+						   "could not %s: %s", upkeep->what, error->message);
+}
+
+/* Try it in a transaction, if it is time to; false: the last attempt failed. */
+static bool
+attempt(Upkeep *upkeep, void (*action) (const TimestampTz *), const TimestampTz *clocks)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	if (!reco_monotonic_has_passed(upkeep->due))
+		return false;
+	PG_TRY();
+	{
+		reco_sql_begin();
+		action(clocks);
+		reco_sql_commit();
+		upkeep->failed = false;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		disable_timeout(STATEMENT_TIMEOUT, false);
+		QueryCancelPending = false;
+		error = reco_xact_abort(context);
+		note_failure(upkeep, error);
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	if (!making.failed && !dropping.failed)
+		reco_trouble_end(RECO_INGEST, RECO_TROUBLE_PARTITIONS);
+	return !upkeep->failed;
+}
+
+static void
+make(const TimestampTz *clocks)
+{
+	RecoState	state;
+
+	for (int i = 0; i < 2; i++)
+	{
+		if (!reco_state_peek(&state))
+		{
+			memset(&state, 0, sizeof(state));
+			state.clock = clocks[i];
+		}
+		reco_state_take_settings(&state);	/* which are in force soon */
+		reco_state_set_clock(&state, Max(clocks[i], state.clock));
+		reco_activity_prepare(&state);
+	}
+}
+
+/*
+ * Make what reco's clock needs at a moment, and what clients who see the wall
+ * clock do, even while reco's lags; false: some may be missing.
+ */
+bool
+reco_upkeep_make(TimestampTz clock, TimestampTz wall)
+{
+	return attempt(&making, make, (TimestampTz[]) {clock, wall});
+}
+
+static void
+drop(const TimestampTz *clocks)
+{
+	RecoState	state;
+
+	if (reco_state_peek(&state))
+		reco_activity_drop_oldest(&state);
+}
+
+void
+reco_upkeep_drop(void)
+{
+	(void) attempt(&dropping, drop, NULL);
+}

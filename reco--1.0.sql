@@ -360,7 +360,7 @@ COMMENT ON FUNCTION reco.workers() IS 'how the background workers are, judged by
 
 CREATE FUNCTION reco.state_row(OUT clock timestamptz, OUT horizon timestamptz, OUT generation bigint,
 	OUT trending_window interval, OUT recent_window interval, OUT retention interval,
-	OUT trending_size integer, OUT max_user_views integer, OUT top_categories integer,
+	OUT trending_size integer, OUT trending_max integer, OUT max_user_views integer, OUT top_categories integer,
 	OUT max_recommendations integer, OUT popularity_at timestamptz, OUT mirror_version bigint,
 	OUT numbers_version bigint)
 	RETURNS SETOF record

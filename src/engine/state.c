@@ -99,6 +99,7 @@ reco_state_publish(const RecoState *state)
 		.recent_window = state->recent_window,
 		.retention = state->retention,
 		.trending_size = state->trending_size,
+		.trending_max = state->trending_max,
 		.max_user_views = state->max_user_views,
 		.top_categories = state->top_categories,
 		.max_recommendations = state->max_recommendations,

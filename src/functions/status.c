@@ -40,7 +40,7 @@ static const char *const phase_names[RECO_PHASES] = {
 };
 
 #define WORKER_COLUMNS 14
-#define STATE_COLUMNS 13
+#define STATE_COLUMNS 14
 
 static bool
 is_served(void)
@@ -165,6 +165,7 @@ reco_state_row(PG_FUNCTION_ARGS)
 	values[n++] = interval_of(state.recent_window);
 	values[n++] = interval_of(state.retention);
 	values[n++] = Int32GetDatum(state.trending_size);
+	values[n++] = Int32GetDatum(state.trending_max);
 	values[n++] = Int32GetDatum(state.max_user_views);
 	values[n++] = Int32GetDatum(state.top_categories);
 	values[n++] = Int32GetDatum(state.max_recommendations);

@@ -42,6 +42,9 @@
 #define STAMP_MS 1000
 #define REPLAY_MS 200
 
+/* One whose stamp is overdue for so long looks before it writes; less than stamp.c's patience. */
+#define SILENT_MS 2000
+
 /* Redis that has taken what it was sent for so long answers again. */
 #define PROOF_MS 3000
 
@@ -50,8 +53,10 @@ static RecoKey *keys;			/* BATCH_KEYS */
 static RecoKey *windows;		/* BATCH_KEYS */
 static const RecoKey **pointers;	/* BATCH_KEYS */
 static bool resyncing = false;
+static bool owned = false;		/* no other publisher writes to Redis */
+static bool proved = false;		/* and it has taken a key of ours */
 static RecoMoment batch_at = 0; /* when the last batch began */
-static RecoMoment stamp_due = 0;	/* when the stamp is swapped again */
+static RecoMoment stamp_due = 0;	/* when the stamp is swapped, or another's looked at, again */
 static RecoMoment connected_at = 0;
 static bool connecting = false;
 
@@ -61,7 +66,9 @@ disconnect(void)
 	if (redis != NULL)
 		reco_redis_close(redis);
 	redis = NULL;
-	resyncing = false;
+	resyncing = owned = proved = false;
+	reco_stamp_look_away();
+	reco_trouble_end(RECO_PUBLISH, RECO_TROUBLE_PUBLISHER);
 }
 
 /*
@@ -77,7 +84,10 @@ reload(void)
 
 	reco_send_reload();
 	if (stamp.target != target)
+	{
 		disconnect();
+		stamp.owned_since = 0;
+	}
 	if (stamp.target != target || stamp.ttl < ttl)
 		reco_ring_request_publish_all();
 	stamp.target = target;
@@ -94,7 +104,7 @@ start(void)
 	reload();
 }
 
-/* Connect if we are not, and look whether Redis still holds our work. */
+/* Connect if we are not. */
 static void
 ensure_connected(void)
 {
@@ -112,15 +122,53 @@ ensure_connected(void)
 	MemoryContextSwitchTo(caller);
 	connecting = false;
 	connected_at = reco_monotonic_now();
-	reco_stamp_look(redis);
-	reco_status_tell(RECO_PUBLISH, RECO_HEALTH_OK, "publishing");
+	stamp_due = 0;
 }
 
+/* Redis is another's: whatever it holds, it is not ours. */
 static void
+give_way(long wait)
+{
+	owned = resyncing = false;
+	stamp_due = reco_monotonic_after(wait);
+}
+
+/*
+ * May we write?  Asked before anything else is sent, also by one that was held
+ * up for so long that others may have taken it for gone.
+ */
+static bool
+ensure_owned(void)
+{
+	long		wait;
+
+	if (owned && !reco_monotonic_has_passed(stamp_due + SILENT_MS * 1000))
+		return true;
+	if (!owned && !reco_monotonic_has_passed(stamp_due))
+		return false;
+	wait = reco_stamp_claim(redis);
+	if (wait > 0)
+	{
+		give_way(wait);
+		return false;
+	}
+	if (!owned)
+		reco_status_tell(RECO_PUBLISH, RECO_HEALTH_OK, "publishing");
+	owned = true;
+	stamp_due = reco_monotonic_after(STAMP_MS);
+	return true;
+}
+
+static bool
 swap_stamp(void)
 {
-	reco_stamp_swap(redis);
+	if (!reco_stamp_swap(redis))
+	{
+		give_way(STAMP_MS);
+		return false;
+	}
 	stamp_due = reco_monotonic_after(STAMP_MS);
+	return true;
 }
 
 /* Redis has taken what it was sent: whatever was the matter with it is over once that has lasted. */
@@ -182,7 +230,8 @@ pick_windows(int count)
 static void
 publish_batch(void)
 {
-	int			count = reco_ring_peek(keys, BATCH_KEYS);
+	/* what Redis refuses is refused once, not a whole batch of it */
+	int			count = reco_ring_peek(keys, proved ? BATCH_KEYS : 1);
 	int			users = 0;
 	int			nwindows = pick_windows(count);
 
@@ -194,17 +243,25 @@ publish_batch(void)
 
 	reco_send_users(redis, keys, users);
 	reco_send_windows(redis, windows, nwindows);
-	swap_stamp();
-	reco_ring_advance(count);
+	proved = true;
+	if (swap_stamp())
+		reco_ring_advance(count);
 }
 
 /* One piece of sending everything, if that is asked for or under way. */
 static void
 resync(void)
 {
-	if (reco_ring_publish_all_requested() || !(resyncing || reco_ring_is_complete()))
+	if (reco_ring_publish_all_requested())
 	{
-		reco_resync_begin(redis);
+		if (!swap_stamp())
+			return;
+		reco_resync_begin();
+		resyncing = true;
+	}
+	else if (!resyncing && !reco_ring_is_complete())
+	{
+		reco_resync_resume();
 		resyncing = true;
 	}
 	if (resyncing && !reco_resync_step(redis))
@@ -221,16 +278,29 @@ pace_left(void)
 	return reco_monotonic_left(batch_at + PACE_MS * 1000);
 }
 
-/* Send everything, if need be, for as long as the batch took: none waits for the other. */
+/* Send everything, if need be, for as long as the batch took, if there was one: none waits for the other. */
 static void
-resync_meanwhile(void)
+resync_meanwhile(bool batch)
 {
 	RecoMoment	begun = reco_monotonic_now();
-	RecoMoment	until = begun + (begun - batch_at);
+	RecoMoment	until = batch ? begun + (begun - batch_at) : begun;
 
 	do
 		resync();
 	while (resyncing && !reco_monotonic_has_passed(until));
+}
+
+/* Lists are not fit to be seen: Redis keeps the last good ones, and stays ours. */
+static void
+wait_for_replay(void)
+{
+	reco_status_tell(RECO_PUBLISH, RECO_HEALTH_REBUILDING, "waiting for the end of the replay");
+	resyncing = false;
+	if (!reco_ring_publish_all_requested())
+		reco_ring_request_publish_all();
+	if (reco_monotonic_has_passed(stamp_due))
+		(void) swap_stamp();
+	report_answer();
 }
 
 static long
@@ -249,30 +319,25 @@ step(void)
 		reco_ring_begin_publish_all();
 		return STAMP_MS;
 	}
-	if (reco_shared_is_replaying())
-	{
-		/* Lists are not fit to be seen: Redis keeps the last good ones. */
-		reco_status_tell(RECO_PUBLISH, RECO_HEALTH_REBUILDING, "waiting for the end of the replay");
-		reco_status_expect(RECO_PUBLISH, RECO_PEER_NONE);
-		disconnect();
-		if (!reco_ring_publish_all_requested())
-			reco_ring_request_publish_all();
-		return REPLAY_MS;
-	}
 
 	reco_status_expect(RECO_PUBLISH, RECO_PEER_REDIS);
 	ensure_connected();
+	if (!ensure_owned())
+	{
+		report_answer();
+		return Max(reco_monotonic_left(stamp_due), 1);
+	}
+	if (reco_shared_is_replaying())
+	{
+		wait_for_replay();
+		return REPLAY_MS;
+	}
 	if (length > 0 && pace == 0)
-	{
 		publish_batch();
-		resync_meanwhile();
-	}
-	else
-	{
-		if (reco_monotonic_has_passed(stamp_due))
-			swap_stamp();
-		resync();
-	}
+	else if (reco_monotonic_has_passed(stamp_due))
+		(void) swap_stamp();
+	if (owned)
+		resync_meanwhile(length > 0 && pace == 0);
 	report_answer();
 
 	if (resyncing)

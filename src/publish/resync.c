@@ -10,8 +10,9 @@
  * found it gone and before we delete its key.
  *
  * Whoever begins again (lost stamp, full ring) begins from the first user.
- * A publisher that ends in between leaves the ring incomplete, and its
- * successor begins again.
+ * A publisher that ends in between leaves the ring incomplete; its successor
+ * goes on where it was, so that what Redis refuses again and again does not
+ * make all the rest be sent each time.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,7 +23,6 @@
 #include "publish/orphan_keys.h"
 #include "publish/resync.h"
 #include "redis/sender.h"
-#include "redis/stamp.h"
 #include "shmem/change_queue.h"
 #include "shmem/metrics.h"
 #include "shmem/worker_status.h"
@@ -55,20 +55,36 @@ enter(Phase new)
 	phase = new;
 	next = PG_INT64_MIN;
 	scan.begun = false;
+	reco_ring_set_resync((RecoResync) {phase, next});
 	reco_status_tell(RECO_PUBLISH, RECO_HEALTH_REBUILDING, "sending everything: %s", phase_names[phase]);
 }
 
 /*
- * Begin, from the first user.  The stamp is set before: one that is lost from
- * now on asks for everything again.
+ * Begin, from the first user.  The caller has left a stamp before: one that is
+ * lost from now on asks for everything again.
  */
 void
-reco_resync_begin(RecoRedis *redis)
+reco_resync_begin(void)
 {
-	reco_stamp_swap(redis);
 	reco_ring_begin_publish_all();
 	reco_counter_add(RECO_COUNT_RESYNCS, 1);
 	enter(USERS);
+}
+
+/* Go on where an earlier publisher was; Redis still holds what it has sent. */
+void
+reco_resync_resume(void)
+{
+	RecoResync	resync = reco_ring_resync();
+
+	if (resync.phase == IDLE)
+	{
+		reco_resync_begin();
+		return;
+	}
+	enter(resync.phase);
+	next = resync.next;
+	reco_ring_set_resync(resync);
 }
 
 /* Send some windows; false: there are no more. */
@@ -147,9 +163,12 @@ reco_resync_step(RecoRedis *redis)
 			if (!delete_stale(redis, reco_format_trending_template()))
 			{
 				phase = IDLE;
+				reco_ring_set_resync((RecoResync) {phase, 0});
 				reco_ring_end_publish_all();
 			}
 			break;
 	}
+	if (phase == USERS || phase == WINDOWS)
+		reco_ring_set_resync((RecoResync) {phase, next});
 	return phase != IDLE;
 }

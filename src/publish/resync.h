@@ -11,7 +11,8 @@
 #include "redis/connection.h"
 
 /* All outside transactions. */
-extern void reco_resync_begin(RecoRedis *redis);
+extern void reco_resync_begin(void);
+extern void reco_resync_resume(void);
 extern bool reco_resync_step(RecoRedis *redis);	/* true: there is more to do */
 
 #endif							/* RECO_RESYNC_H */

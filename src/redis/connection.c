@@ -272,6 +272,16 @@ find_error(const RecoReply *reply)
 	return error;
 }
 
+/* Raise an error reply, and close the connection: what came after in the pipeline is unknown. */
+void
+reco_redis_refused(RecoRedis *redis, const RecoReply *error)
+{
+	char	   *text = shown_text(redis, error->text, error->length);
+
+	free_connection(redis);
+	reco_redis_report(redis->where, text);
+}
+
 /* Wait for the next reply; an error is raised unless the caller wants to see it. */
 static void
 take_reply(RecoRedis *redis, RecoReply *reply, bool raise)
@@ -290,13 +300,7 @@ take_reply(RecoRedis *redis, RecoReply *reply, bool raise)
 		redis->traffic = redis->waited = 0;
 	error = raise ? find_error(reply) : NULL;
 	if (error != NULL)
-	{
-		char	   *text = shown_text(redis, error->text, error->length);
-
-		/* The rest of the pipeline is unknown. */
-		free_connection(redis);
-		reco_redis_report(redis->where, text);
-	}
+		reco_redis_refused(redis, error);
 }
 
 /* A wake-up that our waits took was meant for the caller. */
@@ -385,6 +389,13 @@ reco_redis_call(RecoRedis *redis, int nwords, const RecoWord *words)
 	return call(redis, nwords, words, true);
 }
 
+/* The same; an error reply is given to the caller. */
+RecoReply *
+reco_redis_try(RecoRedis *redis, int nwords, const RecoWord *words)
+{
+	return call(redis, nwords, words, false);
+}
+
 /* Between commands: has Redis closed the connection, or said what nobody asked for?  ERROR if so. */
 void
 reco_redis_check(RecoRedis *redis)
@@ -433,31 +444,63 @@ open_socket(RecoRedis *redis, const RecoRedisUrl *url)
 		redisEnableKeepAlive(redis->context);
 }
 
-/* Say who we are, and choose the database. */
+static void
+log_in(RecoRedis *redis, const RecoRedisUrl *url)
+{
+	char	   *password = reco_redis_read_password(reco_redis_password_file);
+	RecoWord	words[3] = {reco_redis_word("AUTH")};
+	int			n = 1;
+
+	if (password == NULL)
+		return;
+	if (url->user != NULL)
+		words[n++] = reco_redis_word(url->user);
+	words[n++] = reco_redis_word(password);
+	redis->secret = password;
+	(void) reco_redis_call(redis, n, words);
+	redis->secret = NULL;
+}
+
+/*
+ * Is it a Redis that we can publish to?  One that does not let us ask may be:
+ * it will say so when we write.
+ */
+static void
+check_server(RecoRedis *redis)
+{
+	RecoReply  *info = reco_redis_try(redis, 2, (RecoWord[]) {{"INFO", 4}, {"server", 6}});
+	const char *wrong = NULL;
+	const char *hint = NULL;
+
+	if (info->type == RECO_REPLY_TEXT)
+		wrong = reco_redis_judge_server(info->text, &hint);
+	else if (info->type != RECO_REPLY_ERROR)
+		reco_redis_unexpected(redis, "INFO");
+	else if (strncmp(info->text, "NOPERM ", 7) != 0 && strncmp(info->text, "ERR unknown command", 19) != 0)
+		reco_redis_refused(redis, info);
+	if (wrong != NULL)
+	{
+		free_connection(redis);
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot publish to Redis at %s: %s", redis->where, wrong),
+				 errhint("%s", hint)));
+	}
+}
+
+/* Say who we are, see whom we talk to, and choose the database. */
 static void
 introduce(RecoRedis *redis, const RecoRedisUrl *url)
 {
-	char	   *password = reco_redis_read_password(reco_redis_password_file);
 	char		db[12];
 
-	if (password != NULL)
-	{
-		RecoWord	words[3] = {reco_redis_word("AUTH")};
-		int			n = 1;
-
-		if (url->user != NULL)
-			words[n++] = reco_redis_word(url->user);
-		words[n++] = reco_redis_word(password);
-		redis->secret = password;
-		reco_redis_append(redis, n, words);
-	}
+	log_in(redis, url);
+	check_server(redis);
 	if (url->db != 0)
 	{
 		pg_ltoa(url->db, db);
-		reco_redis_append(redis, 2, (RecoWord[]) {reco_redis_word("SELECT"), reco_redis_word(db)});
+		(void) reco_redis_call(redis, 2, (RecoWord[]) {reco_redis_word("SELECT"), reco_redis_word(db)});
 	}
-	reco_redis_collect(redis, NULL, NULL);
-	redis->secret = NULL;
 }
 
 /* Connect as the settings say; ERROR if it cannot be. */

@@ -42,6 +42,8 @@ reco_redis_word(const char *text)
 extern void reco_redis_append(RecoRedis *redis, int nwords, const RecoWord *words);
 extern void reco_redis_collect(RecoRedis *redis, RecoReplyHandler handler, void *arg);
 extern RecoReply *reco_redis_call(RecoRedis *redis, int nwords, const RecoWord *words);
+extern RecoReply *reco_redis_try(RecoRedis *redis, int nwords, const RecoWord *words);
+pg_noreturn extern void reco_redis_refused(RecoRedis *redis, const RecoReply *error);
 pg_noreturn extern void reco_redis_unexpected(RecoRedis *redis, const char *command);
 
 #endif							/* RECO_CONNECTION_H */

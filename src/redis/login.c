@@ -22,6 +22,11 @@
 
 #define DEFAULT_PORT 6379
 
+#define CLUSTER_HINT "reco does not publish to a Redis Cluster yet: let reco.redis_url name a server that is none."
+
+/* The first one whose HSET takes several fields. */
+#define OLDEST_MAJOR 4
+
 /* What the first word of an error reply means to us. */
 typedef struct ReplyError
 {
@@ -42,8 +47,14 @@ static const ReplyError reply_errors[] = {
 	{"WRONGPASS", ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
 	"Check the user in reco.redis_url and the first line of reco.redis_password_file."},
 	{"NOPERM", ERRCODE_INSUFFICIENT_PRIVILEGE, "Check the Redis ACL of the user in reco.redis_url."},
-	{"MOVED", ERRCODE_FEATURE_NOT_SUPPORTED, "reco does not publish to a Redis Cluster."},
-	{"CROSSSLOT", ERRCODE_FEATURE_NOT_SUPPORTED, "reco does not publish to a Redis Cluster."},
+	{"DENIED", ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+	"Redis is in protected mode: give it a password, and reco.redis_password_file its file."},
+	{"WRONGTYPE", ERRCODE_WRONG_OBJECT_TYPE,
+	"A key is another application's: delete it, or change the templates of reco's keys."},
+	{"MOVED", ERRCODE_FEATURE_NOT_SUPPORTED, CLUSTER_HINT},
+	{"ASK", ERRCODE_FEATURE_NOT_SUPPORTED, CLUSTER_HINT},
+	{"CROSSSLOT", ERRCODE_FEATURE_NOT_SUPPORTED, CLUSTER_HINT},
+	{"CLUSTERDOWN", ERRCODE_FEATURE_NOT_SUPPORTED, CLUSTER_HINT},
 	{NULL, ERRCODE_EXTERNAL_ROUTINE_EXCEPTION, NULL}
 };
 
@@ -244,6 +255,40 @@ reco_redis_read_password(const char *path)
 				(errcode(ERRCODE_CONFIG_FILE_ERROR),
 				 errmsg("the first line of password file \"%s\" is empty", path)));
 	return line;
+}
+
+/* The value of a line "name:value" of INFO; NULL if there is none. */
+static const char *
+info_value(const char *info, const char *name)
+{
+	const char *at = strstr(info, name);
+
+	return at != NULL ? at + strlen(name) : NULL;
+}
+
+/* See the header. */
+const char *
+reco_redis_judge_server(const char *info, const char **hint)
+{
+	const char *mode = info_value(info, "\nredis_mode:");
+	const char *version = info_value(info, "\nredis_version:");
+
+	if (mode != NULL && strncmp(mode, "cluster", 7) == 0)
+	{
+		*hint = CLUSTER_HINT;
+		return "it is a node of a Redis Cluster";
+	}
+	if (mode != NULL && strncmp(mode, "sentinel", 8) == 0)
+	{
+		*hint = "Let reco.redis_url name the primary that the Sentinel watches.";
+		return "it is a Redis Sentinel";
+	}
+	if (version != NULL && *version >= '0' && *version <= '9' && atoi(version) < OLDEST_MAJOR)
+	{
+		*hint = psprintf("Use Redis %d or later.", OLDEST_MAJOR);
+		return "it is too old";
+	}
+	return NULL;
 }
 
 /* Raise an error reply as an ERROR. */

@@ -27,6 +27,9 @@ extern const char *reco_redis_parse_url(const char *text, RecoRedisUrl *url, con
 /* The first line of a file; NULL if path is empty. */
 extern char *reco_redis_read_password(const char *path);
 
+/* What INFO says of the server: NULL, or why nothing can be published to it. */
+extern const char *reco_redis_judge_server(const char *info, const char **hint);
+
 /* Raise an error reply as an ERROR. */
 pg_noreturn extern void reco_redis_report(const char *where, const char *reply);
 

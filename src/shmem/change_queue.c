@@ -51,6 +51,8 @@ typedef struct RecoRing
 	bool		publish_all;	/* everything is to be sent */
 	bool		complete;		/* everything was sent once, but for the ring's keys */
 	RecoMoment	incomplete_since;	/* when everything was asked for; 0: it is not */
+	uint64		state;			/* whose keys these are, see reco_ring_serve() */
+	RecoResync	resync;
 	RecoStamp	stamp;
 	int			nmarks;
 	int64		span;			/* ms */
@@ -88,7 +90,14 @@ reco_ring_shmem_startup(void)
 		ring->incomplete_since = reco_monotonic_now();
 		ring->nmarks = 0;
 		ring->span = FIRST_SPAN;
+		ring->state = 0;
+		memset(&ring->resync, 0, sizeof(ring->resync));
 		memset(&ring->stamp, 0, sizeof(ring->stamp));
+		while (ring->stamp.instance == 0)
+			if (!pg_strong_random(&ring->stamp.instance, sizeof(ring->stamp.instance)))
+				ereport(FATAL,
+						(errcode(ERRCODE_INTERNAL_ERROR),
+						 errmsg("could not generate a random number")));
 	}
 }
 
@@ -286,6 +295,7 @@ reco_ring_begin_publish_all(void)
 {
 	LWLockAcquire(ring->lock, LW_EXCLUSIVE);
 	ring->publish_all = false;
+	memset(&ring->resync, 0, sizeof(ring->resync));
 	ring->complete = false;
 	ring->tail = ring->head;
 	ring->nmarks = 0;
@@ -315,6 +325,48 @@ reco_ring_is_complete(void)
 	complete = ring->complete && !ring->publish_all;
 	LWLockRelease(ring->lock);
 	return complete;
+}
+
+RecoResync
+reco_ring_resync(void)
+{
+	RecoResync	resync;
+
+	LWLockAcquire(ring->lock, LW_SHARED);
+	resync = ring->resync;
+	LWLockRelease(ring->lock);
+	return resync;
+}
+
+void
+reco_ring_set_resync(RecoResync resync)
+{
+	LWLockAcquire(ring->lock, LW_EXCLUSIVE);
+	ring->resync = resync;
+	LWLockRelease(ring->lock);
+}
+
+/*
+ * The workers serve the state of which this is the identity.  If it is another
+ * one than before, what Redis holds is not its own: everything is to be
+ * published, and true is returned.
+ */
+bool
+reco_ring_serve(uint64 state)
+{
+	bool		is_other;
+
+	LWLockAcquire(ring->lock, LW_EXCLUSIVE);
+	is_other = ring->state != state;
+	ring->state = state;
+	if (is_other)
+	{
+		ring->publish_all = true;
+		if (ring->incomplete_since == 0)
+			ring->incomplete_since = reco_monotonic_now();
+	}
+	LWLockRelease(ring->lock);
+	return is_other;
 }
 
 RecoStamp

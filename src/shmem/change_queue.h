@@ -27,11 +27,20 @@ typedef struct RecoKey
  */
 typedef struct RecoStamp
 {
+	uint64		instance;		/* of this shared memory; random, never 0 */
+	TimestampTz owned_since;	/* since when Redis is ours; 0: it is not */
 	uint32		target;			/* hash of where Redis is and of the templates */
 	int			ttl;			/* life that users' keys were given, in s */
 	uint64		sent;			/* the last counter that Redis may hold */
 	uint64		acknowledged;	/* the last one that it surely held */
 } RecoStamp;
+
+/* How far everything has been sent (resync.c). */
+typedef struct RecoResync
+{
+	int			phase;
+	int64		next;
+} RecoResync;
 
 /* Remember a key of the present transaction; it goes into the ring at commit. */
 extern void reco_ring_add_user(int64 user_id, ItemPointer place);
@@ -53,6 +62,9 @@ extern bool reco_ring_publish_all_requested(void);
 extern void reco_ring_begin_publish_all(void);
 extern void reco_ring_end_publish_all(void);
 extern bool reco_ring_is_complete(void);
+extern RecoResync reco_ring_resync(void);
+extern void reco_ring_set_resync(RecoResync resync);
+extern bool reco_ring_serve(uint64 state);
 extern RecoStamp reco_ring_stamp(void);
 extern void reco_ring_set_stamp(const RecoStamp *stamp);
 

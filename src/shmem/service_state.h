@@ -32,6 +32,7 @@ typedef struct RecoStateCopy
 	int			recent_window;
 	int			retention;
 	int			trending_size;
+	int			trending_max;
 	int			max_user_views;
 	int			top_categories;
 	int			max_recommendations;

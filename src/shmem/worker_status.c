@@ -59,6 +59,7 @@ static const KindOfTrouble kinds[RECO_TROUBLES] = {
 	[RECO_TROUBLE_KAFKA_SETTINGS] = {"the settings of Kafka can be used", true},
 	[RECO_TROUBLE_PARTITION] = {"all partitions can be read again", true},
 	[RECO_TROUBLE_REDIS] = {"Redis answers again", true},
+	[RECO_TROUBLE_PUBLISHER] = {"no other publisher writes to Redis any more", true},
 	[RECO_TROUBLE_CATALOG] = {"the catalog is followed again", true},
 	[RECO_TROUBLE_CLOCK] = {"the clock moves again", true},
 	[RECO_TROUBLE_PARTITIONS] = {"the partitions of reco.activity are kept up again", true},

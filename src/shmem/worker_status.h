@@ -47,6 +47,7 @@ typedef enum RecoTroubleKind
 	RECO_TROUBLE_KAFKA_SETTINGS,	/* no consumer can be made */
 	RECO_TROUBLE_PARTITION,		/* Kafka gives nothing of a partition */
 	RECO_TROUBLE_REDIS,			/* does not answer, or refuses */
+	RECO_TROUBLE_PUBLISHER,		/* another one writes to Redis */
 	RECO_TROUBLE_CATALOG,		/* cannot be read or followed */
 	RECO_TROUBLE_CLOCK,			/* reco's clock is ahead of the wall's */
 	RECO_TROUBLE_PARTITIONS,	/* cannot be made ahead, or dropped */

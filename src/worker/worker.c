@@ -16,6 +16,7 @@
 #include "common/compat.h"
 
 #include "common/guc.h"
+#include "common/hashfn.h"
 #include "common/monotonic.h"
 #include "common/spi.h"
 #include "common/xact.h"
@@ -25,6 +26,7 @@
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "publish/publish_worker.h"
+#include "shmem/change_queue.h"
 #include "shmem/metrics.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -143,6 +145,34 @@ find_extension(Oid *extension)
 	SPI_freeplan(plan.plan);
 	reco_sql_commit();
 	return owner;
+}
+
+/*
+ * What tells the state from any other that this server ever serves: database
+ * and extension, and the transactions that made their present rows.  A
+ * database that was renamed or created again, a copy too, differs.
+ */
+static uint64
+state_identity(void)
+{
+	RecoPlan	plan = {
+		"SELECT format('%s %s %s %s', d.oid, d.xmin, e.oid, e.xmin)"
+		" FROM pg_catalog.pg_database d, pg_catalog.pg_extension e"
+		" WHERE d.datname = pg_catalog.current_database() AND e.extname = 'reco'"
+	};
+	uint64		identity = 0;
+
+	reco_sql_begin();
+	if (reco_sql_query(&plan, NULL, NULL, 1) > 0)
+	{
+		bool		null;
+		text	   *row = DatumGetTextPP(reco_sql_value(0, 1, &null));
+
+		identity = hash_bytes_extended((const unsigned char *) VARDATA_ANY(row), VARSIZE_ANY_EXHDR(row), 0);
+	}
+	SPI_freeplan(plan.plan);
+	reco_sql_commit();
+	return identity;
 }
 
 /*
@@ -281,7 +311,6 @@ reco_worker_main(Datum arg)
 	BackgroundWorkerInitializeConnection(reco_database, role[0] ? role : NULL, 0);
 	reco_settings_override();
 	tick_on();
-	forgotten = reco_shared_forgotten();
 	owner = find_extension(&extension);
 	if (!OidIsValid(owner))
 	{
@@ -293,6 +322,9 @@ reco_worker_main(Datum arg)
 	SetUserIdAndSecContext(role[0] ? GetSessionUserId() : owner, 0);
 	if (!reco_role_owns_objects(routine->id, GetUserId()))
 		proc_exit(0);
+	if (reco_ring_serve(state_identity()))
+		reco_shared_forget_database();	/* all that was known is of another state */
+	forgotten = reco_shared_forgotten();
 	if (reco_shared_database() != MyDatabaseId)
 	{
 		reco_shared_set_database(MyDatabaseId, extension);

@@ -57,6 +57,9 @@ BEHAVIOURS = {
     'tls': one(b'\x15\x03\x01\x00\x02\x02\x46'),
     'http': lambda: iter([b'HTTP/1.1 400 Bad Request\r\nServer: nginx\r\n\r\n', None]),
     'says_hello': None,
+    'protected': lambda: iter([b'-DENIED Redis is running in protected mode because protected mode is enabled\r\n', None]),
+    'loading': one(b'-LOADING Redis is loading the dataset in memory\r\n'),
+    'too_old': one(b'$44\r\n# Server\r\nredis_version:2.8.24\r\nx:12345678\r\n\r\n'),
 }
 
 

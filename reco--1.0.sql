@@ -162,12 +162,9 @@ CREATE FUNCTION reco.list_products(list integer[]) RETURNS text[]
 	LANGUAGE C STABLE STRICT COST 100;
 COMMENT ON FUNCTION reco.list_products(integer[]) IS 'the products that a list''s numbers stand for';
 
--- A REPEATABLE READ transaction that has written a window sees its own row and,
--- if another wrote it meanwhile, the one before: its own is the newer.
 CREATE VIEW reco.trending_products AS
 	SELECT w.window_start, t.product_id COLLATE "C" AS product_id, t.view_count
-	FROM (SELECT DISTINCT ON (window_start) window_start, numbers, view_counts
-		  FROM reco.window_top ORDER BY window_start, age(xmin)) w
+	FROM reco.window_top w
 		 CROSS JOIN LATERAL unnest(reco.list_products(w.numbers), w.view_counts) AS t(product_id, view_count);
 COMMENT ON VIEW reco.trending_products IS 'the most viewed products of each window; those that tie stay, up to reco.trending_max';
 
@@ -327,7 +324,7 @@ CREATE FUNCTION reco_trending(n integer DEFAULT 10, at timestamptz DEFAULT NULL)
 		WITH w AS (
 			SELECT pg_catalog.date_bin(s.trending_window, coalesce($2, s.clock), 'epoch'::timestamptz) AS window_start,
 				coalesce($1, s.trending_size) <= least(s.trending_size, s.trending_max) AS maintained
-			FROM (SELECT * FROM reco.state ORDER BY age(xmin) LIMIT 1) s	-- see reco.trending_products
+			FROM reco.state s
 		)
 		SELECT (pg_catalog.rank() OVER (ORDER BY t.view_count DESC))::integer, t.product_id, t.view_count, t.window_start
 		FROM (

@@ -93,7 +93,7 @@ replace_views(const RecoState *state, RecoViewsMode mode, RecoPlan *plan, Datum 
 	int64		done = 0;
 
 	CommandCounterIncrement();
-	PushActiveSnapshot(GetLatestSnapshot());
+	PushActiveSnapshot(GetTransactionSnapshot());
 	portal = SPI_cursor_open(NULL, reco_sql_prepare(plan), values, NULL, true);
 	for (;;)
 	{

@@ -257,6 +257,7 @@ reco_activity_changed(PG_FUNCTION_ARGS)
 	if (TRIGGER_FIRED_BY_INSERT(data->tg_event) && TRIGGER_FIRED_BEFORE(data->tg_event))
 	{
 		check_served();
+		reco_state_require_writable();
 		reco_inflight_begin();
 		return PointerGetDatum(NULL);
 	}

@@ -3,10 +3,9 @@
  * spi.c
  *	  The transaction bracket of the workers, and prepared statements.
  *
- * A statement that writes, or that reads what reco's lock protects, takes a
- * fresh snapshot each time: the lock orders the writers, so the newest
- * committed state is the one to work on, whatever the client's isolation
- * level.  See reco_sql_execute.
+ * The lock orders the writers, so that each statement must see what the last
+ * holder committed.  READ COMMITTED gives it a snapshot of its own, and is
+ * required of all who write; see reco_state_lock().
  *
  *-------------------------------------------------------------------------
  */
@@ -55,6 +54,7 @@ reco_sql_prepare(RecoPlan *plan)
 {
 	if (plan->plan == NULL)
 	{
+		MemoryContext caller = CurrentMemoryContext;
 		SPIPlanPtr	fresh = SPI_prepare_cursor(plan->query, plan->nargs, plan->argtypes,
 											   CURSOR_OPT_CUSTOM_PLAN);
 
@@ -64,36 +64,29 @@ reco_sql_prepare(RecoPlan *plan)
 		if (SPI_keepplan(fresh) != 0)
 			elog(ERROR, "could not keep the plan of \"%s\"", plan->query);
 		plan->plan = fresh;
+		MemoryContextSwitchTo(caller);	/* as in reco_sql_query */
 	}
 	return plan->plan;
 }
 
 static uint64
-execute(RecoPlan *plan, Datum *values, const char *nulls, Snapshot snapshot, uint64 limit)
+rows_of(const RecoPlan *plan, int result)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	int			result = SPI_execute_snapshot(reco_sql_prepare(plan), values, nulls, snapshot,
-											  InvalidSnapshot, false, true, limit);
-
-	/* SPI leaves its procedure's context behind, which lives until SPI_finish */
-	MemoryContextSwitchTo(caller);
 	if (result < 0)
 		elog(ERROR, "could not run \"%s\": %s", plan->query, SPI_result_code_string(result));
 	return SPI_processed;
 }
 
-/*
- * Run a query, of at most limit rows (0: all), which SPI_tuptable then holds,
- * under the newest snapshot.  A REPEATABLE READ transaction would otherwise
- * fail on rows that others changed since its snapshot, though the lock already
- * made it wait for them.
- */
+/* Run a query, of at most limit rows (0: all), which SPI_tuptable then holds. */
 uint64
 reco_sql_query(RecoPlan *plan, Datum *values, const char *nulls, uint64 limit)
 {
-	(void) reco_sql_prepare(plan);
-	CommandCounterIncrement();
-	return execute(plan, values, nulls, GetLatestSnapshot(), limit);
+	MemoryContext caller = CurrentMemoryContext;
+	int			result = SPI_execute_plan(reco_sql_prepare(plan), values, nulls, false, limit);
+
+	/* SPI leaves its procedure's context behind, which lives until SPI_finish */
+	MemoryContextSwitchTo(caller);
+	return rows_of(plan, result);
 }
 
 /* The same for a statement that writes; returns the number of rows. */
@@ -107,7 +100,12 @@ reco_sql_execute(RecoPlan *plan, Datum *values, const char *nulls)
 uint64
 reco_sql_query_at(RecoPlan *plan, Datum *values, Snapshot snapshot)
 {
-	return execute(plan, values, NULL, snapshot, 0);
+	MemoryContext caller = CurrentMemoryContext;
+	int			result = SPI_execute_snapshot(reco_sql_prepare(plan), values, NULL, snapshot,
+											  InvalidSnapshot, false, true, 0);
+
+	MemoryContextSwitchTo(caller);
+	return rows_of(plan, result);
 }
 
 /* A field of the result of the last query; columns count from 1. */
@@ -126,6 +124,22 @@ reco_sql_refuse_recovery(void)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot read reco's unlogged tables during recovery"),
 				 errhint("Ask the primary, or read the lists from Redis.")));
+}
+
+/*
+ * what needs a snapshot for each statement: where another transaction's
+ * commit does not show, the result would be wrong.
+ */
+void
+reco_sql_require_read_committed(const char *what)
+{
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot %s in a %s transaction", what,
+						XactIsoLevel == XACT_SERIALIZABLE ? "SERIALIZABLE" : "REPEATABLE READ"),
+				 errdetail("It must see what other transactions commit meanwhile."),
+				 errhint("Use a READ COMMITTED transaction.")));
 }
 
 /* A table or index of the schema reco, by name. */

@@ -3,15 +3,13 @@
  * lookup.c
  *	  Products by their number, for those who read lists.
  *
- * For readers of lists, without reco's lock.  They are looked up under the
- * newest snapshot, since a REPEATABLE READ writer may see lists that are newer
- * than its own.  A number that was given free meanwhile the reader's snapshot
- * still shows, and it is not used again as long as that exists (product_dictionary.c).
+ * For readers of lists, without reco's lock: under the snapshot that shows the
+ * lists, so that a number stands for what it stood for then.
  *
  * A process keeps what it has looked up: twenty look-ups took three times as
  * long as fetching the list.  Ids are good while no number was given free,
- * categories while the mirror has not changed, which reco.state tells.  Writes
- * nothing.
+ * categories while the mirror has not changed, which reco.state tells under the
+ * same snapshot.  Writes nothing.
  *
  *-------------------------------------------------------------------------
  */
@@ -61,7 +59,6 @@ static uint64 cached_made = 0;	/* product_dictionary.c's epoch: our own numbers 
 
 /* Between begin and end. */
 static Snapshot reading = NULL; /* the reader's */
-static Snapshot newest = NULL;
 static RecoTable *numbers = NULL;	/* opened when they are asked for */
 static RecoTable *mirror = NULL;
 
@@ -94,7 +91,7 @@ forget_categories(void)
 static void
 lookup_reset_xact(void)
 {
-	reading = newest = NULL;
+	reading = NULL;
 	numbers = mirror = NULL;
 }
 
@@ -114,11 +111,10 @@ reco_lookup_begin(Snapshot snapshot)
 	Oid			table;
 	RecoVersions versions;
 
-	Assert(newest == NULL);
+	Assert(reading == NULL);
 	reco_sql_refuse_recovery();
 	table = reco_sql_table("product_number");
-	newest = RegisterSnapshot(GetLatestSnapshot());
-	versions = reco_state_versions(newest);
+	versions = reco_state_versions(snapshot);
 	if (cache == NULL || cached_table != table || cached > MAX_CACHED ||
 		cached_versions.numbers != versions.numbers || cached_made != reco_number_epoch())
 		forget_all();
@@ -127,8 +123,7 @@ reco_lookup_begin(Snapshot snapshot)
 	cached_table = table;
 	cached_versions = versions;
 	cached_made = reco_number_epoch();
-	reading = snapshot;
-	numbers = mirror = NULL;
+	reading = RegisterSnapshot(snapshot);
 }
 
 void
@@ -138,7 +133,7 @@ reco_lookup_end(void)
 		reco_table_close(numbers);
 	if (mirror != NULL)
 		reco_table_close(mirror);
-	UnregisterSnapshot(newest);
+	UnregisterSnapshot(reading);
 	lookup_reset_xact();
 }
 
@@ -176,7 +171,7 @@ keep(MemoryContext context, Datum value)
 	return kept;
 }
 
-/* The product's entry, with its id; NULL if the number was given free. */
+/* The product's entry, with its id. */
 static Product *
 find(int32 number)
 {
@@ -192,61 +187,38 @@ find(int32 number)
 			return product;
 	}
 	if (numbers == NULL)
-		numbers = reco_table_open_read(&by_number, newest);
+		numbers = reco_table_open_read(&by_number, reading);
 	row = reco_table_fetch(numbers, &key);
-	if (row == NULL)
-		return NULL;
-	product = entry_of(number);
-	product->id = keep(cache, slot_getattr(row, 1, &null));
-	return product;
-}
-
-/* The id of a number that the reader's snapshot shows and the newest does not. */
-static text *
-freed_product(int32 number)
-{
-	RecoTable  *table = reco_table_open_read(&by_number, reading);
-	Datum		key = Int32GetDatum(number);
-	TupleTableSlot *row = reco_table_fetch(table, &key);
-	bool		null;
-	text	   *id;
-
 	if (row == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("product number %d is not in reco.product_number", number),
 				 errhint("Run reco_rebuild().")));
-	id = DatumGetTextPCopy(slot_getattr(row, 1, &null));
-	reco_table_close(table);
-	return id;
+	product = entry_of(number);
+	product->id = keep(cache, slot_getattr(row, 1, &null));
+	return product;
 }
 
 text *
 reco_lookup_product(int32 number)
 {
-	Product    *product = find(number);
-
-	return product != NULL ? product->id : freed_product(number);
+	return find(number)->id;
 }
 
 RecoText
 reco_lookup_quoted(int32 number)
 {
 	Product    *product = find(number);
-	text	   *id = product != NULL ? product->id : freed_product(number);
 	StringInfoData string;
-	RecoText	quoted;
 
-	if (product != NULL && product->quoted.data != NULL)
+	if (product->quoted.data != NULL)
 		return product->quoted;
 	initStringInfo(&string);
-	reco_format_json_string(&string, VARDATA_ANY(id), VARSIZE_ANY_EXHDR(id));
-	quoted = (RecoText) {string.data, string.len};
-	if (product == NULL)
-		return quoted;			/* the number may stand for another product soon */
-	quoted.data = memcpy(MemoryContextAlloc(cache, string.len), string.data, string.len);
+	reco_format_json_string(&string, VARDATA_ANY(product->id), VARSIZE_ANY_EXHDR(product->id));
+	product->quoted.length = string.len;
+	product->quoted.data = memcpy(MemoryContextAlloc(cache, string.len), string.data, string.len);
 	pfree(string.data);
-	return product->quoted = quoted;
+	return product->quoted;
 }
 
 text *
@@ -258,12 +230,10 @@ reco_lookup_category(int32 number)
 	Datum		category = (Datum) 0;
 	bool		null = true;
 
-	if (product == NULL)
-		return NULL;			/* no number of the mirror's is given free */
 	if (product->has_category)
 		return product->category;
 	if (mirror == NULL)
-		mirror = reco_table_open_read(&by_product, newest);
+		mirror = reco_table_open_read(&by_product, reading);
 	key = PointerGetDatum(product->id);
 	row = reco_table_fetch(mirror, &key);
 	if (row != NULL)

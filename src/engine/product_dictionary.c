@@ -19,7 +19,6 @@
 #include "catalog/pg_type.h"
 #include "common/spi.h"
 #include "engine/product_dictionary.h"
-#include "storage/procarray.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -44,9 +43,8 @@ static RecoPlan find_plan = {
 };
 static RecoPlan reuse_plan = {
 	"DELETE FROM reco.free_number WHERE number IN"
-	" (SELECT number FROM reco.free_number WHERE age(xmin) > age($2) ORDER BY number LIMIT $1)"
-	" RETURNING number",
-	2, {INT8OID, XIDOID}
+	" (SELECT number FROM reco.free_number ORDER BY number LIMIT $1) RETURNING number",
+	1, {INT8OID}
 };
 static RecoPlan fresh_plan = {
 	"UPDATE reco.state SET next_number = next_number + $1 RETURNING next_number - $1",
@@ -192,14 +190,13 @@ find(const RecoText *ids, const int *which, int n)
 }
 
 /*
- * n numbers that nothing refers to: free ones first, but for those that rows
- * in somebody's old snapshot may still hold.
+ * n numbers that nothing refers to: free ones first.  An old snapshot shows
+ * rows that still hold them, and the dictionary that they refer to.
  */
 static void
 take_numbers(Datum *numbers, int n)
 {
-	Datum		values[2] = {Int64GetDatum(n),
-	TransactionIdGetDatum(GetOldestNonRemovableTransactionId(NULL))};
+	Datum		values[1] = {Int64GetDatum(n)};
 	int			reused = (int) reco_sql_execute(&reuse_plan, values, NULL);
 	bool		null;
 

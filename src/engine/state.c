@@ -21,6 +21,7 @@
 
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/xact.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
@@ -144,12 +145,32 @@ const RecoXactModule reco_state_xact = {
 	.abort_sub = state_abort_sub,
 };
 
-/* Take the lock for the rest of the transaction; waits for other writers. */
+/*
+ * May the transaction write derived state?  Who does must see what the last
+ * holder of the lock has committed.  The tables of an extension that is being
+ * created nobody else has seen.
+ */
+void
+reco_state_require_writable(void)
+{
+	if (!creating_extension)
+		reco_sql_require_read_committed("change reco's tables");
+	if (XactReadOnly)
+		ereport(ERROR,
+				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+				 errmsg("cannot change reco's tables in a read-only transaction")));
+}
+
+/*
+ * Take the lock for the rest of the transaction; waits for other writers.
+ * Statements from here on see what they have committed.
+ */
 void
 reco_state_lock(void)
 {
 	Oid			extension = get_extension_oid("reco", false);
 
+	reco_state_require_writable();
 	LockDatabaseObject(ExtensionRelationId, extension, 0, ExclusiveLock);
 	if (get_extension_oid("reco", true) != extension)
 		ereport(ERROR,

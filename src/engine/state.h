@@ -40,6 +40,7 @@ typedef struct RecoVersions
 
 extern const RecoXactModule reco_state_xact;
 
+extern void reco_state_require_writable(void);
 extern void reco_state_lock(void);
 extern void reco_state_unlock(void);
 extern bool reco_state_is_locked(void);

@@ -9,9 +9,9 @@
  * each row by its key and writes it at once, as the apply worker of logical
  * replication does.
  *
- * Who writes holds reco's lock, so nobody else writes the rows: they are read
- * under the newest snapshot, whatever the transaction's isolation level, and
- * a row is never found to be updated concurrently.  Rows written after
+ * Who writes holds reco's lock in a READ COMMITTED transaction, so nobody else
+ * writes the rows: they are read under a snapshot taken since, and a row is
+ * never found to be updated concurrently.  Rows written after
  * reco_table_open are not seen by its scans: write each key once.
  *
  *-------------------------------------------------------------------------
@@ -104,7 +104,7 @@ reco_table_open(const RecoTableName *name)
 	RecoTable  *table;
 
 	CommandCounterIncrement();
-	table = open_table(name, RowExclusiveLock, GetLatestSnapshot());
+	table = open_table(name, RowExclusiveLock, GetTransactionSnapshot());
 	table->written = MakeSingleTupleTableSlot(RelationGetDescr(table->heap), &TTSOpsVirtual);
 	table->estate = CreateExecutorState();
 	table->estate->es_snapshot = table->snapshot;

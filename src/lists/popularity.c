@@ -217,6 +217,7 @@ reco_take_popularity(PG_FUNCTION_ARGS)
 	RecoState	state;
 	Popularity	found;
 
+	reco_state_require_writable();
 	SPI_connect();
 	lock_popularity();
 	reco_state_lock();

@@ -92,7 +92,7 @@ static void
 expect_users(Comparison *c, const RecoState *state, const int64 *ids)
 {
 	Datum		values[] = {PointerGetDatum(reco_ids_array(ids, c->count))};
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	Snapshot	snapshot = RegisterSnapshot(GetTransactionSnapshot());
 	SPITupleTable *rows;
 	Pair	   *pair = c->pairs;
 

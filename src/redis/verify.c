@@ -8,8 +8,8 @@
  * Then it looks at the key of every row, and scans Redis for keys without
  * one.  What differs may merely be on its way: it is looked at again, with a
  * wait for the publisher between the look at its row and the one at its key,
- * and reported only if it stays.  Each look takes a new
- * snapshot, whatever the isolation level; no lock is taken.
+ * and reported only if it stays.  Each look takes a new snapshot, which READ
+ * COMMITTED alone gives; no lock is taken.
  *
  *-------------------------------------------------------------------------
  */
@@ -282,6 +282,7 @@ reco_redis_verify(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("nothing is published from this database"),
 				 errhint("Set reco.database and reco.redis_url, and shared_preload_libraries = 'reco'.")));
+	reco_sql_require_read_committed("compare Redis with reco's tables");
 	InitMaterializedSRF(fcinfo, 0);
 	sent = wait_for_publisher();
 	if (!sent)

@@ -320,7 +320,7 @@ reco_trending_drop(const RecoState *state)
 int64 *
 reco_trending_sums(TimestampTz after, int32 size)
 {
-	RecoTable  *table = reco_table_open_read(&by_bucket, GetLatestSnapshot());
+	RecoTable  *table = reco_table_open_read(&by_bucket, GetTransactionSnapshot());
 	TupleTableSlot *row = table_slot_create(reco_table_relation(table), NULL);
 	TableScanDesc scan = table_beginscan(reco_table_relation(table), reco_table_snapshot(table), 0, NULL);
 	int64	   *sums = palloc_extended(Max(1, size) * sizeof(int64), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);

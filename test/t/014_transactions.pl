@@ -117,4 +117,16 @@ is($reco->sql($workers), $pids, 'an announcement that was rolled back');
 $reco->sql('BEGIN; SAVEPOINT a; SELECT reco.announce(); RELEASE a; SAVEPOINT b; SELECT 1; ROLLBACK TO b; COMMIT');
 $reco->wait_for('one that was released', "SELECT string_agg(pid::text, ' ') <> '$pids' AND count(pid) = 3 FROM reco.workers()");
 
+# The workers write in READ COMMITTED whatever the database's or the role's settings say.
+$reco->sql("DROP EXTENSION reco; CREATE EXTENSION reco");
+$reco->sql("ALTER DATABASE shop SET default_transaction_isolation = 'serializable'; ALTER ROLE postgres SET default_transaction_isolation = 'repeatable read'");
+$reco->sql("SELECT pg_terminate_backend(pid) FROM reco.workers() WHERE pid IS NOT NULL");
+$reco->sql("INSERT INTO public.products VALUES ('beside settings', 'c')");
+$reco->wait_for('the catalog is followed', "SELECT count(*) FROM reco.product WHERE product_id = 'beside settings'", 1);
+$reco->wait_for('the clock runs', "SELECT clock > now() - interval '5 seconds' FROM reco.state");
+like($reco->sql_error(views(1, 'p1')), qr/0A000/, 'a client with such settings is refused');
+is($reco->sql_error('SET default_transaction_isolation = "read committed"; INSERT INTO reco.activity VALUES (\'page_view\', 1, \'p1\', NULL, now())'), '',
+	'and writes with its own');
+is($reco->sql('SELECT * FROM reco_verify()'), '', 'all is right');
+
 done_testing;

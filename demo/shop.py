@@ -79,7 +79,7 @@ class Demo:
         end = time.time() + seconds
         while not self.value(text, *values):
             if time.time() > end:
-                for row in self.query('SELECT component, state, last_error FROM reco_status()'):
+                for row in self.query('SELECT component, health, state, last_error FROM reco_status()'):
                     print('  ', *row, file=sys.stderr)
                 sys.exit('%s: not there after %d s' % (what, seconds))
             time.sleep(0.05)
@@ -156,7 +156,8 @@ class Demo:
             'delay': self.probe.percentiles(),
             'list': self.query('SELECT product_id, because FROM reco_for_user(%s, 10)', HER),
             'trending': self.query('SELECT rank, product_id, view_count, window_start FROM reco_trending(10)'),
-            'status': self.query('SELECT component, state, lag_messages, lag_seconds, rate, last_error FROM reco_status()'),
+            'status': self.query("SELECT component, health || ': ' || state, lag_messages, lag_seconds, rate,"
+                                 " CASE WHEN NOT last_error_over THEN last_error END FROM reco_status()"),
             'users': self.value('SELECT count(*) FROM reco.user_recommendations'),
         }
 

@@ -94,7 +94,7 @@ reopen_kafka(void)
 		return;
 	ereport(LOG,
 			(errmsg("librdkafka did not end its threads; reco ingest starts again")));
-	proc_exit(1);
+	proc_exit(0);
 }
 
 static void
@@ -383,6 +383,16 @@ ingest_kafka(void)
 	return Min(look, reco_monotonic_left(report_due));
 }
 
+/* Kafka is not to be read any more. */
+static void
+drop_troubles(void)
+{
+	reco_trouble_drop(RECO_INGEST, RECO_TROUBLE_KAFKA);
+	reco_trouble_drop(RECO_INGEST, RECO_TROUBLE_KAFKA_SETTINGS);
+	reco_trouble_drop(RECO_INGEST, RECO_TROUBLE_PARTITION);
+	reco_trouble_drop(RECO_INGEST, RECO_TROUBLE_REJECTING);
+}
+
 /* One round; returns the milliseconds until the next. */
 static long
 ingest_step(void)
@@ -412,6 +422,7 @@ ingest_step(void)
 		reco_status_tell(RECO_INGEST, RECO_HEALTH_OK, "advancing the clock: reco.kafka_brokers is not set");
 		reco_status_expect(RECO_INGEST, RECO_PEER_NONE);
 		reco_shared_lag(RECO_INGEST, -1, -1);
+		drop_troubles();
 		return next;
 	}
 	return Min(next, ingest_kafka());

@@ -318,6 +318,7 @@ follow_nothing(void)
 	if (compare_due && !compare())
 		return LOCKED;
 	reco_shared_lag(RECO_FOLLOW, -1, -1);
+	reco_trouble_drop(RECO_FOLLOW, RECO_TROUBLE_CATALOG);
 	reco_status_tell(RECO_FOLLOW, RECO_HEALTH_OK, "no catalog: reco.catalog_table is not set");
 	return IDLE;
 }

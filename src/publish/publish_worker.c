@@ -315,6 +315,7 @@ step(void)
 	if (reco_redis_url[0] == '\0')
 	{
 		reco_status_tell(RECO_PUBLISH, RECO_HEALTH_OFF, "reco.redis_url is not set");
+		reco_trouble_drop(RECO_PUBLISH, RECO_TROUBLE_REDIS);
 		reco_status_expect(RECO_PUBLISH, RECO_PEER_NONE);
 		reco_ring_begin_publish_all();
 		return STAMP_MS;

@@ -349,14 +349,15 @@ reco_trouble_begin(RecoWorkerId worker, RecoTroubleKind kind, RecoHealth health,
 	return counted;
 }
 
-/* It is over. */
-void
-reco_trouble_end(RecoWorkerId worker, RecoTroubleKind kind)
+/* Close it; the log, if it has the beginning, gets the end in these words. */
+static void
+close_trouble(RecoWorkerId worker, RecoTroubleKind kind, const char *over)
 {
 	RecoTrouble *trouble;
 	bool		log;
 	double		seconds;
 
+	/* nobody else opens it: no need of the lock to see that there is none */
 	if (!workers->slots[worker].status.troubles[kind].open)
 		return;
 	trouble = &begin_write(worker)->troubles[kind];
@@ -366,8 +367,20 @@ reco_trouble_end(RecoWorkerId worker, RecoTroubleKind kind)
 	end_write(worker);
 	if (log)
 		ereport(LOG,
-				(errmsg("%s: %s", worker_names[worker], kinds[kind].over),
+				(errmsg("%s: %s", worker_names[worker], over),
 				 errdetail("The trouble lasted %.1f s.", seconds)));
+}
+
+void
+reco_trouble_end(RecoWorkerId worker, RecoTroubleKind kind)
+{
+	close_trouble(worker, kind, kinds[kind].over);
+}
+
+void
+reco_trouble_drop(RecoWorkerId worker, RecoTroubleKind kind)
+{
+	close_trouble(worker, kind, "the trouble is over with other settings");
 }
 
 /* A copy of what the worker says of itself; waits for nobody. */

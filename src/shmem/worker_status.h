@@ -129,6 +129,9 @@ extern bool reco_trouble_begin(RecoWorkerId worker, RecoTroubleKind kind, RecoHe
 							   const char *hint, const char *fmt,...) pg_attribute_printf(5, 6);
 extern void reco_trouble_end(RecoWorkerId worker, RecoTroubleKind kind);
 
+/* The settings no longer ask for what it was about. */
+extern void reco_trouble_drop(RecoWorkerId worker, RecoTroubleKind kind);
+
 extern RecoWorkerStatus reco_status_read(RecoWorkerId worker);
 
 #endif							/* RECO_WORKER_STATUS_H */

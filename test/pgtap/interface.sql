@@ -9,6 +9,7 @@ FROM (VALUES
 	('user_recommendations', '{user_id,recommended_products,updated_at}'),
 	('user_views', '{user_id,product_id,viewed_at}'),
 	('activity', '{event_type,user_id,product_id,query,timestamp}'),
+	('rejections', '{reason,messages,first_at,last_at,example}'),
 	('rejected', '{topic,partition,offset,reason,payload,payload_length,rejected_at}'),
 	('offsets', '{topic,partition,next_offset}'),
 	('product', '{product_id,category,popularity}')
@@ -40,6 +41,14 @@ FROM (VALUES
 	('reco_tick', '"to" timestamp with time zone')
 ) AS f(name, arguments)
 LEFT JOIN pg_proc p ON p.proname = f.name AND p.pronamespace = 'public'::regnamespace;
+
+SELECT is(pg_get_function_result(p.oid), 'TABLE(component text, state text, health text, pid integer, '
+	'lag_messages bigint, lag_seconds double precision, rate double precision, last_error text, '
+	'last_error_at timestamp with time zone, last_error_over boolean, errors bigint, blocked_by integer[], detail jsonb)',
+	'reco_status() has its columns')
+FROM pg_proc p WHERE p.proname = 'reco_status';
+SELECT is_empty($$ SELECT FROM reco_status() WHERE health NOT IN
+	('ok', 'starting', 'waiting', 'failing', 'rebuilding', 'rejecting', 'off') OR health IS NULL $$, 'health is one of seven');
 
 -- PUBLIC may read and run nothing that shows or changes anything
 SELECT is_empty($$

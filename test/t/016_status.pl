@@ -188,6 +188,17 @@ kill 'KILL', $child;
 waitpid $child, 0;
 $reco->set('reco.redis_url', $url);
 
+# What the settings do not ask for is no trouble
+$reco->set('reco.catalog_table', 'public.nothing');
+health('follow', 'failing', 'a catalog that is not there');
+$reco->set('reco.catalog_table', '');
+health('follow', 'ok', 'none is asked for');
+$reco->set('reco.catalog_table', 'public.products');
+$reco->set('reco.kafka_config', '/no/such/file');
+health('ingest', 'failing', 'a file that is not there');
+$reco->set('reco.kafka_config', '');
+$reco->wait_for('it is not asked for', q{SELECT health <> 'failing' FROM reco_status() WHERE component = 'ingest'});
+
 # Somewhere else
 $reco->sql('CREATE DATABASE other');
 $reco->sql('CREATE EXTENSION reco', 'other');

@@ -589,10 +589,34 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION reco.catalog_columns(OUT product_id text, OUT category text)
-	AS 'MODULE_PATHNAME', 'reco_catalog_columns_sql'
-	LANGUAGE C STABLE;
-COMMENT ON FUNCTION reco.catalog_columns() IS 'the columns that reco.catalog_columns names, by default product_id and category';
+-- The catalog's rows as the follow worker reads them: no query may name the
+-- catalog, for to plan it runs functions of its owner. A table that does not
+-- fit is an error.
+CREATE FUNCTION reco.catalog_rows(OUT product_id text, OUT category text, OUT version xid)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'reco_catalog_rows'
+	LANGUAGE C STRICT VOLATILE ROWS 100000;
+COMMENT ON FUNCTION reco.catalog_rows() IS 'the rows of the table that reco.catalog_table names, and the transactions that wrote them';
+
+-- Products that differ as {key: {expected, found, version, needs}}, of the given keys or of all;
+-- needs: how many looks more must be the same.
+CREATE FUNCTION reco.mirror_differences(keys jsonb) RETURNS jsonb
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+	SELECT jsonb_object_agg(product_id, jsonb_build_object('version', coalesce(c.version, p.version),
+			   'needs', CASE WHEN c.is_held THEN 1 ELSE 5 END,
+			   'expected', CASE WHEN c.is_held THEN coalesce(c.category, '(no category)') END,
+			   'found', CASE WHEN p.is_held THEN coalesce(p.category, '(no category)') END))
+	FROM (SELECT product_id COLLATE "C" AS product_id, true AS is_held,
+				 min(nullif(category, '') COLLATE "C") AS category, max(version::text) AS version
+		  FROM reco.catalog_rows()
+		  WHERE octet_length(product_id) BETWEEN 1 AND 512
+		  GROUP BY 1) c
+		 FULL JOIN (SELECT product_id, true AS is_held, category, 'mirror ' || xmin::text AS version
+					FROM reco.product) p USING (product_id)
+	WHERE (c.is_held, c.category) IS DISTINCT FROM (p.is_held, p.category)
+	  AND (keys IS NULL OR keys ? product_id)
+$$;
 
 -- The mirror's half. What differs at first sight may only be on its way: it is
 -- looked at again when the follow worker has passed that look's WAL position,
@@ -606,64 +630,24 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit 
 AS $$
 #variable_conflict use_column
 DECLARE
-	setting text := coalesce(current_setting('reco.catalog_table', true), '');
-	catalog_table regclass;
-	columns jsonb;
-	look text;
 	seen jsonb;
 	again jsonb;
 	followed boolean;
+	reason text;
+	advice text;
 BEGIN
-	IF setting = '' THEN
-		RETURN;
-	END IF;
-	catalog_table := to_regclass(CASE cardinality(parse_ident(setting)) WHEN 1 THEN 'public.' ELSE '' END || setting);
-	IF catalog_table IS NULL THEN
-		RAISE WARNING 'catalog table "%" does not exist: the mirror is not compared', setting
-			USING HINT = 'Set reco.catalog_table to the name of the catalog, with its schema.';
-		RETURN;
-	END IF;
-	columns := to_jsonb(reco.catalog_columns());	-- {"product_id": column, "category": column}
-
-	-- As text by the cast, if the owner of the type is to be trusted with one.
-	SELECT jsonb_object_agg(name, CASE WHEN r.rolsuper THEN format('%I::text', a.attname)
-			ELSE format('CASE WHEN %1$I IS NOT NULL THEN format(''%%s'', %1$I) END', a.attname) END)
-	INTO columns
-	FROM (VALUES ('product_id'), ('category')) n(name)
-		 JOIN pg_attribute a ON a.attrelid = catalog_table AND a.attname = columns->>name
-		 CROSS JOIN LATERAL (
-			WITH RECURSIVE base(oid, above, owner) AS (
-				SELECT oid, typbasetype, typowner FROM pg_type WHERE oid = a.atttypid
-				UNION ALL
-				SELECT t.oid, t.typbasetype, t.typowner FROM base JOIN pg_type t ON t.oid = above)
-			SELECT owner FROM base WHERE above = 0) b
-		 JOIN pg_roles r ON r.oid = b.owner;
-
-	IF NOT coalesce(columns ?& ARRAY['product_id', 'category'], false) THEN
-		RAISE WARNING 'catalog table "%" lacks a column: the mirror is not compared', setting
-			USING HINT = 'Set reco.catalog_columns, for example to ''product_id=sku, category=path''.';
+	IF coalesce(current_setting('reco.catalog_table', true), '') = '' THEN
 		RETURN;
 	END IF;
 
-	-- Products that differ as {key: {expected, found, version, needs}}, of $1's keys or of all;
-	-- needs: how many looks more must be the same.
-	look := format($look$
-		SELECT jsonb_object_agg(product_id, jsonb_build_object('version', coalesce(c.version, p.version),
-				   'needs', CASE WHEN c.is_held THEN 1 ELSE 5 END,
-				   'expected', CASE WHEN c.is_held THEN coalesce(c.category, '(no category)') END,
-				   'found', CASE WHEN p.is_held THEN coalesce(p.category, '(no category)') END))
-		FROM (SELECT (%1$s) COLLATE "C" AS product_id, true AS is_held,
-					 min(nullif(%2$s, '') COLLATE "C") AS category, max(xmin::text) AS version
-			  FROM %3$s
-			  WHERE octet_length(%1$s) BETWEEN 1 AND 512
-			  GROUP BY 1) c
-			 FULL JOIN (SELECT product_id, true AS is_held, category, 'mirror ' || xmin::text AS version
-						FROM reco.product) p USING (product_id)
-		WHERE (c.is_held, c.category) IS DISTINCT FROM (p.is_held, p.category)
-		  AND ($1 IS NULL OR $1 ? product_id)
-		$look$, columns->>'product_id', columns->>'category', catalog_table);
-
-	EXECUTE look INTO seen USING NULL::jsonb;
+	BEGIN
+		seen := reco.mirror_differences(NULL);
+	EXCEPTION WHEN undefined_table OR undefined_column OR wrong_object_type OR insufficient_privilege
+		OR invalid_name OR invalid_parameter_value OR feature_not_supported OR object_not_in_prerequisite_state THEN
+		GET STACKED DIAGNOSTICS reason = MESSAGE_TEXT, advice = PG_EXCEPTION_HINT;
+		RAISE WARNING 'the mirror is not compared: %', reason USING HINT = advice;
+		RETURN;
+	END;
 	FOR round IN 1..20 LOOP
 		EXIT WHEN seen IS NULL;
 		IF current_setting('transaction_isolation') <> 'read committed' THEN
@@ -677,7 +661,7 @@ BEGIN
 				USING HINT = 'See reco_status().';
 		END IF;
 
-		EXECUTE look INTO again USING seen;
+		again := reco.mirror_differences(seen);
 		SELECT jsonb_object_agg(product_id, d.value || jsonb_build_object('same',
 				   CASE WHEN d.value->'version' = seen->product_id->'version'
 				   THEN coalesce((seen->product_id->>'same')::integer, 0) + 1 ELSE 0 END))
@@ -728,9 +712,10 @@ REVOKE ALL ON FUNCTION reco_redis_verify() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION reco_tick(timestamptz), reco_take_popularity(), reco_sweep(integer),
 	reco_rebuild(), reco_for_user(bigint, integer), reco_trending(integer, timestamptz),
-	reco.reclaim(), reco.catalog_columns(), reco_status(), reco_progress(), reco.workers(), reco.state_row(), reco.service(), reco.counters(), reco.unpack_views(bytea), reco.unpack_counts(integer, bytea),
+	reco.reclaim(), reco_status(), reco_progress(), reco.workers(), reco.state_row(), reco.service(), reco.counters(), reco.unpack_views(bytea), reco.unpack_counts(integer, bytea),
 	reco.activity_changed(), reco.activity_refused(), reco.activity_replicated(), reco.product_changed(), reco_verify(double precision),
 	reco_verify_state(double precision), reco_verify_catalog(),
+	reco.catalog_rows(), reco.mirror_differences(jsonb),
 	reco_follow_position(), reco_follow_wait(integer)
 	FROM PUBLIC;
 GRANT USAGE ON SCHEMA reco TO PUBLIC;

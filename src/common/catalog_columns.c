@@ -13,11 +13,7 @@
 #include "common/compat.h"
 
 #include "common/catalog_columns.h"
-#include "fmgr.h"
-#include "funcapi.h"
-#include "common/guc.h"
 #include "parser/scansup.h"
-#include "utils/builtins.h"
 
 static void
 skip_space(const char **p)
@@ -107,23 +103,4 @@ reco_catalog_columns_parse(const char *text, RecoCatalogColumns *columns)
 	if (columns->category == NULL)
 		columns->category = pstrdup("category");
 	return true;
-}
-
-PG_FUNCTION_INFO_V1(reco_catalog_columns_sql);
-
-/* reco.catalog_columns(): (product_id, category), for SQL that reads the catalog. */
-Datum
-reco_catalog_columns_sql(PG_FUNCTION_ARGS)
-{
-	RecoCatalogColumns columns;
-	TupleDesc	desc;
-	Datum		values[2];
-	bool		nulls[2] = {false, false};
-
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	(void) reco_catalog_columns_parse(reco_catalog_columns, &columns);	/* which the setting's check did */
-	values[0] = CStringGetTextDatum(columns.product_id);
-	values[1] = CStringGetTextDatum(columns.category);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }

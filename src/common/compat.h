@@ -135,6 +135,11 @@
 #define reco_init_acl_changed(classid, object, column, old, new) ((void) (column))
 #endif
 
+/* 18 has generated columns that are not stored. */
+#if PG_VERSION_NUM < 180000
+#define ATTRIBUTE_GENERATED_VIRTUAL 'v'
+#endif
+
 /* 18 says so before the declaration. */
 #ifndef pg_noreturn
 #define pg_noreturn __attribute__((noreturn))

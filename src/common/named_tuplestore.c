@@ -44,6 +44,28 @@ reco_feed_put(RecoFeed *feed, Datum *values, bool *nulls)
 	feed->count++;
 }
 
+/* Let the statements of the caller's SPI connection see the relation. */
+static void
+feed_register(RecoFeed *feed)
+{
+	EphemeralNamedRelation relation = palloc0(sizeof(EphemeralNamedRelationData));
+
+	relation->md.name = pstrdup(feed->name);
+	relation->md.tupdesc = feed->tupdesc;
+	relation->md.enrtype = ENR_NAMED_TUPLESTORE;
+	relation->md.enrtuples = feed->count;
+	relation->reldata = feed->rows;
+	if (SPI_register_relation(relation) != SPI_OK_REL_REGISTER)
+		elog(ERROR, "could not register relation \"%s\"", feed->name);
+}
+
+static void
+feed_close(RecoFeed *feed)
+{
+	tuplestore_end(feed->rows);
+	pfree(feed);
+}
+
 /*
  * Run the statement that reads the relation, if there are rows; this ends the
  * feed.  Returns how many rows it had.
@@ -55,19 +77,24 @@ reco_feed_run(RecoFeed *feed, RecoPlan *plan)
 
 	if (count > 0)
 	{
-		EphemeralNamedRelation relation = palloc0(sizeof(EphemeralNamedRelationData));
-
-		relation->md.name = pstrdup(feed->name);
-		relation->md.tupdesc = feed->tupdesc;
-		relation->md.enrtype = ENR_NAMED_TUPLESTORE;
-		relation->md.enrtuples = count;
-		relation->reldata = feed->rows;
-		if (SPI_register_relation(relation) != SPI_OK_REL_REGISTER)
-			elog(ERROR, "could not register relation \"%s\"", feed->name);
+		feed_register(feed);
 		reco_sql_execute(plan, NULL, NULL);
 		SPI_unregister_relation(feed->name);
 	}
-	tuplestore_end(feed->rows);
-	pfree(feed);
+	feed_close(feed);
 	return count;
+}
+
+/*
+ * Run the query that reads the relation, under the active snapshot; its rows
+ * go to the receiver, and this ends the feed.  The query is parsed anew each
+ * time, since the planner's idea of the relation's size is fixed then.
+ */
+void
+reco_feed_query(RecoFeed *feed, RecoPlan *plan, Datum *values, DestReceiver *receiver)
+{
+	feed_register(feed);
+	reco_sql_send(plan, values, receiver);
+	SPI_unregister_relation(feed->name);
+	feed_close(feed);
 }

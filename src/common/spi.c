@@ -108,6 +108,31 @@ reco_sql_query_at(RecoPlan *plan, Datum *values, Snapshot snapshot)
 	return rows_of(plan, result);
 }
 
+/*
+ * Run a query that is not kept, under the active snapshot; its rows go to a
+ * receiver, however many they are.
+ */
+void
+reco_sql_send(const RecoPlan *plan, Datum *values, DestReceiver *receiver)
+{
+	SPIExecuteOptions options = {.read_only = true, .dest = receiver};
+	MemoryContext caller = CurrentMemoryContext;
+	int			result;
+
+	options.params = makeParamList(plan->nargs);
+	for (int i = 0; i < plan->nargs; i++)
+	{
+		options.params->params[i].value = values[i];
+		options.params->params[i].isnull = false;
+		options.params->params[i].pflags = PARAM_FLAG_CONST;
+		options.params->params[i].ptype = plan->argtypes[i];
+	}
+	result = SPI_execute_extended(plan->query, &options);
+	MemoryContextSwitchTo(caller);
+	if (result < 0)
+		elog(ERROR, "could not run \"%s\": %s", plan->query, SPI_result_code_string(result));
+}
+
 /* A field of the result of the last query; columns count from 1. */
 Datum
 reco_sql_value(uint64 row, int column, bool *isnull)

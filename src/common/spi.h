@@ -31,6 +31,7 @@ extern uint64 reco_sql_execute(RecoPlan *plan, Datum *values, const char *nulls)
 extern uint64 reco_sql_query(RecoPlan *plan, Datum *values, const char *nulls,
 							 uint64 limit);
 extern uint64 reco_sql_query_at(RecoPlan *plan, Datum *values, Snapshot snapshot);
+extern void reco_sql_send(const RecoPlan *plan, Datum *values, DestReceiver *receiver);
 extern Datum reco_sql_value(uint64 row, int column, bool *isnull);
 extern void reco_sql_set_local(const char *name, const char *value);
 extern void reco_sql_refuse_recovery(void);

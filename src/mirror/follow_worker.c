@@ -140,7 +140,7 @@ watch(void)
 	const RecoSource *source = reco_mirror_source();
 
 	if (decode != NULL && source != NULL)
-		reco_decode_watch(decode, source->tables, source->ntables, source->key_column);
+		reco_decode_watch(decode, source);
 }
 
 /* Let what committed just now become visible; true: it takes longer. */

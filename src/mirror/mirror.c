@@ -10,47 +10,89 @@
  * for.  What the shop changes between the two is decoded later.  Nobody else
  * writes reco.product.
  *
- * Keys are looked up as values of their own type, by the shop's index; what
- * the mirror holds is their cast to text.  Of a type that somebody else than a
- * superuser owns the output function serves instead: see source_table.c.
+ * The catalog is read by catalog_scan.c, which plans nothing; a query of
+ * reco's compares what it read with the mirror.  What differs is kept in a
+ * tuplestore that outlives the transaction and spills to disk.
  *
  * All differences of some given keys are written in one transaction, so that
- * no list shows half of what the shop committed.  A comparison of everything
- * keeps them in a held cursor, which spills to disk, and writes them in steps.
+ * no list shows half of what the shop committed; those of everything are
+ * written in steps.
+ *
+ * Whatever changes what the catalog says without changing a row comes as an
+ * invalidation: of its tables, of the types of its columns, of the functions
+ * that make them text, of names.  It makes the source stale, and what is then
+ * found again has another fingerprint if the contents may differ.
  *
  *-------------------------------------------------------------------------
  */
 #include "common/compat.h"
 
+#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
+#include "common/named_tuplestore.h"
 #include "common/spi.h"
+#include "executor/tstoreReceiver.h"
 #include "lists/invalidation_prescan.h"
+#include "mirror/catalog_scan.h"
 #include "mirror/mirror.h"
 #include "mirror/mirror_writer.h"
-#include "utils/array.h"
-#include "utils/builtins.h"
+#include "miscadmin.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 /* Rows that one transaction changes, when everything is compared. */
 #define STEP_ROWS 10000
 
-#define CURSOR_NAME "reco_differences"
+/* Differences between the catalog's rows and the mirror, of all products. */
+#define DIFFERENCES(condition) \
+	"WITH c AS (SELECT product_id, min(nullif(category, '')) AS category" \
+	" FROM reco_catalog GROUP BY 1)," \
+	" p AS (SELECT product_id, category FROM reco.product" condition ")" \
+	" SELECT (CASE WHEN octet_length(c.product_id) NOT BETWEEN 1 AND 512 THEN 's'" \
+	" WHEN c.product_id IS NULL THEN 'g' WHEN p.product_id IS NULL THEN 'n'" \
+	" ELSE 'm' END)::\"char\", left(coalesce(c.product_id, p.product_id), 512), c.category" \
+	" FROM c FULL JOIN p ON p.product_id = c.product_id" \
+	" WHERE c.product_id IS NULL OR p.product_id IS NULL" \
+	" OR c.category IS DISTINCT FROM p.category"
 
-static const RecoSource *source = NULL;
+static RecoPlan look_up_plan = {DIFFERENCES(" WHERE product_id = ANY ($1)"), 1, {TEXTARRAYOID}};
+static RecoPlan compare_plan = {DIFFERENCES("")};
+
+static RecoSource *source = NULL;
 static MemoryContext source_context = NULL;
 static bool stale = true;
 
-static RecoPlan look_up_plan = {NULL, 1, {TEXTARRAYOID}};
+/* What differs, to be written. */
+static struct
+{
+	MemoryContext context;
+	Tuplestorestate *rows;
+	TupleTableSlot *slot;
+}			found;
 
-/* The catalog's table, or the list of its partitions, is not what it was. */
+/* The catalog's table, the list of its partitions, or a composite type changed. */
 static void
 table_altered(Datum arg, Oid table)
 {
-	if (!OidIsValid(table) || source == NULL)
+	if (!OidIsValid(table) || source == NULL || reco_source_uses_relation(source, table))
 		stale = true;
-	for (int i = 0; !stale && i < source->ntables; i++)
-		stale = source->tables[i] == table;
+}
+
+/* A function by which a column becomes text was replaced, or given away. */
+static void
+function_altered(Datum arg, int cache, uint32 hash)
+{
+	if (hash == 0 || source == NULL || reco_source_uses_function(source, hash))
+		stale = true;
+}
+
+/* Labels of enums, names of schemas, casts, superusers: rare enough to look again. */
+static void
+something_altered(Datum arg, int cache, uint32 hash)
+{
+	stale = true;
 }
 
 void
@@ -58,6 +100,11 @@ reco_mirror_init(void)
 {
 	reco_difference_init();
 	CacheRegisterRelcacheCallback(table_altered, (Datum) 0);
+	CacheRegisterSyscacheCallback(PROCOID, function_altered, (Datum) 0);
+	CacheRegisterSyscacheCallback(ENUMOID, something_altered, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, something_altered, (Datum) 0);
+	CacheRegisterSyscacheCallback(CASTSOURCETARGET, something_altered, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHOID, something_altered, (Datum) 0);
 }
 
 const RecoSource *
@@ -72,71 +119,84 @@ reco_mirror_is_stale(void)
 	return stale;
 }
 
+/* The differences are written, or will not be. */
+static void
+found_close(void)
+{
+	if (found.rows != NULL)
+		tuplestore_end(found.rows);
+	found.rows = NULL;
+	if (found.context != NULL)
+		MemoryContextDelete(found.context);
+	found.context = NULL;
+}
+
+/* Make room for differences, which outlive the transaction. */
+static void
+found_open(void)
+{
+	MemoryContext caller;
+	TupleDesc	desc;
+
+	found_close();
+	found.context = AllocSetContextCreate(TopMemoryContext, "reco found differences",
+										  ALLOCSET_DEFAULT_SIZES);
+	caller = MemoryContextSwitchTo(found.context);
+	desc = CreateTemplateTupleDesc(3);
+	TupleDescInitEntry(desc, 1, "kind", CHAROID, -1, 0);
+	TupleDescInitEntry(desc, 2, "product_id", TEXTOID, -1, 0);
+	TupleDescInitEntry(desc, 3, "category", TEXTOID, -1, 0);
+	found.slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
+	found.rows = tuplestore_begin_heap(false, true, work_mem);
+	MemoryContextSwitchTo(caller);
+}
+
 /* Forget the table; what remains of a failed look goes with it. */
 void
 reco_mirror_forget(void)
 {
 	source = NULL;
 	stale = true;
-	if (look_up_plan.plan != NULL)
-		SPI_freeplan(look_up_plan.plan);
-	look_up_plan.plan = NULL;
+	found_close();
 	if (source_context != NULL)
 		MemoryContextDelete(source_context);
 	source_context = NULL;
 }
 
+static void
+put_row(void *sink, Datum *values, bool *nulls)
+{
+	reco_feed_put(sink, values, nulls);
+}
+
 /*
- * The catalog's products, as text; of several rows with one key the smallest
- * category counts.
+ * Read the catalog, or what it says of some keys (NULL: all), and find what
+ * the mirror does not say.  Without a source the mirror is to be empty.
+ *
+ * The snapshot is taken here, after the tables were locked: to an older one a
+ * table that was truncated or rewritten meanwhile would look empty.
  */
 static void
-append_catalog(StringInfo query, bool given_keys)
+find_differences(const Datum *keys, int nkeys)
 {
-	appendStringInfo(query,
-					 "SELECT (%s) COLLATE \"C\" AS product_id,"
-					 " min(nullif(%s, '') COLLATE \"C\") AS category"
-					 " FROM %s c WHERE ",
-					 source->key_text, source->category_text, source->name);
-	if (given_keys)
-		appendStringInfo(query, "(%s) %s ANY ($1::%s[])", source->key_sql, source->key_equals,
-						 source->key_type);
-	else
-		appendStringInfo(query, "c.%s IS NOT NULL", quote_identifier(source->key_column));
-	appendStringInfoString(query, " GROUP BY 1");
-}
+	RecoFeed   *feed = reco_feed_open("reco_catalog", reco_catalog_describe());
+	DestReceiver *receiver = CreateTuplestoreDestReceiver();
+	Datum		products = (Datum) 0;
 
-/* Differences between catalog and mirror: kind, product_id, category. */
-static char *
-differences_query(bool given_keys)
-{
-	StringInfoData query;
+	found_open();
+	SetTuplestoreDestReceiverParams(receiver, found.rows, found.context, false, NULL, NULL);
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (keys != NULL)
+		products = reco_catalog_look_up(source, keys, nkeys, put_row, feed);
+	else if (source != NULL)
+		reco_catalog_scan(source, put_row, feed);
+	reco_feed_query(feed, keys != NULL ? &look_up_plan : &compare_plan, &products, receiver);
+	PopActiveSnapshot();
+	receiver->rDestroy(receiver);
 
-	initStringInfo(&query);
-	appendStringInfoString(&query, "WITH c AS (");
-	append_catalog(&query, given_keys);
-	appendStringInfoString(&query, "), p AS (SELECT product_id, category FROM reco.product");
-	if (given_keys)
-		appendStringInfo(&query,
-						 " WHERE product_id IN (SELECT k::text COLLATE \"C\""
-						 " FROM unnest($1::%s[]) AS k UNION SELECT c.product_id FROM c)",
-						 source->key_type);
-	appendStringInfo(&query,
-					 ") SELECT (CASE WHEN octet_length(c.product_id) NOT BETWEEN 1 AND 512 THEN '%c'"
-					 " WHEN c.product_id IS NULL THEN '%c' WHEN p.product_id IS NULL THEN '%c'"
-					 " ELSE '%c' END)::\"char\", left(coalesce(c.product_id, p.product_id), 512),"
-					 " c.category FROM c FULL JOIN p ON p.product_id = c.product_id"
-					 " WHERE c.product_id IS NULL OR p.product_id IS NULL"
-					 " OR c.category IS DISTINCT FROM p.category",
-					 RECO_SKIPPED, RECO_GONE, RECO_NEW, RECO_MOVED);
-	return query.data;
-}
-
-/* All of the mirror differs from no catalog. */
-static char *
-no_catalog_query(void)
-{
-	return psprintf("SELECT '%c'::\"char\", product_id, NULL::text FROM reco.product", RECO_GONE);
+	/* Its file is not written any more once the transaction has ended. */
+	(void) tuplestore_advance(found.rows, true);
+	tuplestore_rescan(found.rows);
 }
 
 /* Find the table anew, in the caller's transaction, which then holds its lock. */
@@ -146,13 +206,13 @@ find_source(void)
 	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "reco source",
 												  ALLOCSET_SMALL_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
-	RecoSource *found;
+	RecoSource *fresh;
 	bool		same;
 
 	PG_TRY();
 	{
 		stale = false;			/* whatever comes from now on makes it so again */
-		found = reco_source_open();
+		fresh = reco_source_open(false);
 	}
 	PG_CATCH();
 	{
@@ -162,14 +222,14 @@ find_source(void)
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
-	if (found == NULL)
+	if (fresh == NULL)
 	{
 		MemoryContextDelete(context);
 		stale = true;
 		return RECO_LOOK_LOCKED;
 	}
-	same = source != NULL && strcmp(source->fingerprint, found->fingerprint) == 0 &&
-		strcmp(source->name, found->name) == 0;
+	same = source != NULL && strcmp(source->fingerprint, fresh->fingerprint) == 0 &&
+		strcmp(source->name, fresh->name) == 0;
 	if (same)
 	{
 		MemoryContextDelete(context);
@@ -177,7 +237,7 @@ find_source(void)
 	}
 	reco_mirror_forget();
 	stale = false;
-	source = found;
+	source = fresh;
 	source_context = context;
 	return RECO_LOOK_ALTERED;
 }
@@ -196,13 +256,6 @@ lock_source(void)
 	return find_source();
 }
 
-/* Rows that a policy hides must not look as if they were gone. */
-static void
-settle(void)
-{
-	reco_sql_set_local("row_security", "off");
-}
-
 /* Has the table been altered so that all of it must be looked at? */
 RecoLook
 reco_mirror_look_whether_altered(void)
@@ -215,28 +268,22 @@ reco_mirror_look_whether_altered(void)
 	return result;
 }
 
-/* Look up products by the text of their keys. */
+/* Look up products by their keys. */
 RecoLook
-reco_mirror_look_up(char **keys, int nkeys)
+reco_mirror_look_up(const Datum *keys, int nkeys)
 {
 	RecoLook	result;
 
 	reco_sql_begin();
 	result = lock_source();
 	if (result == RECO_LOOK_DONE)
-	{
-		Datum	   *texts = palloc(nkeys * sizeof(Datum));
-		Datum		argument;
-
-		for (int i = 0; i < nkeys; i++)
-			texts[i] = CStringGetTextDatum(keys[i]);
-		argument = PointerGetDatum(construct_array(texts, nkeys, TEXTOID, -1, false, TYPALIGN_INT));
-		if (look_up_plan.plan == NULL)
-			look_up_plan.query = MemoryContextStrdup(source_context, differences_query(true));
-		settle();
-		reco_difference_take(reco_sql_query(&look_up_plan, &argument, NULL, 0), source->name);
-	}
+		find_differences(keys, nkeys);
 	reco_sql_commit();
+	if (result == RECO_LOOK_DONE)
+	{
+		(void) reco_difference_take(found.rows, found.slot, 0, source->name);
+		found_close();
+	}
 	return result;
 }
 
@@ -266,14 +313,7 @@ reco_mirror_look_at_all(void)
 	else
 		reco_mirror_forget();
 	if (result != RECO_LOOK_LOCKED)
-	{
-		char	   *query = source ? differences_query(false) : no_catalog_query();
-
-		settle();
-		if (SPI_execute(psprintf("DECLARE %s NO SCROLL CURSOR WITH HOLD FOR %s", CURSOR_NAME, query),
-						false, 0) != SPI_OK_UTILITY)
-			elog(ERROR, "could not declare cursor \"%s\"", CURSOR_NAME);
-	}
+		find_differences(NULL, 0);
 	reco_sql_commit();
 	return result;
 }
@@ -282,19 +322,11 @@ reco_mirror_look_at_all(void)
 bool
 reco_mirror_apply_some(void)
 {
-	Portal		portal;
-	uint64		rows;
+	bool		more = reco_difference_take(found.rows, found.slot, STEP_ROWS,
+											source ? source->name : "");
 
-	reco_sql_begin();
-	portal = SPI_cursor_find(CURSOR_NAME);
-	if (portal == NULL)
-		elog(ERROR, "cursor \"%s\" does not exist", CURSOR_NAME);
-	SPI_cursor_fetch(portal, true, STEP_ROWS);
-	rows = SPI_processed;
-	reco_difference_take(rows, source ? source->name : "");
-	if (rows < STEP_ROWS)
-		SPI_cursor_close(portal);
-	reco_sql_commit();
+	if (!more)
+		found_close();
 	reco_mirror_apply();
-	return rows == STEP_ROWS;
+	return more;
 }

@@ -31,7 +31,7 @@ extern bool reco_mirror_is_stale(void);
  * Applying writes what differed.
  */
 extern RecoLook reco_mirror_look_whether_altered(void);
-extern RecoLook reco_mirror_look_up(char **keys, int nkeys);
+extern RecoLook reco_mirror_look_up(const Datum *keys, int nkeys);
 extern bool reco_mirror_apply(void);
 
 extern RecoLook reco_mirror_look_at_all(void);

@@ -3,7 +3,7 @@
  * mirror_writer.c
  *	  Products that the catalog and the mirror do not agree on.
  *
- * They are taken from a query's result and kept until they are written, by
+ * They are taken from a tuplestore and kept until they are written, by
  * one statement for each kind.  Writing takes reco's lock, and the lists are
  * brought up to date once for all three.  The statements are planned for what
  * they have to do each time: ten thousand rows take another way than one.
@@ -29,12 +29,16 @@
 /* Keys that are skipped are reported this often; in ms. */
 #define SKIPPED_INTERVAL 60000
 
+/* Rows that are expected of each kind. */
+#define FIRST_ROOM 64
+
 typedef struct Products
 {
 	Datum	   *ids;
 	Datum	   *categories;
 	bool	   *uncategorized;
 	int			count;
+	int			room;
 } Products;
 
 static MemoryContext context = NULL;
@@ -70,21 +74,41 @@ products_reset(Products *products, int room)
 	products->ids = MemoryContextAlloc(context, Max(room, 1) * sizeof(Datum));
 	products->categories = MemoryContextAlloc(context, Max(room, 1) * sizeof(Datum));
 	products->uncategorized = MemoryContextAlloc(context, Max(room, 1) * sizeof(bool));
+	products->room = Max(room, 1);
 	products->count = 0;
 }
 
 static void
-products_add(Products *products, uint64 row)
+products_grow(Products *products)
 {
-	int			i = products->count++;
+	products->room *= 2;
+	products->ids = repalloc(products->ids, products->room * sizeof(Datum));
+	products->categories = repalloc(products->categories, products->room * sizeof(Datum));
+	products->uncategorized = repalloc(products->uncategorized, products->room * sizeof(bool));
+}
+
+/* Copy a text of the present row, NULL if it is. */
+static Datum
+copy_text(TupleTableSlot *slot, int column, bool *isnull)
+{
+	Datum		value = slot_getattr(slot, column, isnull);
+
+	return *isnull ? (Datum) 0 : PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
+}
+
+/* Take the present row; the arrays grow as it needs. */
+static void
+products_add(Products *products, TupleTableSlot *slot)
+{
 	MemoryContext caller = MemoryContextSwitchTo(context);
 	bool		isnull;
-	Datum		value = reco_sql_value(row, 2, &isnull);
 
-	products->ids[i] = PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
-	value = reco_sql_value(row, 3, &isnull);
-	products->uncategorized[i] = isnull;
-	products->categories[i] = isnull ? (Datum) 0 : PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
+	if (products->count == products->room)
+		products_grow(products);
+	products->ids[products->count] = copy_text(slot, 2, &isnull);
+	products->categories[products->count] =
+		copy_text(slot, 3, &products->uncategorized[products->count]);
+	products->count++;
 	MemoryContextSwitchTo(caller);
 }
 
@@ -102,39 +126,44 @@ report_skipped(const char *catalog, int count, const char *example)
 			 errdetail("The last look met %d, among them \"%.60s\".", count, example)));
 }
 
-void
-reco_difference_take(uint64 rows, const char *catalog)
+bool
+reco_difference_take(Tuplestorestate *rows, TupleTableSlot *slot, int limit, const char *catalog)
 {
+	int			taken = 0;
 	int			skipped = 0;
 	char	   *example = NULL;
 
 	MemoryContextReset(context);
-	products_reset(&gone, rows);
-	products_reset(&moved, rows);
-	products_reset(&fresh, rows);
-	for (uint64 row = 0; row < rows; row++)
+	products_reset(&gone, FIRST_ROOM);
+	products_reset(&moved, FIRST_ROOM);
+	products_reset(&fresh, FIRST_ROOM);
+	while ((limit == 0 || taken < limit) && tuplestore_gettupleslot(rows, true, false, slot))
 	{
 		bool		isnull;
 
-		switch ((RecoDifference) DatumGetChar(reco_sql_value(row, 1, &isnull)))
+		taken++;
+		switch ((RecoDifference) DatumGetChar(slot_getattr(slot, 1, &isnull)))
 		{
 			case RECO_GONE:
-				products_add(&gone, row);
+				products_add(&gone, slot);
 				break;
 			case RECO_MOVED:
-				products_add(&moved, row);
+				products_add(&moved, slot);
 				break;
 			case RECO_NEW:
-				products_add(&fresh, row);
+				products_add(&fresh, slot);
 				break;
 			case RECO_SKIPPED:
 				skipped++;
-				example = TextDatumGetCString(reco_sql_value(row, 2, &isnull));
+				if (example == NULL)
+					example = TextDatumGetCString(slot_getattr(slot, 2, &isnull));
 				break;
 		}
 	}
+	ExecClearTuple(slot);
 	if (skipped > 0)
 		report_skipped(catalog, skipped, example);
+	return limit > 0 && taken == limit;
 }
 
 /* Run a plan whose arguments are ids, and categories where it takes them. */

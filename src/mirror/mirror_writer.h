@@ -8,6 +8,9 @@
 #ifndef RECO_MIRROR_WRITER_H
 #define RECO_MIRROR_WRITER_H
 
+#include "executor/tuptable.h"
+#include "utils/tuplestore.h"
+
 /* What the mirror has to do; SKIPPED: nothing, the key cannot be a product_id. */
 typedef enum RecoDifference
 {
@@ -16,8 +19,12 @@ typedef enum RecoDifference
 
 extern void reco_difference_init(void);
 
-/* Take the rows (kind "char", product_id, category) of the last query. */
-extern void reco_difference_take(uint64 rows, const char *catalog);
+/*
+ * Take the next rows (kind "char", product_id, category), at most limit
+ * (0: all); true: there may be more.  The slot is one to read them by.
+ */
+extern bool reco_difference_take(Tuplestorestate *rows, TupleTableSlot *slot, int limit,
+								 const char *catalog);
 extern int	reco_difference_count(void);
 
 /* Without reco's lock, and not in a transaction: makes that writing short. */

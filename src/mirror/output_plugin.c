@@ -6,7 +6,8 @@
  * The callbacks run inside the decoder, under a snapshot of the past and in a
  * transaction that core throws away: they copy keys to memory and do nothing
  * else.  A key too many does no harm, since the caller looks up what a product
- * is now; where keys cannot tell what changed, "everything" does.
+ * is now; where keys cannot tell what changed, "everything" does.  Nothing of
+ * the table's owner is evaluated, and no function of the key's type is called.
  *
  * Memory is bounded by MAX_KEYS and MAX_KEY_BYTES for each transaction that
  * is replayed, and for each large one in progress that changes the catalog.
@@ -15,11 +16,11 @@
  */
 #include "common/compat.h"
 
-#include "access/sysattr.h"
-#include "catalog/pg_class.h"
 #include "mirror/output_plugin.h"
+#include "mirror/source_table.h"
 #include "replication/logical.h"
 #include "replication/output_plugin.h"
+#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -31,52 +32,78 @@ extern PGDLLEXPORT void _PG_output_plugin_init(OutputPluginCallbacks *callbacks)
 
 static RecoCollect *destination = NULL;
 
+/* No keys yet; they will be of the type that is watched now. */
 static RecoKeys *
-keys_create(MemoryContext parent)
+keys_create(const RecoCollect *collect)
 {
-	MemoryContext context = AllocSetContextCreate(parent, "reco changed keys",
+	MemoryContext context = AllocSetContextCreate(collect->context, "reco changed keys",
 												  ALLOCSET_DEFAULT_SIZES);
 	RecoKeys   *keys = MemoryContextAllocZero(context, sizeof(RecoKeys));
 
 	keys->context = context;
-	keys->keys = MemoryContextAlloc(context, MAX_KEYS * sizeof(char *));
+	keys->key_type = collect->key_type;
+	keys->keys = MemoryContextAlloc(context, MAX_KEYS * sizeof(Datum));
 	return keys;
 }
 
+/* Any order in which the same bytes stand side by side. */
 static int
-compare_keys(const void *a, const void *b)
+compare_keys(const void *a, const void *b, void *arg)
 {
-	return strcmp(*(char *const *) a, *(char *const *) b);
+	const RecoCollect *collect = arg;
+	Datum		x = *(const Datum *) a;
+	Datum		y = *(const Datum *) b;
+	Size		x_size;
+	Size		y_size;
+	int			order;
+
+	if (collect->key_by_value)
+		return (x > y) - (x < y);
+	x_size = datumGetSize(x, false, collect->key_length);
+	y_size = datumGetSize(y, false, collect->key_length);
+	order = memcmp(DatumGetPointer(x), DatumGetPointer(y), Min(x_size, y_size));
+	return order != 0 ? order : (x_size > y_size) - (x_size < y_size);
+}
+
+static Size
+key_bytes(const RecoCollect *collect, Datum key)
+{
+	return collect->key_by_value ? 0 : datumGetSize(key, false, collect->key_length);
 }
 
 /* Drop repeated keys. */
 static void
-keys_compact(RecoKeys *keys)
+keys_compact(const RecoCollect *collect, RecoKeys *keys)
 {
 	int			kept = 0;
 
-	qsort(keys->keys, keys->nkeys, sizeof(char *), compare_keys);
+	qsort_arg(keys->keys, keys->nkeys, sizeof(Datum), compare_keys, (void *) collect);
 	for (int i = 0; i < keys->nkeys; i++)
 	{
-		if (kept > 0 && strcmp(keys->keys[kept - 1], keys->keys[i]) == 0)
-		{
-			keys->bytes -= strlen(keys->keys[i]);
-			pfree(keys->keys[i]);
-		}
-		else
+		if (kept == 0 || compare_keys(&keys->keys[kept - 1], &keys->keys[i], (void *) collect) != 0)
 			keys->keys[kept++] = keys->keys[i];
+		else
+		{
+			keys->bytes -= key_bytes(collect, keys->keys[i]);
+			if (!collect->key_by_value)
+				pfree(DatumGetPointer(keys->keys[i]));
+		}
 	}
 	keys->nkeys = kept;
 }
 
+/* Take a copy of a key, which is not compressed or out of line. */
 static void
-keys_add(RecoKeys *keys, const char *key)
+keys_add(const RecoCollect *collect, RecoKeys *keys, Datum key)
 {
-	if (keys->nkeys > 0 && strcmp(keys->keys[keys->nkeys - 1], key) == 0)
+	MemoryContext caller;
+
+	if (keys->nkeys > 0 &&
+		compare_keys(&keys->keys[keys->nkeys - 1], &key, (void *) collect) == 0)
 		return;
 	if (keys->nkeys == MAX_KEYS)
 	{
-		keys_compact(keys);
+		keys_compact(collect, keys);
 		if (keys->nkeys > MAX_KEYS * 3 / 4)
 			keys->everything = true;
 	}
@@ -84,8 +111,10 @@ keys_add(RecoKeys *keys, const char *key)
 		keys->everything = true;
 	if (keys->everything)
 		return;
-	keys->keys[keys->nkeys++] = MemoryContextStrdup(keys->context, key);
-	keys->bytes += strlen(key);
+	caller = MemoryContextSwitchTo(keys->context);
+	keys->keys[keys->nkeys++] = datumCopy(key, collect->key_by_value, collect->key_length);
+	keys->bytes += key_bytes(collect, key);
+	MemoryContextSwitchTo(caller);
 }
 
 /* The key column of a table as it was when the change was made; 0: none. */
@@ -102,36 +131,40 @@ key_attribute(const RecoCollect *collect, TupleDesc desc)
 	return InvalidAttrNumber;
 }
 
-/* Does the old row of an update or delete show its key? */
-static bool
-key_is_logged(Relation table, AttrNumber key)
-{
-	Bitmapset  *identity;
-
-	if (table->rd_rel->relreplident == REPLICA_IDENTITY_FULL)
-		return true;
-	identity = RelationGetIdentityKeyBitmap(table);
-	return bms_is_member(key - FirstLowInvalidHeapAttributeNumber, identity);
-}
-
 static void
-collect_tuple(RecoKeys *keys, TupleDesc desc, AttrNumber key, HeapTuple tuple)
+collect_tuple(const RecoCollect *collect, RecoKeys *keys, TupleDesc desc, AttrNumber key,
+			  HeapTuple tuple)
 {
-	Form_pg_attribute column = TupleDescAttr(desc, key - 1);
 	bool		isnull;
 	Datum		value = heap_getattr(tuple, key, desc, &isnull);
-	Oid			output;
-	bool		varlena;
 
 	if (isnull)
 		return;
-	if (column->attlen == -1 && VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(value)))
+	if (collect->key_length == -1)
 	{
-		keys->everything = true;	/* out of line, and not in WAL */
-		return;
+		if (VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(value)))
+		{
+			keys->everything = true;	/* out of line, and not in WAL */
+			return;
+		}
+		value = PointerGetDatum(PG_DETOAST_DATUM(value));
 	}
-	getTypeOutputInfo(column->atttypid, &output, &varlena);
-	keys_add(keys, OidOutputFunctionCall(output, value));
+	keys_add(collect, keys, value);
+}
+
+/* Does a change not tell which product it was?  Its old row must show the key. */
+static bool
+key_is_hidden(const RecoCollect *collect, const RecoKeys *keys, Relation table, AttrNumber key,
+			  ReorderBufferChange *change)
+{
+	if (key == InvalidAttrNumber || keys->key_type != collect->key_type ||
+		TupleDescAttr(RelationGetDescr(table), key - 1)->atttypid != collect->key_type)
+		return true;
+	if (change->action == REORDER_BUFFER_CHANGE_INSERT)
+		return false;
+	return !reco_source_identifies(table, key) ||
+		(change->action == REORDER_BUFFER_CHANGE_DELETE &&
+		 reco_decoded_tuple(change->data.tp.oldtuple) == NULL);
 }
 
 /* Collect the keys of one change of a watched table. */
@@ -151,16 +184,14 @@ collect_change(RecoCollect *collect, RecoKeys *keys, Relation table,
 
 	caller = MemoryContextSwitchTo(collect->scratch);
 	key = key_attribute(collect, desc);
-	if (key == InvalidAttrNumber ||
-		(change->action != REORDER_BUFFER_CHANGE_INSERT && !key_is_logged(table, key)) ||
-		(change->action == REORDER_BUFFER_CHANGE_DELETE && old_tuple == NULL))
+	if (key_is_hidden(collect, keys, table, key, change))
 		keys->everything = true;
 	else
 	{
 		if (old_tuple != NULL)
-			collect_tuple(keys, desc, key, old_tuple);
+			collect_tuple(collect, keys, desc, key, old_tuple);
 		if (new_tuple != NULL)
-			collect_tuple(keys, desc, key, new_tuple);
+			collect_tuple(collect, keys, desc, key, new_tuple);
 	}
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(collect->scratch);
@@ -271,7 +302,7 @@ static RecoKeys *
 streamed_keys(RecoCollect *collect, ReorderBufferTXN *txn)
 {
 	if (txn->output_plugin_private == NULL)
-		txn->output_plugin_private = keys_create(collect->context);
+		txn->output_plugin_private = keys_create(collect);
 	return txn->output_plugin_private;
 }
 
@@ -325,10 +356,10 @@ plugin_stream_commit(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRec
 	if (streamed != NULL)
 	{
 		collect->batch->touched = streamed->touched;
-		if (streamed->everything)
+		if (streamed->everything || streamed->key_type != collect->key_type)
 			collect->batch->everything = true;
 		for (int i = 0; i < streamed->nkeys && !collect->batch->everything; i++)
-			keys_add(collect->batch, streamed->keys[i]);
+			keys_add(collect, collect->batch, streamed->keys[i]);
 	}
 	forget_streamed(txn);
 	remember_commit(collect, txn);
@@ -343,23 +374,39 @@ reco_collect_create(MemoryContext context)
 	collect->context = context;
 	collect->scratch = AllocSetContextCreate(context, "reco decoded change",
 											 ALLOCSET_DEFAULT_SIZES);
-	collect->batch = keys_create(context);
+	collect->batch = keys_create(collect);
 	return collect;
 }
 
-/* Changes of these tables count from here on, by this column. */
+/*
+ * Changes of the source's tables count from here on, by its key column.  Keys
+ * of another type, that of another source, tell nothing then.
+ */
 void
-reco_collect_watch(RecoCollect *collect, const Oid *tables, int ntables, const char *key_column)
+reco_collect_watch(RecoCollect *collect, const RecoSource *source)
 {
+	Size		size = source->ntables * sizeof(Oid);
+
 	if (collect->tables != NULL)
 		pfree(collect->tables);
 	if (collect->key_column != NULL)
 		pfree(collect->key_column);
-	collect->tables = MemoryContextAlloc(collect->context, Max(ntables, 1) * sizeof(Oid));
-	memcpy(collect->tables, tables, ntables * sizeof(Oid));
-	qsort(collect->tables, ntables, sizeof(Oid), compare_oids);
-	collect->ntables = ntables;
-	collect->key_column = MemoryContextStrdup(collect->context, key_column);
+	collect->tables = MemoryContextAlloc(collect->context, size);
+	memcpy(collect->tables, source->tables, size);
+	qsort(collect->tables, source->ntables, sizeof(Oid), compare_oids);
+	collect->ntables = source->ntables;
+	collect->key_column = MemoryContextStrdup(collect->context, source->key_column);
+	collect->key_type = source->key_type;
+	collect->key_length = source->key_length;
+	collect->key_by_value = source->key_by_value;
+	if (collect->batch->key_type != collect->key_type)
+	{
+		bool		any = collect->batch->nkeys > 0 || collect->batch->everything;
+
+		MemoryContextDelete(collect->batch->context);
+		collect->batch = keys_create(collect);
+		collect->batch->everything = any;
+	}
 }
 
 /* Forget what has been collected of committed transactions. */
@@ -369,7 +416,7 @@ reco_collect_reset(RecoCollect *collect)
 	if (collect->batch->nkeys > 0 || collect->batch->everything)
 	{
 		MemoryContextDelete(collect->batch->context);
-		collect->batch = keys_create(collect->context);
+		collect->batch = keys_create(collect);
 	}
 	collect->nxids = 0;
 	collect->committed_at = 0;

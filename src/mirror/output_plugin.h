@@ -12,12 +12,14 @@
 #define RECO_OUTPUT_PLUGIN_H
 
 #include "datatype/timestamp.h"
+#include "mirror/source_table.h"
 
 /* Keys of one batch, or of one large transaction that is still in progress. */
 typedef struct RecoKeys
 {
 	MemoryContext context;
-	char	  **keys;			/* as the key type's output function gives them */
+	Oid			key_type;
+	Datum	   *keys;			/* values of that type */
 	int			nkeys;
 	Size		bytes;
 	bool		everything;		/* the keys do not tell all */
@@ -31,6 +33,9 @@ typedef struct RecoCollect
 	Oid		   *tables;			/* watched; sorted */
 	int			ntables;
 	char	   *key_column;
+	Oid			key_type;
+	int16		key_length;
+	bool		key_by_value;
 	RecoKeys   *batch;
 	TransactionId *xids;		/* of the transactions that made the changes */
 	int			nxids;
@@ -39,8 +44,7 @@ typedef struct RecoCollect
 } RecoCollect;
 
 extern RecoCollect *reco_collect_create(MemoryContext context);
-extern void reco_collect_watch(RecoCollect *collect, const Oid *tables, int ntables,
-							   const char *key_column);
+extern void reco_collect_watch(RecoCollect *collect, const RecoSource *source);
 extern bool reco_collect_watches(const RecoCollect *collect, Oid table);
 extern void reco_collect_reset(RecoCollect *collect);
 

@@ -267,11 +267,11 @@ any_in_progress(TransactionId *xids, int *n)
 	return *n > 0;
 }
 
-/* From here on changes of these tables count, by this column. */
+/* From here on changes of the source's tables count, by its key column. */
 void
-reco_decode_watch(RecoDecode *decode, const Oid *tables, int ntables, const char *key_column)
+reco_decode_watch(RecoDecode *decode, const RecoSource *source)
 {
-	reco_collect_watch(decode->collect, tables, ntables, key_column);
+	reco_collect_watch(decode->collect, source);
 	decode->altered_until = GetXLogInsertRecPtr();	/* for all that is known */
 	remember_open(decode);
 }

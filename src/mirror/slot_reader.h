@@ -10,13 +10,14 @@
 
 #include "access/xlogdefs.h"
 #include "datatype/timestamp.h"
+#include "mirror/source_table.h"
 
 typedef struct RecoDecode RecoDecode;
 
 /* What was read since the last confirmation: which products changed, not how. */
 typedef struct RecoChanges
 {
-	char	  **keys;			/* as the key type's output function gives them */
+	const Datum *keys;			/* values of the key column's type */
 	int			nkeys;
 	bool		everything;		/* the keys do not tell all: compare the whole */
 	bool		more;			/* WAL beyond position is waiting */
@@ -28,9 +29,8 @@ typedef struct RecoChanges
 extern RecoDecode *reco_decode_open(int timeout_ms);
 extern void reco_decode_close(RecoDecode *decode);
 
-/* The tables that matter from here on, and their key column. */
-extern void reco_decode_watch(RecoDecode *decode, const Oid *tables, int ntables,
-							  const char *key_column);
+/* Whose tables matter from here on. */
+extern void reco_decode_watch(RecoDecode *decode, const RecoSource *source);
 extern bool reco_decode_may_have_missed(RecoDecode *decode);
 
 /* Read on, a bounded way; then wait until settled, apply, and confirm. */

@@ -8,34 +8,42 @@
  * waits for an ALTER TABLE nor stands in a queue before the shop's writers.
  * All of it runs in the caller's transaction, without reco's lock.
  *
+ * The table's owner may be anybody, and is not trusted: nothing of his is
+ * evaluated.  So no partition key, bound, index expression or predicate, no
+ * constraint and no policy is looked at, and of the relation cache nothing is
+ * asked that plans one; what is needed stands in the system catalogs' columns.
+ * For the same reason privileges are checked here, not by the executor.
+ *
  *-------------------------------------------------------------------------
  */
 #include "common/compat.h"
 
-#include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/relation.h"
-#include "access/sysattr.h"
+#include "access/stratnum.h"
 #include "access/xlog.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_amproc.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
-#include "catalog/pg_operator.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "common/catalog_columns.h"
 #include "common/guc.h"
-#include "lib/stringinfo.h"
 #include "mirror/source_table.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "storage/lmgr.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/catcache.h"
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
-#include "utils/rel.h"
 #include "utils/relcache.h"
+#include "utils/rls.h"
 #include "utils/syscache.h"
-#include "utils/typcache.h"
-#include "utils/varlena.h"
 
 bool
 reco_source_is_configured(void)
@@ -43,9 +51,25 @@ reco_source_is_configured(void)
 	return reco_catalog_table != NULL && reco_catalog_table[0] != '\0';
 }
 
+/* The catalog's schema, if reco's role may use it. */
+static void
+check_schema(const char *name)
+{
+	Oid			schema = get_namespace_oid(name, true);
+
+	if (!OidIsValid(schema) ||
+		reco_schema_aclcheck(schema, GetUserId(), ACL_USAGE) == ACLCHECK_OK)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied for schema %s of the catalog", quote_identifier(name)),
+			 errhint("Run GRANT USAGE ON SCHEMA %s TO %s.", quote_identifier(name),
+					 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
+}
+
 /* Find the table by its name; one without a schema is looked for in public. */
 static Oid
-resolve_table(void)
+resolve_table(LOCKMODE lock)
 {
 	List	   *names = reco_qualified_name(reco_catalog_table);
 	RangeVar   *name = makeRangeVarFromNameList(names);
@@ -53,7 +77,8 @@ resolve_table(void)
 
 	if (name->schemaname == NULL)
 		name->schemaname = "public";
-	table = RangeVarGetRelid(name, NoLock, true);
+	check_schema(name->schemaname);
+	table = RangeVarGetRelid(name, lock, true);
 	if (!OidIsValid(table))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
@@ -69,27 +94,47 @@ quoted_name(Oid table)
 									  get_rel_name(table));
 }
 
+/* Does a column stand in an index's key?  No expression of it is looked at. */
+static bool
+index_has_column(Oid index, AttrNumber column)
+{
+	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+	bool		found = false;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
+
+		for (int i = 0; i < form->indnkeyatts; i++)
+			found = found || form->indkey.values[i] == column;
+		ReleaseSysCache(tuple);
+	}
+	return found;
+}
+
+bool
+reco_source_identifies(Relation table, AttrNumber column)
+{
+	if (table->rd_rel->relreplident == REPLICA_IDENTITY_FULL)
+		return true;
+	return index_has_column(RelationGetReplicaIndex(table), column);
+}
+
 /* A DELETE must tell which product went: its key must be in the replica identity. */
 static void
 check_identity(Relation table, AttrNumber key, const char *key_column)
 {
 	char	   *name = quoted_name(RelationGetRelid(table));
-	int			bit = key - FirstLowInvalidHeapAttributeNumber;
-	Bitmapset  *identity;
-	Bitmapset  *primary;
+	Oid			primary;
 	char	   *hint;
 
-	if (table->rd_rel->relreplident == REPLICA_IDENTITY_FULL)
+	if (reco_source_identifies(table, key))
 		return;
-	identity = RelationGetIndexAttrBitmap(table, INDEX_ATTR_BITMAP_IDENTITY_KEY);
-	if (bms_is_member(bit, identity))
-		return;
-
-	primary = RelationGetIndexAttrBitmap(table, INDEX_ATTR_BITMAP_PRIMARY_KEY);
-	if (primary == NULL)
+	primary = table->rd_pkindex;	/* known since its replica identity is */
+	if (!OidIsValid(primary))
 		hint = psprintf("Run ALTER TABLE %s ADD PRIMARY KEY (%s), or ALTER TABLE %s REPLICA IDENTITY FULL.",
 						name, quote_identifier(key_column), name);
-	else if (bms_is_member(bit, primary) &&
+	else if (index_has_column(primary, key) &&
 			 table->rd_rel->relreplident != REPLICA_IDENTITY_DEFAULT)
 		hint = psprintf("Run ALTER TABLE %s REPLICA IDENTITY DEFAULT.", name);
 	else
@@ -101,36 +146,168 @@ check_identity(Relation table, AttrNumber key, const char *key_column)
 			 errhint("%s", hint)));
 }
 
+/* A column that can be read: it is there, and stored. */
 static AttrNumber
 check_column(Relation table, const char *column)
 {
+	char	   *name = quoted_name(RelationGetRelid(table));
 	AttrNumber	number = get_attnum(RelationGetRelid(table), column);
 
 	if (number <= 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("column \"%s\" of catalog table %s does not exist", column,
-						quoted_name(RelationGetRelid(table))),
+				 errmsg("column \"%s\" of catalog table %s does not exist", column, name),
 				 errhint("Set reco.catalog_columns, for example to 'product_id=sku, category=path'.")));
+	if (TupleDescAttr(RelationGetDescr(table), number - 1)->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("column \"%s\" of catalog table %s is a virtual generated column",
+						column, name),
+				 errhint("Make it a stored one (STORED), whose values are in the table.")));
 	return number;
 }
 
-/* Judge one table; what its contents depend on goes to the fingerprint. */
+/* May reco's role read the columns?  Policies are not evaluated, so they must not apply to it. */
 static void
-check_table(Relation table, RecoSource *source, StringInfo fingerprint)
+check_privileges(Relation table, AttrNumber key, AttrNumber category, const RecoSource *source)
+{
+	Oid			id = RelationGetRelid(table);
+	Oid			role = GetUserId();
+	char	   *role_name = pstrdup(quote_identifier(GetUserNameFromId(role, false)));
+
+	if (pg_class_aclcheck(id, role, ACL_SELECT) != ACLCHECK_OK &&
+		(pg_attribute_aclcheck(id, key, role, ACL_SELECT) != ACLCHECK_OK ||
+		 pg_attribute_aclcheck(id, category, role, ACL_SELECT) != ACLCHECK_OK))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for catalog table %s", source->name),
+				 errhint("Run GRANT SELECT (%s, %s) ON %s TO %s.",
+						 pstrdup(quote_identifier(source->key_column)),
+						 pstrdup(quote_identifier(source->category_column)),
+						 source->name, role_name)));
+	if (check_enable_rls(id, role, true) == RLS_ENABLED)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("row-level security of catalog table %s applies to role %s",
+						source->name, role_name),
+				 errdetail("Policies are expressions of the table's owner, which reco does not evaluate."),
+				 errhint("Run ALTER ROLE %s BYPASSRLS.", role_name)));
+}
+
+/* Does btree run nothing but trusted functions to compare by this operator class? */
+static bool
+operator_class_is_trusted(Oid class)
+{
+	Oid			family = get_opclass_family(class);
+	Oid			type = get_opclass_input_type(class);
+	Oid			equality = get_opfamily_member(family, type, type, BTEqualStrategyNumber);
+	CatCList   *procs;
+	bool		trusted = true;
+
+	if (!OidIsValid(equality) || !reco_function_is_trusted(get_opcode(equality)))
+		return false;
+	procs = SearchSysCacheList1(AMPROCNUM, ObjectIdGetDatum(family));
+	for (int i = 0; i < procs->n_members && trusted; i++)
+	{
+		Form_pg_amproc support = (Form_pg_amproc) GETSTRUCT(&procs->members[i]->tuple);
+
+		trusted = reco_function_is_trusted(support->amproc);
+	}
+	ReleaseSysCacheList(procs);
+	return trusted;
+}
+
+/* Is it the index of a type whose comparison calls nothing of another type? */
+static bool
+type_is_plain(Oid type)
+{
+	char		kind = get_typtype(getBaseType(type));
+
+	return kind == TYPTYPE_ENUM ||
+		(kind == TYPTYPE_BASE && !OidIsValid(get_element_type(getBaseType(type))));
+}
+
+static bool
+index_is_btree(Oid index)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(index));
+	bool		is_btree = HeapTupleIsValid(tuple) &&
+		((Form_pg_class) GETSTRUCT(tuple))->relam == BTREE_AM_OID;
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return is_btree;
+}
+
+/*
+ * Can keys be looked up by this index?  It is a btree that begins with the
+ * column, over all rows, and neither to open it nor to search it runs anything
+ * that a superuser does not own.
+ */
+static bool
+index_serves(Oid index, AttrNumber key)
+{
+	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+	Form_pg_index form;
+	oidvector  *classes;
+	bool		isnull;
+	bool		serves;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	form = (Form_pg_index) GETSTRUCT(tuple);
+	classes = (oidvector *) DatumGetPointer(SysCacheGetAttr(INDEXRELID, tuple,
+															Anum_pg_index_indclass, &isnull));
+	serves = form->indisvalid && form->indkey.values[0] == key &&
+		heap_attisnull(tuple, Anum_pg_index_indexprs, NULL) &&
+		heap_attisnull(tuple, Anum_pg_index_indpred, NULL) &&
+		index_is_btree(index);
+	for (int i = 0; serves && i < form->indnkeyatts; i++)
+		serves = operator_class_is_trusted(classes->values[i]);
+	ReleaseSysCache(tuple);
+	return serves;
+}
+
+/* An index by which keys can be looked up; InvalidOid: none. */
+static Oid
+choose_index(Relation table, AttrNumber key)
+{
+	List	   *indexes;
+	ListCell   *cell;
+
+	if (!type_is_plain(TupleDescAttr(RelationGetDescr(table), key - 1)->atttypid))
+		return InvalidOid;
+	indexes = RelationGetIndexList(table);
+	foreach(cell, indexes)
+	{
+		if (index_serves(lfirst_oid(cell), key))
+			return lfirst_oid(cell);
+	}
+	return InvalidOid;
+}
+
+/* Judge one table; what its contents depend on goes to the description. */
+static void
+check_table(Relation table, RecoSource *source, StringInfo description)
 {
 	char	   *name = quoted_name(RelationGetRelid(table));
 	char		kind = table->rd_rel->relkind;
-	AttrNumber	key;
-	AttrNumber	category;
+	RecoSourceLeaf leaf = {.table = RelationGetRelid(table)};
 
 	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("catalog %s is not a table", name),
 				 errhint("Set reco.catalog_table to an ordinary or partitioned table.")));
-	key = check_column(table, source->key_column);
-	category = check_column(table, source->category_column);
+	leaf.key = check_column(table, source->key_column);
+	leaf.category = check_column(table, source->category_column);
+	if (source->ntables == 0)
+	{
+		check_privileges(table, leaf.key, leaf.category, source);
+		source->key_type = TupleDescAttr(RelationGetDescr(table), leaf.key - 1)->atttypid;
+		source->category_type = TupleDescAttr(RelationGetDescr(table), leaf.category - 1)->atttypid;
+	}
+	source->tables[source->ntables++] = leaf.table;
 	if (kind == RELKIND_RELATION)
 	{
 		if (table->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT)
@@ -138,87 +315,32 @@ check_table(Relation table, RecoSource *source, StringInfo fingerprint)
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("catalog table %s is not logged", name),
 					 errhint("Run ALTER TABLE %s SET LOGGED.", name)));
-		check_identity(table, key, source->key_column);
+		check_identity(table, leaf.key, source->key_column);
+		leaf.index = choose_index(table, leaf.key);
+		source->leaves[source->nleaves++] = leaf;
 	}
-	appendStringInfo(fingerprint, "%u %u %d %u %d %u\n", RelationGetRelid(table),
-					 table->rd_rel->relfilenode,
-					 key, TupleDescAttr(RelationGetDescr(table), key - 1)->atttypid,
-					 category, TupleDescAttr(RelationGetDescr(table), category - 1)->atttypid);
+	appendStringInfo(description, "%u %u %d %d %u\n", leaf.table, table->rd_rel->relfilenode,
+					 leaf.key, leaf.category, leaf.index);
 }
 
-/*
- * May casts of the type be trusted?  Whoever owns a type may define its cast
- * to text and from it, and the function would run with the rights of reco's
- * owner.
- */
-static bool
-casts_are_trusted(Oid type)
-{
-	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(getBaseType(type)));
-	bool		trusted;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for type %u", type);
-	trusted = superuser_arg(((Form_pg_type) GETSTRUCT(tuple))->typowner);
-	ReleaseSysCache(tuple);
-	return trusted;
-}
-
-/* A column of c as text: by its cast, or by the output function of its type. */
-static char *
-as_text(const char *column, Oid type)
-{
-	const char *quoted = quote_identifier(column);
-
-	if (casts_are_trusted(type))
-		return psprintf("c.%s::pg_catalog.text", quoted);
-	return psprintf("CASE WHEN c.%s IS NOT NULL THEN pg_catalog.format('%%s', c.%s) END",
-					quoted, quoted);
-}
-
-/*
- * How keys are looked up, so that the shop's own index serves: by the key
- * type's own equality, which search_path cannot change; or, where the type
- * has none, as text.
- */
+/* How the columns become text, and what that depends on. */
 static void
-choose_equality(RecoSource *source, Oid type)
+describe_types(RecoSource *source, StringInfo description)
 {
-	Oid			base = getBaseType(type);
-	Oid			equals = lookup_type_cache(base, TYPECACHE_EQ_OPR)->eq_opr;
-	HeapTuple	tuple;
-	Form_pg_operator operator;
+	RecoTypeUse use = {0};
+	ListCell   *cell;
 
-	source->key_sql = psprintf("c.%s", quote_identifier(source->key_column));
-	if (!OidIsValid(equals) || !OidIsValid(get_array_type(base)) || !casts_are_trusted(type))
-	{
-		source->key_sql = source->key_text;
-		base = TEXTOID;
-		equals = TextEqualOperator;
-	}
-	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(equals));
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for operator %u", equals);
-	operator = (Form_pg_operator) GETSTRUCT(tuple);
-	source->key_equals = psprintf("OPERATOR(%s.%s)",
-								  quote_identifier(get_namespace_name(operator->oprnamespace)),
-								  NameStr(operator->oprname));
-	ReleaseSysCache(tuple);
-	source->key_type = format_type_extended(base, -1,
-											FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
-}
-
-/* How the columns are read. */
-static void
-choose_expressions(RecoSource *source, Relation table)
-{
-	Oid			id = RelationGetRelid(table);
-	Oid			key_type = get_atttype(id, check_column(table, source->key_column));
-	Oid			category_type = get_atttype(id, check_column(table, source->category_column));
-
-	source->key_text = as_text(source->key_column, key_type);
-	source->category_text = as_text(source->category_column, category_type);
-	choose_equality(source, key_type);
+	initStringInfo(&use.description);
+	get_typlenbyval(source->key_type, &source->key_length, &source->key_by_value);
+	reco_text_output_init(&source->key_text, source->key_type);
+	reco_text_output_init(&source->category_text, source->category_type);
+	reco_type_describe(&use, source->key_type);
+	reco_type_describe(&use, source->category_type);
+	appendStringInfoString(description, use.description.data);
+	source->relations = use.relations;
+	foreach(cell, use.functions)
+		source->functions = lappend_oid(source->functions,
+										GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(lfirst_oid(cell))));
 }
 
 /* Lock the table and what inherits from it; NIL: not granted at once. */
@@ -239,13 +361,16 @@ lock_tree(Oid table)
 	return tree;
 }
 
-/* Find and judge the table; the result is palloc'd. */
+/*
+ * Find and judge the table; the result is palloc'd.  Its name must stand for
+ * the same table before and after it is locked: others rename meanwhile.
+ */
 RecoSource *
-reco_source_open(void)
+reco_source_open(bool wait)
 {
 	RecoSource *source = palloc0(sizeof(RecoSource));
 	RecoCatalogColumns columns;
-	Oid			table = resolve_table();
+	Oid			table = resolve_table(wait ? AccessShareLock : NoLock);
 	List	   *tree;
 	ListCell   *cell;
 	StringInfoData fingerprint;
@@ -255,8 +380,8 @@ reco_source_open(void)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the catalog cannot be followed without logical decoding"),
 				 errhint("Set wal_level = logical and restart the server.")));
-	tree = lock_tree(table);
-	if (tree == NIL || resolve_table() != table)
+	tree = wait ? find_all_inheritors(table, AccessShareLock, NULL) : lock_tree(table);
+	if (tree == NIL || resolve_table(NoLock) != table)
 		return NULL;
 
 	source->name = quoted_name(table);
@@ -265,17 +390,21 @@ reco_source_open(void)
 	source->key_column = columns.product_id;
 	source->category_column = columns.category;
 	source->tables = palloc(list_length(tree) * sizeof(Oid));
+	source->leaves = palloc(list_length(tree) * sizeof(RecoSourceLeaf));
 	initStringInfo(&fingerprint);
 	foreach(cell, tree)
 	{
-		Relation	relation = relation_open(lfirst_oid(cell), NoLock);
+		Relation	relation = try_relation_open(lfirst_oid(cell), NoLock);
 
-		check_table(relation, source, &fingerprint);
-		if (source->ntables == 0)
-			choose_expressions(source, relation);
+		if (relation == NULL)
+			return NULL;		/* detached and dropped since it was listed */
+
+		/* As for SELECT, the temporary tables of others do not count. */
+		if (!RELATION_IS_OTHER_TEMP(relation))
+			check_table(relation, source, &fingerprint);
 		relation_close(relation, NoLock);
-		source->tables[source->ntables++] = lfirst_oid(cell);
 	}
+	describe_types(source, &fingerprint);
 	source->fingerprint = fingerprint.data;
 	return source;
 }
@@ -290,4 +419,21 @@ reco_source_lock(const RecoSource *source)
 			return false;
 	}
 	return true;
+}
+
+bool
+reco_source_uses_relation(const RecoSource *source, Oid relation)
+{
+	for (int i = 0; i < source->ntables; i++)
+	{
+		if (source->tables[i] == relation)
+			return true;
+	}
+	return list_member_oid(source->relations, relation);
+}
+
+bool
+reco_source_uses_function(const RecoSource *source, uint32 hash)
+{
+	return list_member_oid(source->functions, hash);
 }

@@ -209,7 +209,6 @@ follow_table('commas', 'public.commas', 'product_id = "a,b", category="c = ""d""
 	q{CREATE TABLE public.commas ("a,b" text PRIMARY KEY, "c = ""d""" text); INSERT INTO public.commas VALUES ('k1', 'K'), ('k2', 'K')});
 mirror_becomes_the_catalog('names with commas, equals signs and quotes', '"a,b"', '"c = ""d"""', 'public.commas');
 $reco->verify('commas');
-is($reco->sql("SELECT reco.catalog_columns()"), '("a,b","c = ""d""")', 'SQL has them from the same parser');
 for my $bad ('product_id="a', 'product_id=a, product_id=b', 'product_id=', 'product_id=a b', 'price=cost', 'product_id=a,', 'product_id=""')
 {
 	like($reco->sql_error("ALTER SYSTEM SET reco.catalog_columns = '$bad'"), qr/22023/, "$bad is refused");

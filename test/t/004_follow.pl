@@ -171,7 +171,7 @@ sub begin_sweep
 more_users(20000);
 begin_sweep();
 $reco->wait_for('a sweep of many lists', $older, 0);
-more_users(20000);
+more_users(150000);		# so many that the sweep outlasts what is done before the first look
 begin_sweep();
 my $grown = 0;
 $grown++, more_users(300) while $grown < 100 and $reco->sql($older) > 0;

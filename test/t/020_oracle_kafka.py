@@ -75,7 +75,7 @@ def bad(pick, now):
         json.dumps(event).encode() + b'x', json.dumps({**event, 'product_id': 'a\0b'}).encode(),
         json.dumps(event).encode().replace(b'"bad"', b'"\xc3"'), *(json.dumps({**event, **change}).encode() for change in (
             {'user_id': 2**63}, {'user_id': 1.5}, {'user_id': 'x'}, {'user_id': None}, {'user_id': ''}, {'user_id': [1]},
-            {'product_id': ''}, {'product_id': 'x' * 513}, {'product_id': None}, {'product_id': 7}, {'event_type': ''},
+            {'product_id': ''}, {'product_id': 'x' * 513}, {'product_id': None}, {'product_id': 7.5}, {'event_type': ''},
             {'event_type': 'x' * 65}, {'event_type': None}, {'event_type': 'search'}, {'timestamp': 'yesterday'},
             {'timestamp': '2024-13-01T00:00:00Z'}, {'timestamp': ''}, {'timestamp': True}, {'timestamp': 1e300},
             {'timestamp': moment(now + 2 * 3600 * SECOND).isoformat()}, {'padding': 'x' * 70000}))])
@@ -99,7 +99,7 @@ class Kafka:
                 raise RuntimeError(f'Kafka: {error}')
             self.ends[partition] = message.offset() + 1
             if refused:
-                self.refused[partition, message.offset()] = value
+                self.refused[partition, message.offset()] = value[:1024]  # as much is kept
         self.producer.produce(TOPIC, value, partition=partition, on_delivery=delivered, **({'timestamp': sent} if sent else {}))
         self.producer.poll(0)
 

@@ -74,9 +74,12 @@ CREATE UNLOGGED TABLE reco.offsets (
 	topic text NOT NULL,
 	partition integer NOT NULL CHECK (partition >= 0),
 	next_offset bigint NOT NULL CHECK (next_offset >= 0),
+	trail bytea,
 	PRIMARY KEY (topic, partition)
 ) USING heap WITH (fillfactor = 20);
+ALTER TABLE reco.offsets ALTER COLUMN trail SET STORAGE PLAIN;
 COMMENT ON TABLE reco.offsets IS 'where ingestion goes on; written in the transaction of the events';
+COMMENT ON COLUMN reco.offsets.trail IS 'hashes of messages read, by which a partition that was cut or created again is told';
 
 CREATE UNLOGGED TABLE reco.kafka_topic (
 	topic text PRIMARY KEY,

@@ -31,6 +31,7 @@
 #include "kafka/event_encoding.h"
 #include "kafka/event_parser.h"
 #include "kafka/offset_table.h"
+#include "kafka/topic.h"
 #include "miscadmin.h"
 #include "shmem/metrics.h"
 #include "shmem/rejections.h"
@@ -96,23 +97,12 @@ feed_rejected(RecoFeed *feed, Datum topic, const Row *row, const char *reason)
 	values[1] = Int32GetDatum(message->partition);
 	values[2] = Int64GetDatum(message->offset);
 	values[3] = CStringGetTextDatum(reason);
-	values[4] = PointerGetDatum(cstring_to_text_with_len(message->payload,
-														 Min(message->length, REJECTED_PAYLOAD_MAX)));
+	nulls[4] = nulls[5] = message->payload == NULL;
+	if (message->payload != NULL)
+		values[4] = PointerGetDatum(cstring_to_text_with_len(message->payload,
+															 Min(message->length, REJECTED_PAYLOAD_MAX)));
 	values[5] = Int64GetDatum(message->length);
 	reco_feed_put(feed, values, nulls);
-}
-
-/* Note the offset behind a row's message, in the order of the batch. */
-static int
-note_position(RecoPosition *positions, int count, const RecoMessage *message)
-{
-	int			i = 0;
-
-	while (i < count && positions[i].partition != message->partition)
-		i++;
-	positions[i].partition = message->partition;
-	positions[i].offset = message->offset + (message->kind == RECO_MESSAGE_DATA ? 1 : 0);
-	return Max(count, i + 1);
 }
 
 /* Why an event is refused, judged by the clock and the database; NULL: it is not. */
@@ -140,12 +130,12 @@ feed_rows(const Row *rows, int count, Datum topic, const RecoState *state,
 		RecoEvent	event;
 
 		CHECK_FOR_INTERRUPTS();
-		if (row->message->kind != RECO_MESSAGE_DATA)
+		if (row->message->kind == RECO_MESSAGE_END)
 			continue;
 		tally->messages++;
-		tally->bytes += row->message->length;
-		if (row->message->payload == NULL)
+		if (row->message->payload == NULL && reason == NULL)
 			continue;
+		tally->bytes += row->message->length;
 		if (reason == NULL)
 		{
 			event = row->event;
@@ -189,9 +179,10 @@ write_rows(const char *topic_name, const Row *rows, int count)
 	Tally		tally = {0};
 	RecoInsert *insert;
 	RecoFeed   *rejected;
-	RecoPosition *positions;
-	int			npositions = 0;
+	RecoCheckpoint *checkpoints;
+	int			ncheckpoints;
 	Datum		topic;
+	MemoryContext before_commit;
 	instr_time	start;
 	uint64		before;
 
@@ -210,11 +201,12 @@ write_rows(const char *topic_name, const Row *rows, int count)
 	reco_phase_end(RECO_PHASE_INSERT, &start);
 	reco_phase_add(RECO_PHASE_INSERT, before - time_of_maintenance());
 
-	positions = palloc(count * sizeof(RecoPosition));
-	for (int i = 0; i < count; i++)
-		npositions = note_position(positions, npositions, rows[i].message);
-	reco_offsets_store(topic_name, positions, npositions);
+	before_commit = MemoryContextSwitchTo(batch_context);
+	checkpoints = reco_topic_advance(rows[0].message, count, &ncheckpoints);
+	MemoryContextSwitchTo(before_commit);
+	reco_offsets_store(topic_name, checkpoints, ncheckpoints);
 	reco_sql_commit();
+	reco_topic_advanced(checkpoints, ncheckpoints);
 	reco_phase_end(RECO_PHASE_COMMIT, &start);
 
 	reco_counter_add(RECO_COUNT_MESSAGES, tally.messages);
@@ -324,7 +316,9 @@ reco_batch_write(const char *topic, const RecoMessage *messages, int count)
 
 		rows[i].message = message;
 		rows[i].reason = NULL;
-		if (message->kind == RECO_MESSAGE_DATA && message->payload != NULL)
+		if (message->kind == RECO_MESSAGE_UNREADABLE)
+			rows[i].reason = "librdkafka cannot unpack the message";
+		else if (message->kind == RECO_MESSAGE_DATA && message->payload != NULL)
 			rows[i].reason = reco_event_parse(message->payload, message->length,
 											  message->time, &rows[i].event);
 	}

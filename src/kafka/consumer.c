@@ -4,8 +4,9 @@
  *	  A consumer of one Kafka topic.
  *
  * This file makes and frees the consumer, kafka_read.c reads; they alone know
- * librdkafka.  The partitions are assigned at offsets that the caller keeps;
- * nothing is stored in Kafka.
+ * librdkafka.  Each partition is started at an offset that the caller keeps.
+ * Nothing is stored in Kafka and no group is joined, so the topic's ACL is all
+ * that is needed.
  *
  * librdkafka runs threads of its own.  None of them ever calls PostgreSQL or
  * takes its signals: what they have to say waits in queues, and a byte in a
@@ -32,6 +33,10 @@
 /* What librdkafka logs is passed on up to so many lines a minute. */
 #define LOG_LINES_PER_MINUTE 10
 
+/* Kinds of requests, as Kafka's protocol numbers them. */
+#define API_FETCH 1
+#define API_METADATA 3
+
 /* How long to wait for librdkafka's threads to end, in milliseconds. */
 #define CLOSE_PATIENCE 3000
 
@@ -51,6 +56,53 @@ static void
 error_callback(rd_kafka_t *handle, int err, const char *reason, void *opaque)
 {
 	reco_kafka_set_error(opaque, "%s", reason);
+}
+
+/*
+ * What follows runs in librdkafka's threads.  A fetch goes on after a broken
+ * connection, or after a partition's error, from the offset where it was; but
+ * the log there may be another one by then.  A broken connection is closed, and
+ * after an error librdkafka asks for metadata: both are counted, see
+ * reco_kafka_disturbances.  A broker that is down for long is tried again and
+ * again, so only connections that have served a fetch count.
+ */
+static bool
+is_known_socket(int socket)
+{
+	return socket >= 0 && socket < RECO_KAFKA_SOCKETS;
+}
+
+static int
+close_socket(int socket, void *opaque)
+{
+	RecoKafka  *kafka = opaque;
+
+	if (!is_known_socket(socket) || kafka->fetching[socket])
+		pg_atomic_fetch_add_u32(&kafka->disturbances, 1);
+	if (is_known_socket(socket))
+		kafka->fetching[socket] = false;
+	return close(socket);
+}
+
+static rd_kafka_resp_err_t
+request_sent(rd_kafka_t *handle, int socket, const char *broker, int32_t broker_id,
+			 int16_t api_key, int16_t api_version, int32_t correlation, size_t size,
+			 void *opaque)
+{
+	RecoKafka  *kafka = opaque;
+
+	if (api_key == API_FETCH && is_known_socket(socket))
+		kafka->fetching[socket] = true;
+	else if (api_key == API_METADATA)
+		pg_atomic_fetch_add_u32(&kafka->disturbances, 1);
+	return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+static rd_kafka_resp_err_t
+handle_made(rd_kafka_t *handle, const rd_kafka_conf_t *conf, void *opaque,
+			char *text, size_t size)
+{
+	return rd_kafka_interceptor_add_on_request_sent(handle, "reco", request_sent, opaque);
 }
 
 /* Apply the settings; an older library may not know all of ours. */
@@ -91,6 +143,8 @@ create_handle(RecoKafka *kafka, rd_kafka_conf_t *conf)
 
 	rd_kafka_conf_set_opaque(conf, kafka);
 	rd_kafka_conf_set_error_cb(conf, error_callback);
+	rd_kafka_conf_set_closesocket_cb(conf, close_socket);
+	rd_kafka_conf_interceptor_add_on_new(conf, "reco", handle_made, kafka);
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -103,6 +157,8 @@ create_handle(RecoKafka *kafka, rd_kafka_conf_t *conf)
 static char *
 connect_queues(RecoKafka *kafka)
 {
+	rd_kafka_queue_t *main_queue;
+
 	if (pipe(kafka->pipe) != 0)
 	{
 		kafka->pipe[0] = kafka->pipe[1] = -1;
@@ -116,9 +172,11 @@ connect_queues(RecoKafka *kafka)
 			return psprintf("could not set up a pipe: %m");
 	}
 
-	rd_kafka_poll_set_consumer(kafka->handle);
-	kafka->queue = rd_kafka_queue_get_consumer(kafka->handle);
+	kafka->queue = rd_kafka_queue_new(kafka->handle);
 	rd_kafka_queue_io_event_enable(kafka->queue, kafka->pipe[1], "", 1);
+	main_queue = rd_kafka_queue_get_main(kafka->handle);
+	rd_kafka_queue_forward(main_queue, kafka->queue);
+	rd_kafka_queue_destroy(main_queue);
 	kafka->log = rd_kafka_queue_new(kafka->handle);
 	rd_kafka_set_log_queue(kafka->handle, kafka->log);
 	kafka->topic = rd_kafka_topic_new(kafka->handle, kafka->topic_name, NULL);
@@ -141,6 +199,7 @@ reco_kafka_open(const char *brokers, const char *topic, const char *config,
 
 	kafka->pipe[0] = kafka->pipe[1] = -1;
 	kafka->topic_name = MemoryContextStrdup(TopMemoryContext, topic);
+	pg_atomic_init_u32(&kafka->disturbances, 0);
 
 	*problem = configure(conf, brokers, config);
 	if (*problem == NULL)
@@ -157,28 +216,43 @@ reco_kafka_open(const char *brokers, const char *topic, const char *config,
 	return kafka;
 }
 
+/* In a thread of its own: after the topic has been deleted, 2.0.2 never returns from it. */
 static void *
-destroy_handle(void *handle)
+destroy_handle(void *opaque)
 {
-	rd_kafka_destroy_flags(handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+	RecoKafka  *kafka = opaque;
+
+	for (int i = 0; i < kafka->nstarted; i++)
+	{
+		if (kafka->started[i])
+			rd_kafka_consume_stop(kafka->topic, i);
+	}
+	if (kafka->topic != NULL)
+		rd_kafka_topic_destroy(kafka->topic);
+	if (kafka->queue != NULL)
+		rd_kafka_queue_destroy(kafka->queue);
+	if (kafka->log != NULL)
+		rd_kafka_queue_destroy(kafka->log);
+	rd_kafka_destroy(kafka->handle);
 	return NULL;
 }
 
-/*
- * End librdkafka's threads and free the handle, in a thread of its own: after
- * the topic has been deleted, 2.0.2 never returns from it.
- */
+/* End librdkafka's threads and free the handle. */
 static bool
-end_threads(rd_kafka_t *handle)
+end_threads(RecoKafka *kafka)
 {
 	sigset_t	all,
 				before;
 	pthread_t	thread;
 	int			failed;
 
+	if (kafka->queue != NULL)
+		rd_kafka_queue_io_event_enable(kafka->queue, -1, NULL, 0);
+	if (kafka->log != NULL)
+		rd_kafka_set_log_queue(kafka->handle, NULL);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	failed = pthread_create(&thread, NULL, destroy_handle, handle);
+	failed = pthread_create(&thread, NULL, destroy_handle, kafka);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (failed)
 		return false;
@@ -193,23 +267,10 @@ end_threads(rd_kafka_t *handle)
 bool
 reco_kafka_close(RecoKafka *kafka)
 {
-	bool		ended = true;
+	bool		ended;
 
 	reco_kafka_release(kafka);
-	if (kafka->topic != NULL)
-		rd_kafka_topic_destroy(kafka->topic);
-	if (kafka->queue != NULL)
-	{
-		rd_kafka_queue_io_event_enable(kafka->queue, -1, NULL, 0);
-		rd_kafka_queue_destroy(kafka->queue);
-	}
-	if (kafka->log != NULL)
-	{
-		rd_kafka_set_log_queue(kafka->handle, NULL);
-		rd_kafka_queue_destroy(kafka->log);
-	}
-	if (kafka->handle != NULL)
-		ended = end_threads(kafka->handle);
+	ended = kafka->handle == NULL || end_threads(kafka);
 	for (int i = 0; i < 2; i++)
 	{
 		if (kafka->pipe[i] < 0)
@@ -219,10 +280,16 @@ reco_kafka_close(RecoKafka *kafka)
 	}
 	if (kafka->held != NULL)
 		pfree(kafka->held);
+	kafka->held = NULL;
 	pfree(kafka->topic_name);
 	bms_free(kafka->refused);
 	if (ended)
-		pfree(kafka);			/* or a callback may still come */
+	{
+		/* or its threads may still come to them */
+		if (kafka->started != NULL)
+			pfree(kafka->started);
+		pfree(kafka);
+	}
 	return ended;
 }
 
@@ -256,6 +323,18 @@ RecoMoment
 reco_kafka_answered(RecoKafka *kafka)
 {
 	return kafka->answered;
+}
+
+/*
+ * Differs from before when partitions may no longer be what they were: what is
+ * consumed from now on may have been fetched after a connection broke or a
+ * partition's leader changed, or the topic was deleted.  Errs on that side: it
+ * also differs after librdkafka has refreshed its metadata.
+ */
+uint32
+reco_kafka_disturbances(RecoKafka *kafka)
+{
+	return pg_atomic_read_u32(&kafka->disturbances) - kafka->own_requests;
 }
 
 /*

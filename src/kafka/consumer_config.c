@@ -28,8 +28,6 @@ static const struct
 	{"log.queue", "true", true},
 
 	{"client.id", "reco", false},
-	{"group.id", "reco", false},
-	{"max.poll.interval.ms", "86400000", false},
 	{"reconnect.backoff.max.ms", "2000", false},
 	{"socket.keepalive.enable", "true", false},
 
@@ -57,6 +55,16 @@ make_setting(const char *name, const char *value)
 	setting->name = pstrdup(name);
 	setting->value = pstrdup(value);
 	return setting;
+}
+
+/*
+ * Settings of a consumer group: harmless, but with them librdkafka would look
+ * for the group's coordinator, which an ACL need not allow.
+ */
+static bool
+is_of_group(const char *name)
+{
+	return strncmp(name, "group.", strlen("group.")) == 0;
 }
 
 /* May a file set this? */
@@ -104,7 +112,8 @@ reco_kafka_config_read(const char *brokers, const char *path, List **settings)
 		if (is_fixed(setting->name))
 			return psprintf("line %d of file \"%s\" sets \"%s\", which reco sets itself",
 							setting->line, path, setting->name);
+		if (!is_of_group(setting->name))
+			*settings = lappend(*settings, setting);
 	}
-	*settings = list_concat(*settings, from_file);
 	return NULL;
 }

@@ -35,6 +35,8 @@ take_messages(RecoKafka *kafka, RecoMessage *messages, int count, int64 *bytes)
 		int			wanted = Min(GULP, reco_batch_events - count);
 
 		taken = reco_kafka_consume(kafka, messages + count, wanted);
+		if (reco_topic_is_disturbed(kafka))
+			break;				/* they may be of another log: to be read again */
 		if (taken < wanted)
 			wanted = 0;
 		for (int end = count + taken, i = count; i < end; i++)

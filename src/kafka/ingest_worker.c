@@ -293,6 +293,22 @@ log_catching_up(int64 behind, double seconds)
 	}
 }
 
+/* Does Kafka hold messages of a partition back? */
+static void
+report_transaction(void)
+{
+	int			first;
+	int			count = reco_topic_held(&first);
+
+	if (count == 0)
+		reco_trouble_end(RECO_INGEST, RECO_TROUBLE_TRANSACTION);
+	else
+		reco_trouble_begin(RECO_INGEST, RECO_TROUBLE_TRANSACTION, RECO_HEALTH_WAITING,
+						   "A producer keeps a transaction open; Kafka's kafka-transactions.sh finds it and can abort it.",
+						   "partition %d of topic \"%s\" (%d of %d) waits for the end of a transaction",
+						   first, source.topic, count, reco_topic_partitions());
+}
+
 /* Tell reco_status() how far reading is. */
 static void
 report(void)
@@ -321,6 +337,7 @@ report(void)
 	reco_topic_lag(kafka, &behind, &seconds);
 	reco_shared_lag(RECO_INGEST, behind, seconds);
 	log_catching_up(behind, seconds);
+	report_transaction();
 	if (reco_topic_partitions() > 0)
 		reco_status_tell(RECO_INGEST,
 						 reco_shared_is_replaying() ? RECO_HEALTH_REBUILDING : RECO_HEALTH_OK,

@@ -10,18 +10,31 @@
 
 #include <librdkafka/rdkafka.h>
 
+#include "port/atomics.h"
+
 #include "common/monotonic.h"
 #include "kafka/consumer.h"
 #include "nodes/bitmapset.h"
 
+/* Sockets that are known by their numbers; others count as ones that fetch. */
+#define RECO_KAFKA_SOCKETS 4096
+
 struct RecoKafka
 {
 	rd_kafka_t *handle;
-	rd_kafka_topic_t *topic;	/* for metadata of this topic only */
+	rd_kafka_topic_t *topic;
 	rd_kafka_queue_t *queue;	/* messages and errors of all partitions */
 	rd_kafka_queue_t *log;
 	char	   *topic_name;
 	int			pipe[2];		/* [0]: readable when the queue is not empty */
+
+	bool	   *started;		/* partitions that are read, by number */
+	int			nstarted;		/* the array's size */
+
+	/* see reco_kafka_disturbances; written by librdkafka's threads */
+	pg_atomic_uint32 disturbances;
+	uint32		own_requests;	/* disturbances that we made ourselves */
+	volatile bool fetching[RECO_KAFKA_SOCKETS]; /* has a fetch been sent there? */
 
 	rd_kafka_message_t **held;	/* given out, not yet released */
 	int			nheld;
@@ -38,5 +51,6 @@ struct RecoKafka
 
 extern void reco_kafka_set_error(RecoKafka *kafka, const char *fmt,...)
 			pg_attribute_printf(2, 3);
+extern void reco_kafka_translate(const rd_kafka_message_t *from, RecoMessage *to);
 
 #endif							/* RECO_KAFKA_PRIVATE_H */

@@ -13,7 +13,9 @@
 
 #include <unistd.h>
 
+#include "common/monotonic.h"
 #include "kafka/kafka_private.h"
+#include "kafka/trail.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -43,6 +45,8 @@ reco_kafka_partitions(RecoKafka *kafka, int timeout)
 	int			count = -1;
 
 	err = rd_kafka_metadata(kafka->handle, 0, kafka->topic, &metadata, timeout);
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+		kafka->own_requests++;
 	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
 	{
 		/* "timed out" tells less than what the connection met */
@@ -110,19 +114,26 @@ make_list(RecoKafka *kafka, const RecoPosition *positions, int count)
 	return list;
 }
 
+/* A time as Kafka knows it. */
+int64
+reco_kafka_stamp(TimestampTz time)
+{
+	return Max(time / 1000 + EPOCH_MS, 0);
+}
+
 /*
  * Set each position to the partition's first message that is not older than
- * the time; -1 where there is none.
+ * the stamp; -1 where there is none.
  */
 bool
 reco_kafka_find_time(RecoKafka *kafka, RecoPosition *positions, int count,
-					 TimestampTz time, int timeout)
+					 int64 stamp, int timeout)
 {
 	rd_kafka_topic_partition_list_t *list;
 	rd_kafka_resp_err_t err;
 
 	for (int i = 0; i < count; i++)
-		positions[i].offset = Max(time / 1000 + EPOCH_MS, 0);
+		positions[i].offset = stamp;
 	list = make_list(kafka, positions, count);
 	err = rd_kafka_offsets_for_times(kafka->handle, list, timeout);
 	for (int i = 0; i < count && err == RD_KAFKA_RESP_ERR_NO_ERROR; i++)
@@ -148,15 +159,40 @@ reco_kafka_high(RecoKafka *kafka, int32 partition)
 	return Max(high, -1);
 }
 
-/* Read these partitions from there, and no others. */
-bool
-reco_kafka_assign(RecoKafka *kafka, const RecoPosition *positions, int count)
+/* Read a partition from there on. */
+void
+reco_kafka_start(RecoKafka *kafka, int32 partition, int64 offset)
 {
-	rd_kafka_topic_partition_list_t *list = make_list(kafka, positions, count);
-	rd_kafka_resp_err_t err = rd_kafka_assign(kafka->handle, list);
+	Assert(partition >= 0 && offset >= 0);
+	if (partition >= kafka->nstarted)
+	{
+		int			size = Max(partition + 1, 2 * kafka->nstarted);
+		bool	   *started = MemoryContextAllocZero(TopMemoryContext, size);
 
-	rd_kafka_topic_partition_list_destroy(list);
-	return succeeded(kafka, err, "could not assign partitions");
+		if (kafka->started != NULL)
+		{
+			memcpy(started, kafka->started, kafka->nstarted);
+			pfree(kafka->started);
+		}
+		kafka->started = started;
+		kafka->nstarted = size;
+	}
+	reco_kafka_stop(kafka, partition);
+	kafka->started[partition] =
+		rd_kafka_consume_start_queue(kafka->topic, partition, offset, kafka->queue) == 0;
+	if (!kafka->started[partition])
+		reco_kafka_set_error(kafka, "could not start partition %d: %s", partition,
+							 rd_kafka_err2str(rd_kafka_last_error()));
+}
+
+/* Read it no longer: what it has in the queue is not given out. */
+void
+reco_kafka_stop(RecoKafka *kafka, int32 partition)
+{
+	if (partition >= kafka->nstarted || !kafka->started[partition])
+		return;
+	rd_kafka_consume_stop(kafka->topic, partition);
+	kafka->started[partition] = false;
 }
 
 /*
@@ -174,6 +210,115 @@ note_refusal(RecoKafka *kafka, const rd_kafka_message_t *from)
 			 from->payload != NULL ? (const char *) from->payload : rd_kafka_err2str(from->err));
 }
 
+/* What went wrong with a partition. */
+static void
+note_error(RecoKafka *kafka, const rd_kafka_message_t *from)
+{
+	if (from->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+		note_refusal(kafka, from);
+	else
+		reco_kafka_set_error(kafka, "partition %d: %s", from->partition,
+							 from->payload != NULL ? (const char *) from->payload :
+							 rd_kafka_err2str(from->err));
+}
+
+/* Take a message of a probe's partition, or what came in its place. */
+static bool
+answer_probe(RecoKafka *kafka, RecoProbe *probe, const rd_kafka_message_t *message)
+{
+	RecoMessage translated;
+
+	switch (message->err)
+	{
+		case RD_KAFKA_RESP_ERR_NO_ERROR:
+			reco_kafka_translate(message, &translated);
+			probe->found = message->offset;
+			probe->hash = reco_trail_hash(&translated);
+			return true;
+		case RD_KAFKA_RESP_ERR__PARTITION_EOF:
+		case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+			probe->found = -1;
+			return true;
+		case RD_KAFKA_RESP_ERR__BAD_COMPRESSION:
+		case RD_KAFKA_RESP_ERR__BAD_MSG:
+			/* nothing that was read: that could be unpacked */
+			probe->found = message->offset;
+			probe->hash = 0;
+			return true;
+		default:
+			note_error(kafka, message);
+			return false;
+	}
+}
+
+/*
+ * Look at what is at some offsets, each of another partition, none of which is
+ * started.  A probe that is not answered in time stays so.
+ */
+void
+reco_kafka_probe(RecoKafka *kafka, RecoProbe *probes, int count, int timeout)
+{
+	rd_kafka_queue_t *queue = rd_kafka_queue_new(kafka->handle);
+	RecoMoment	end = reco_monotonic_after(timeout);
+	int			left = count;
+
+	for (int i = 0; i < count; i++)
+	{
+		probes[i].answered = false;
+		probes[i].found = -1;
+		(void) rd_kafka_consume_start_queue(kafka->topic, probes[i].position.partition,
+											probes[i].position.offset, queue);
+	}
+	while (left > 0 && !reco_monotonic_has_passed(end))
+	{
+		rd_kafka_message_t *message = rd_kafka_consume_queue(queue, reco_monotonic_left(end));
+
+		if (message == NULL)
+			continue;
+		for (int i = 0; i < count; i++)
+		{
+			if (probes[i].answered || probes[i].position.partition != message->partition ||
+				!answer_probe(kafka, &probes[i], message))
+				continue;
+			probes[i].answered = true;
+			left--;
+			rd_kafka_consume_stop(kafka->topic, message->partition);
+		}
+		rd_kafka_message_destroy(message);
+	}
+	for (int i = 0; i < count; i++)
+	{
+		if (!probes[i].answered)
+			rd_kafka_consume_stop(kafka->topic, probes[i].position.partition);
+	}
+	rd_kafka_queue_destroy(queue);
+}
+
+/* The fields of a message, or of an event. */
+void
+reco_kafka_translate(const rd_kafka_message_t *from, RecoMessage *to)
+{
+	rd_kafka_timestamp_type_t type;
+	int64		time = rd_kafka_message_timestamp(from, &type);
+
+	to->partition = from->partition;
+	to->offset = from->offset;
+	to->payload = from->payload;
+	to->length = from->len;
+	to->key = from->key;
+	to->key_length = from->key_len;
+	if (type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE)
+	{
+		to->stamp = -1;
+		to->time = GetCurrentTimestamp();
+	}
+	else
+	{
+		to->stamp = time;
+		to->time = (Max(Min(time, TIME_LIMIT), 0) - EPOCH_MS) * 1000;
+	}
+}
+
 static void
 forget_refusal(RecoKafka *kafka, int32 partition)
 {
@@ -188,13 +333,6 @@ forget_refusal(RecoKafka *kafka, int32 partition)
 static bool
 take_message(RecoKafka *kafka, const rd_kafka_message_t *from, RecoMessage *to)
 {
-	rd_kafka_timestamp_type_t type;
-	int64		time;
-
-	to->partition = from->partition;
-	to->offset = from->offset;
-	to->payload = from->payload;
-	to->length = from->len;
 	switch (from->err)
 	{
 		case RD_KAFKA_RESP_ERR_NO_ERROR:
@@ -205,28 +343,26 @@ take_message(RecoKafka *kafka, const rd_kafka_message_t *from, RecoMessage *to)
 			break;
 		case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
 			to->kind = RECO_MESSAGE_OUT_OF_RANGE;
-			return true;
-		case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
-			return false;		/* we need no group */
-		case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
-			note_refusal(kafka, from);
-			return false;
+			break;
+		case RD_KAFKA_RESP_ERR__BAD_COMPRESSION:
+		case RD_KAFKA_RESP_ERR__BAD_MSG:
+		case RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED:
+			to->kind = RECO_MESSAGE_UNREADABLE;
+			break;
 		default:
-			reco_kafka_set_error(kafka, "partition %d: %s", from->partition,
-					  from->payload != NULL ? (const char *) from->payload :
-					  rd_kafka_err2str(from->err));
+			note_error(kafka, from);
 			return false;
 	}
-
+	reco_kafka_translate(from, to);
+	if (to->kind != RECO_MESSAGE_DATA && to->kind != RECO_MESSAGE_END)
+	{
+		to->payload = to->key = NULL;	/* librdkafka's words, not a message's */
+		return true;
+	}
 	kafka->error[0] = '\0';
 	kafka->delivered = true;
 	if (kafka->refused != NULL)
 		forget_refusal(kafka, from->partition);
-	time = rd_kafka_message_timestamp(from, &type);
-	if (type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE)
-		to->time = GetCurrentTimestamp();
-	else
-		to->time = (Max(Min(time, TIME_LIMIT), -TIME_LIMIT) - EPOCH_MS) * 1000;
 	return true;
 }
 

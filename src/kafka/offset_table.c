@@ -20,7 +20,7 @@
 #include "utils/fmgroids.h"
 
 static RecoPlan load_plan = {
-	"SELECT partition, next_offset FROM reco.offsets"
+	"SELECT partition, next_offset, trail FROM reco.offsets"
 	" WHERE topic = $1 AND partition >= 0 AND next_offset >= 0",
 	1, {TEXTOID}
 };
@@ -44,7 +44,7 @@ static RecoPlan store_topic_plan = {
 
 static RecoPlaces *places = NULL;
 static const RecoTableName by_partition = {
-	"offsets", 3, "offsets_pkey", 2, {F_TEXTEQ, F_INT4EQ}, &places
+	"offsets", 4, "offsets_pkey", 2, {F_TEXTEQ, F_INT4EQ}, &places
 };
 
 /*
@@ -54,18 +54,30 @@ static const RecoTableName by_partition = {
  * They are put into a memory context that outlives the transaction.
  */
 int
-reco_offsets_load(const char *topic, MemoryContext context, RecoPosition **positions)
+reco_offsets_load(const char *topic, MemoryContext context, RecoCheckpoint **checkpoints)
 {
 	Datum		values[1] = {CStringGetTextDatum(topic)};
 	uint64		count = reco_sql_query(&load_plan, values, NULL, 0);
 
-	*positions = MemoryContextAlloc(context, Max(count, 1) * sizeof(RecoPosition));
+	*checkpoints = MemoryContextAllocZero(context, Max(count, 1) * sizeof(RecoCheckpoint));
 	for (uint64 i = 0; i < count; i++)
 	{
+		RecoCheckpoint *checkpoint = &(*checkpoints)[i];
 		bool		null;
+		Datum		trail;
 
-		(*positions)[i].partition = DatumGetInt32(reco_sql_value(i, 1, &null));
-		(*positions)[i].offset = DatumGetInt64(reco_sql_value(i, 2, &null));
+		checkpoint->position.partition = DatumGetInt32(reco_sql_value(i, 1, &null));
+		checkpoint->position.offset = DatumGetInt64(reco_sql_value(i, 2, &null));
+		trail = reco_sql_value(i, 3, &null);
+		if (null)
+			continue;
+		checkpoint->trail = MemoryContextAlloc(context, sizeof(RecoTrail));
+		if (!reco_trail_unpack(checkpoint->trail, DatumGetByteaPP(trail)))
+			ereport(WARNING,
+					(errmsg("column \"trail\" of table \"reco.offsets\" is damaged for partition %d of topic \"%s\"",
+							checkpoint->position.partition, topic),
+					 errdetail("If the partition has changed since it was last read, that will not be noticed.")));
+		reco_trail_cut(checkpoint->trail, checkpoint->position.offset);
 	}
 	return count;
 }
@@ -76,11 +88,11 @@ reco_offsets_load(const char *topic, MemoryContext context, RecoPosition **posit
  * Waits for a DBA who is changing offsets.
  */
 void
-reco_offsets_store(const char *topic, const RecoPosition *positions, int count)
+reco_offsets_store(const char *topic, const RecoCheckpoint *checkpoints, int count)
 {
 	RecoTable  *table;
-	Datum		values[3] = {CStringGetTextDatum(topic)};
-	bool		nulls[3] = {false, false, false};
+	Datum		values[4] = {CStringGetTextDatum(topic)};
+	bool		nulls[4] = {false, false, false, false};
 
 	LockRelationOid(reco_sql_table("offsets"), ShareRowExclusiveLock);
 	table = reco_table_open(&by_partition);
@@ -88,8 +100,11 @@ reco_offsets_store(const char *topic, const RecoPosition *positions, int count)
 	{
 		TupleTableSlot *row;
 
-		values[1] = Int32GetDatum(positions[i].partition);
-		values[2] = Int64GetDatum(positions[i].offset);
+		values[1] = Int32GetDatum(checkpoints[i].position.partition);
+		values[2] = Int64GetDatum(checkpoints[i].position.offset);
+		nulls[3] = checkpoints[i].trail == NULL;
+		if (!nulls[3])
+			values[3] = PointerGetDatum(reco_trail_pack(checkpoints[i].trail));
 		row = reco_table_fetch(table, values);
 		if (row != NULL)
 			reco_table_update(table, row, values, nulls);

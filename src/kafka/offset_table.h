@@ -8,7 +8,7 @@
 #ifndef RECO_OFFSET_TABLE_H
 #define RECO_OFFSET_TABLE_H
 
-#include "kafka/consumer.h"
+#include "kafka/trail.h"
 
 /* What reco.offsets of a topic refer to. */
 typedef struct RecoTopic
@@ -17,9 +17,16 @@ typedef struct RecoTopic
 	bool		replaying;		/* the past has not been read to its end */
 } RecoTopic;
 
+/* A row of reco.offsets. */
+typedef struct RecoCheckpoint
+{
+	RecoPosition position;
+	RecoTrail  *trail;			/* NULL: nothing is known */
+} RecoCheckpoint;
+
 extern int	reco_offsets_load(const char *topic, MemoryContext context,
-							  RecoPosition **positions);
-extern void reco_offsets_store(const char *topic, const RecoPosition *positions, int count);
+							  RecoCheckpoint **checkpoints);
+extern void reco_offsets_store(const char *topic, const RecoCheckpoint *checkpoints, int count);
 extern void reco_offsets_forget(const char *topic);
 
 extern RecoTopic reco_topic_load(const char *topic, MemoryContext context);

@@ -14,6 +14,9 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+/* Messages that arrive are given out within this time, in milliseconds. */
+#define HELD_MS 5000
+
 /* Room for so many partitions; what is known of the first ones stays. */
 void
 reco_partitions_resize(RecoPartitions *partitions, int count)
@@ -34,37 +37,34 @@ reco_partitions_resize(RecoPartitions *partitions, int count)
 	partitions->count = count;
 }
 
-/* Where they go on, palloc'd. */
-RecoPosition *
-reco_partitions_positions(const RecoPartitions *partitions)
-{
-	RecoPosition *positions = palloc(partitions->count * sizeof(RecoPosition));
-
-	for (int i = 0; i < partitions->count; i++)
-	{
-		positions[i].partition = i;
-		positions[i].offset = partitions->at[i].next;
-	}
-	return positions;
-}
-
 /*
  * Take note of a message, or of an event; returns whether it is to be
  * written.  After a new start of a partition messages may come twice.
  */
 bool
-reco_partitions_take(RecoPartitions *partitions, const RecoMessage *message)
+reco_partitions_take(RecoPartitions *partitions, RecoMessage *message)
 {
 	RecoPartition *partition;
 
-	if (message->partition >= partitions->count)
+	if (message->partition < 0 || message->partition >= partitions->count)
 		return false;
 	partition = &partitions->at[message->partition];
 	switch (message->kind)
 	{
 		case RECO_MESSAGE_OUT_OF_RANGE:
 			partition->out_of_range = true;
+			partition->checked = false;
 			return false;
+		case RECO_MESSAGE_UNREADABLE:
+			if (partition->stuck)
+				return false;
+			partition->stuck = true;
+			partition->at_end = false;
+
+			/* its offset is that of a set of messages: they are passed one at a time */
+			message->offset = Max(message->offset, partition->next);
+			partition->next = message->offset + 1;
+			return true;
 		case RECO_MESSAGE_END:
 			if (message->offset < partition->next)
 				return false;
@@ -84,6 +84,64 @@ reco_partitions_take(RecoPartitions *partitions, const RecoMessage *message)
 	return false;
 }
 
+/*
+ * Where the partitions of these messages go on behind them, palloc'd.  What
+ * is known of the partitions stays as it is until that is committed.
+ */
+RecoCheckpoint *
+reco_partitions_advance(const RecoPartitions *partitions, const RecoMessage *messages,
+						int count, int *ncheckpoints)
+{
+	int			most = Min(count, partitions->count);
+	RecoCheckpoint *checkpoints = palloc0(most * sizeof(RecoCheckpoint));
+	int		   *newest = palloc(most * sizeof(int));	/* of a checkpoint: index of its last message */
+	int		   *previous = palloc(count * sizeof(int)); /* of a message: the one before in its partition */
+	int		   *place = palloc0(partitions->count * sizeof(int));	/* of a partition: its checkpoint + 1 */
+	int			n = 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		int32		number = messages[i].partition;
+		bool		known = place[number] > 0;
+		int			k = known ? place[number] - 1 : n++;
+
+		previous[i] = known ? newest[k] : -1;
+		newest[k] = i;
+		place[number] = k + 1;
+	}
+	for (int k = 0; k < n; k++)
+	{
+		const RecoMessage *message = &messages[newest[k]];
+		RecoTrail  *trail = palloc0(sizeof(RecoTrail));
+
+		trail->newest = -1;
+		if (partitions->at[message->partition].trail != NULL)
+			*trail = *partitions->at[message->partition].trail;
+		reco_trail_extend(trail, messages, previous, newest[k]);
+		checkpoints[k].position.partition = message->partition;
+		checkpoints[k].position.offset = message->offset +
+			(message->kind == RECO_MESSAGE_END ? 0 : 1);
+		checkpoints[k].trail = trail;
+	}
+	*ncheckpoints = n;
+	return checkpoints;
+}
+
+/* That is committed. */
+void
+reco_partitions_advanced(RecoPartitions *partitions, const RecoCheckpoint *checkpoints, int count)
+{
+	for (int i = 0; i < count; i++)
+	{
+		RecoPartition *partition = &partitions->at[checkpoints[i].position.partition];
+
+		if (partition->trail == NULL)
+			partition->trail = MemoryContextAlloc(partitions->context, sizeof(RecoTrail));
+		*partition->trail = *checkpoints[i].trail;
+		partition->changed = false;
+	}
+}
+
 /* Is there anything of the past left to read? */
 bool
 reco_partitions_past_is_left(const RecoPartitions *partitions)
@@ -97,9 +155,12 @@ reco_partitions_past_is_left(const RecoPartitions *partitions)
 	return false;
 }
 
-/* How far reading is behind; -1: not known. */
+/*
+ * How far reading is behind; -1: not known.  Kafka gives no message behind the
+ * first one of an open transaction: what it keeps so counts, too.
+ */
 void
-reco_partitions_lag(const RecoPartitions *partitions, RecoKafka *kafka,
+reco_partitions_lag(RecoPartitions *partitions, RecoKafka *kafka,
 					int64 *messages, double *seconds)
 {
 	TimestampTz now = GetCurrentTimestamp();
@@ -108,16 +169,43 @@ reco_partitions_lag(const RecoPartitions *partitions, RecoKafka *kafka,
 	*messages = 0;
 	for (int i = 0; i < partitions->count; i++)
 	{
-		const RecoPartition *partition = &partitions->at[i];
+		RecoPartition *partition = &partitions->at[i];
 		int64		high = Max(reco_kafka_high(kafka, i), partition->replay_end);
+		bool		held = partition->at_end && high > partition->next;
 
-		if (partition->at_end || high <= partition->next)
+		if (!held)
+			partition->held_since = 0;
+		else if (partition->held_since == 0 || partition->held_at != partition->next)
+			partition->held_since = reco_monotonic_now();
+		partition->held_at = partition->next;
+		if (high <= partition->next)
 			continue;
-		*messages += high - partition->next;
+		*messages += Min(high - partition->next, PG_INT64_MAX - *messages);
 		if (partition->time != 0)
 			oldest = Min(oldest, partition->time);
 	}
 	if (partitions->count == 0)
 		*messages = -1;
 	*seconds = *messages < 0 ? -1 : (double) (now - oldest) / USECS_PER_SEC;
+}
+
+/*
+ * The number of partitions of which Kafka holds messages, but has given none
+ * for seconds though it answers, and the first of them.
+ */
+int
+reco_partitions_held(const RecoPartitions *partitions, int *first)
+{
+	int			count = 0;
+
+	for (int i = 0; i < partitions->count; i++)
+	{
+		RecoMoment	since = partitions->at[i].held_since;
+
+		if (since == 0 || reco_monotonic_since(since) < HELD_MS)
+			continue;
+		if (count++ == 0)
+			*first = i;
+	}
+	return count;
 }

@@ -7,8 +7,9 @@
  * first start, a crash or a promotion.  It is read from the messages as of
  * horizon - reco.max_future on, and until what is there now has been read,
  * the past is "replayed".  A partition that appears later is read from its
- * beginning.  Where Kafka does not hold what is to be read next, a warning
- * says so, and reading goes on with what is there.
+ * beginning.  One that was read before is checked first (partition_check.c):
+ * where Kafka does not hold what was read, or what is to be read next, a
+ * warning says so, and reading goes on with what is there.
  *
  * Kafka is asked outside of any transaction and for a limited time; what
  * fails is tried again at the next look.
@@ -22,15 +23,14 @@
 #include "common/spi.h"
 #include "engine/state.h"
 #include "kafka/offset_table.h"
-#include "kafka/partition_position.h"
+#include "kafka/partition_check.h"
 #include "kafka/topic.h"
 #include "shmem/metrics.h"
 #include "shmem/worker_status.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-/* How long to wait for Kafka's answer, in milliseconds. */
-#define TIMEOUT 1000
+#define TIMEOUT RECO_KAFKA_PATIENCE
 
 /* Looks at the topic's partitions: when all is well, and when it is not. */
 #define LOOK_INTERVAL 2000
@@ -44,6 +44,10 @@
 
 static RecoPartitions partitions = {NULL, NULL, 0};
 static RecoTopic current = {NULL, false};
+
+static bool other_cluster = false;	/* reco.offsets refer to another one */
+static bool topic_changed = false;	/* what is in reco.kafka_topic is not current */
+static uint32 disturbances = 0; /* when the partitions were last unchecked */
 
 static RecoMoment next_look = 0;
 static int	looks_missed = 0;
@@ -71,36 +75,60 @@ reco_topic_forget(void)
 	looks_missed = 0;
 }
 
-/* Store where all partitions go on, and have Kafka read them from there. */
+/* Has the topic been missing for so long that it must have been deleted? */
 static bool
-go_on(RecoKafka *kafka, const char *topic, bool anew)
+is_missing(void)
 {
-	RecoPosition *positions = reco_partitions_positions(&partitions);
-
-	reco_sql_begin();
-	if (anew)
-		reco_offsets_forget(topic);
-	reco_offsets_store(topic, positions, partitions.count);
-	reco_topic_store(topic, &current);
-	reco_sql_commit();
-	reco_shared_set_replaying(current.replaying);
-	return reco_kafka_assign(kafka, positions, partitions.count);
+	return looks_missed >= LOOKS_TO_MISS;
 }
 
-/* Partitions that go on nowhere yet are read from their beginning. */
+/* Store where partitions go on, if that has changed; all: and forget what else is stored. */
+static void
+store(const char *topic, bool all)
+{
+	RecoCheckpoint *checkpoints = palloc(partitions.count * sizeof(RecoCheckpoint));
+	int			count = 0;
+
+	for (int i = 0; i < partitions.count; i++)
+	{
+		RecoPartition *partition = &partitions.at[i];
+
+		if (!partition->checked || !(all || partition->changed))
+			continue;
+		checkpoints[count].position.partition = i;
+		checkpoints[count].position.offset = partition->next;
+		checkpoints[count++].trail = partition->trail;
+	}
+	if (count == 0 && !all && !topic_changed)
+		return;
+	reco_sql_begin();
+	if (all)
+		reco_offsets_forget(topic);
+	reco_offsets_store(topic, checkpoints, count);
+	reco_topic_store(topic, &current);
+	reco_sql_commit();
+	for (int i = 0; i < count; i++)
+		partitions.at[checkpoints[i].position.partition].changed = false;
+	topic_changed = false;
+}
+
+/* Partitions that are new are read from their beginning. */
 static bool
 start_at_beginning(RecoKafka *kafka)
 {
 	for (int i = 0; i < partitions.count; i++)
 	{
-		int64		low,
-					high;
+		RecoPartition *partition = &partitions.at[i];
+		int64		high;
 
-		if (partitions.at[i].next >= 0)
+		if (partition->next >= 0 || partition->by_time)
 			continue;
-		if (!reco_kafka_range(kafka, i, TIMEOUT, &low, &high))
+		if (!reco_kafka_range(kafka, i, TIMEOUT, &partition->next, &high))
+		{
+			partition->next = -1;
 			return false;
-		partitions.at[i].next = low;
+		}
+		partition->checked = partition->changed = true;
 	}
 	return true;
 }
@@ -117,35 +145,62 @@ find_replay_ends(RecoKafka *kafka, int64 *lows)
 	return true;
 }
 
-/* All partitions are read from their first message since a time. */
-static bool
-start_at_time(RecoKafka *kafka, const char *topic, TimestampTz time)
+/* Let the partitions that are read by time begin with their first message since then. */
+static int
+take_positions(const RecoPosition *positions, const int64 *lows, int count)
 {
-	RecoPosition *positions = reco_partitions_positions(&partitions);
-	int64	   *lows = palloc(partitions.count * sizeof(int64));
 	int			incomplete = 0;
 
-	/* the ends first: a message that comes in between is read */
-	if (!find_replay_ends(kafka, lows) ||
-		!reco_kafka_find_time(kafka, positions, partitions.count, time, TIMEOUT * 5))
-		return false;
-
-	for (int i = 0; i < partitions.count; i++)
+	for (int i = 0; i < count; i++)
 	{
 		int			number = positions[i].partition;
 		RecoPartition *partition = &partitions.at[number];
 
+		if (!partition->by_time)
+			continue;
 		partition->next = positions[i].offset;
 		if (partition->next < 0)
 			partition->next = partition->replay_end;
 		else if (lows[number] > 0 && partition->next == lows[number])
 			incomplete++;
+		partition->by_time = false;
+		partition->checked = partition->changed = true;
 	}
+	return incomplete;
+}
+
+/* Some partitions are read from their first message since the horizon on. */
+static bool
+start_at_time(RecoKafka *kafka, const char *topic)
+{
+	RecoPosition *positions = palloc(partitions.count * sizeof(RecoPosition));
+	int64	   *lows = palloc(partitions.count * sizeof(int64));
+	RecoState	state;
+	TimestampTz time;
+	int			incomplete;
+
+	reco_sql_begin();
+	reco_state_lock();
+	reco_state_read(&state);
+	reco_sql_commit();
+	time = state.horizon - reco_max_future * USECS_PER_SEC;
+
+	for (int i = 0; i < partitions.count; i++)
+		positions[i].partition = i;
+
+	/* the ends first: a message that comes in between is read */
+	if (!find_replay_ends(kafka, lows) ||
+		!reco_kafka_find_time(kafka, positions, partitions.count, reco_kafka_stamp(time),
+							  TIMEOUT * 5))
+		return false;
+	incomplete = take_positions(positions, lows, partitions.count);
 	if (incomplete > 0)
 		ereport(WARNING,
 				(errmsg("%d of %d partitions of topic \"%s\" may no longer hold all messages since %s",
 						incomplete, partitions.count, topic, timestamptz_to_str(time)),
 				 errhint("Let Kafka keep messages for at least reco.retention + reco.trending_window + reco.max_future.")));
+	current.replaying = reco_partitions_past_is_left(&partitions);
+	topic_changed = true;
 	return true;
 }
 
@@ -159,159 +214,123 @@ is_other_cluster(const char *topic, const char *before, const char *now)
 			(errmsg("reco.kafka_brokers leads to another Kafka cluster than before"),
 			 errdetail("The cluster is \"%s\"; the offsets of topic \"%s\" refer to cluster \"%s\".",
 					   now, topic, before),
-			 errhint("The topic is read as by a new installation. If it holds copies of messages read before, TRUNCATE reco.activity and reco.offsets while reco.enabled is off.")));
+			 errhint("Partitions that hold what was read before are read on, others as by a new installation. If they hold copies of messages read before, TRUNCATE reco.activity and reco.offsets while reco.enabled is off.")));
 	return true;
 }
 
-/* The topic is not the one that the offsets refer to: read it from its beginning. */
+/*
+ * The topic has been found: take over what reco.offsets says of its
+ * partitions.  Those of a topic of which nothing is known are read by time.
+ */
 static bool
-begin_again(RecoKafka *kafka, const char *topic, int count)
+begin(RecoKafka *kafka, const char *topic, int count)
 {
-	ereport(WARNING,
-			(errmsg("topic \"%s\" has been deleted and created again", topic),
-			 errdetail("It is read from its beginning.")));
-	partitions.count = 0;
-	reco_partitions_resize(&partitions, count);
-	current.replaying = false;
-	if (start_at_beginning(kafka) && go_on(kafka, topic, true))
-		return true;
-	partitions.count = 0;
-	return false;
-}
-
-/* Take over the offsets of a topic; those that are missing are found out. */
-static bool
-resume(RecoKafka *kafka, const char *topic, const RecoPosition *stored, int nstored)
-{
-	int64	   *lows = palloc(partitions.count * sizeof(int64));
-
-	for (int i = 0; i < nstored; i++)
-		partitions.at[stored[i].partition].next = stored[i].offset;
-	if (!start_at_beginning(kafka) ||
-		(current.replaying && !find_replay_ends(kafka, lows)))
-		return false;
-	current.replaying = reco_partitions_past_is_left(&partitions);
-	return go_on(kafka, topic, false);
-}
-
-/* The topic has been found: where do its partitions go on? */
-static bool
-begin(RecoKafka *kafka, const char *topic, int count, bool recreated)
-{
-	RecoPosition *stored;
+	RecoCheckpoint *stored;
 	int			nstored;
-	RecoState	state;
 	RecoTopic	before;
 	char	   *cluster = reco_kafka_cluster(kafka, TIMEOUT);
-	bool		fewer = false;
-	bool		done;
 
 	if (cluster == NULL)
 		return false;
 	reset();
 	reco_sql_begin();
-	reco_state_lock();
-	reco_state_read(&state);
 	nstored = reco_offsets_load(topic, partitions.context, &stored);
 	before = reco_topic_load(topic, partitions.context);
 	reco_sql_commit();
 
+	for (int i = 0; i < nstored; i++)
+	{
+		if (stored[i].position.partition >= count && !is_missing())
+			return false;
+	}
 	current.cluster = MemoryContextStrdup(partitions.context, cluster);
 	current.replaying = before.replaying;
-	for (int i = 0; i < nstored; i++)
-		fewer = fewer || stored[i].partition >= count;
-	if (fewer && !recreated && ++looks_missed < LOOKS_TO_MISS)
-		return false;
+	other_cluster = is_other_cluster(topic, before.cluster, cluster);
+	topic_changed = before.cluster == NULL || other_cluster;
 
 	reco_partitions_resize(&partitions, count);
-	if (nstored == 0 || is_other_cluster(topic, before.cluster, cluster))
+	for (int i = 0; i < nstored; i++)
 	{
-		done = start_at_time(kafka, topic, state.horizon - reco_max_future * USECS_PER_SEC);
-		current.replaying = done && reco_partitions_past_is_left(&partitions);
-		done = done && go_on(kafka, topic, true);
+		RecoPartition *partition;
+
+		if (stored[i].position.partition >= count)
+			continue;
+		partition = &partitions.at[stored[i].position.partition];
+		partition->next = stored[i].position.offset;
+		partition->trail = stored[i].trail;
 	}
-	else if (recreated || fewer)
-		done = begin_again(kafka, topic, count);
-	else
-		done = resume(kafka, topic, stored, nstored);
-	if (!done)
-		partitions.count = 0;
-	return done;
+	for (int i = 0; i < count; i++)
+		partitions.at[i].by_time = nstored == 0 || (other_cluster && partitions.at[i].next < 0);
+	if (current.replaying && nstored > 0)
+	{
+		if (!find_replay_ends(kafka, palloc(count * sizeof(int64))))
+		{
+			reset();
+			return false;
+		}
+		current.replaying = reco_partitions_past_is_left(&partitions);
+		topic_changed = true;
+	}
+	return true;
 }
 
-/* There are more partitions than before. */
-static bool
-add_partitions(RecoKafka *kafka, const char *topic, int count)
+/* There are more partitions than before, or fewer. */
+static void
+resize(RecoKafka *kafka, int count)
 {
-	int			before = partitions.count;
-
+	for (int i = count; i < partitions.count; i++)
+		reco_kafka_stop(kafka, i);
 	reco_partitions_resize(&partitions, count);
-	if (start_at_beginning(kafka) && go_on(kafka, topic, false))
-		return true;
-	partitions.count = before;
-	return false;
+}
+
+/* All partitions are to be checked: they may be others than they were. */
+static void
+uncheck(RecoKafka *kafka)
+{
+	disturbances = reco_kafka_disturbances(kafka);
+	for (int i = 0; i < partitions.count; i++)
+		partitions.at[i].checked = false;
 }
 
 /*
- * Kafka does not hold what a partition's next message was to be: go on with
- * its first one.  A partition that ends before it was truncated, as after the
- * loss of a broker, and what it still holds has been read; one that begins at 0
- * was rather created again.
+ * Have all partitions read from where they go on, once it is known that Kafka
+ * holds what was read of them.  all: what is stored of others is forgotten.
  */
-static void
-skip_gap(const char *topic, int number, int64 low, int64 high)
-{
-	RecoPartition *partition = &partitions.at[number];
-	int64		next = partition->next;
-	bool		truncated = next > high && low > 0;
-
-	partition->out_of_range = false;
-	if (next >= low && next <= high)
-		return;
-	partition->next = truncated ? high : low;
-	partition->replay_end = Min(partition->replay_end, high);
-	if (next < low)
-	{
-		reco_counter_add(RECO_COUNT_LOST, low - next);
-		ereport(WARNING,
-				(errmsg("%lld messages of partition %d of topic \"%s\" are lost",
-						(long long) (low - next), number, topic),
-				 errdetail("Kafka no longer holds offsets %lld to %lld, which were not read yet.",
-						   (long long) next, (long long) (low - 1)),
-				 errhint("Let Kafka keep messages for longer than reco may be away.")));
-	}
-	else
-		ereport(WARNING,
-				(errmsg("partition %d of topic \"%s\" has no offset %lld any more",
-						number, topic, (long long) next),
-				 truncated ?
-				 errdetail("It holds offsets %lld to %lld: it was truncated, and is read on from its end.",
-						   (long long) low, (long long) (high - 1)) :
-				 errdetail("It holds offsets 0 to %lld: the topic was created again, and is read from its beginning.",
-						   (long long) (high - 1))));
-}
-
-/* Find new places for the partitions that Kafka could not read on. */
 static bool
-repair(RecoKafka *kafka, const char *topic)
+go_on(RecoKafka *kafka, const char *topic, bool all)
 {
-	int64	   *lows = palloc(partitions.count * sizeof(int64));
-	int64	   *highs = palloc(partitions.count * sizeof(int64));
-	bool		gaps = false;
+	bool		done;
+	bool		by_time = false;
 
 	for (int i = 0; i < partitions.count; i++)
 	{
-		if (partitions.at[i].out_of_range &&
-			!reco_kafka_range(kafka, i, TIMEOUT, &lows[i], &highs[i]))
-			return false;
-		gaps = gaps || partitions.at[i].out_of_range;
+		RecoPartition *partition = &partitions.at[i];
+
+		if (partition->running && (!partition->checked || partition->stuck))
+		{
+			reco_kafka_stop(kafka, i);
+			partition->running = partition->stuck = false;
+		}
 	}
+	done = reco_partitions_check(&partitions, kafka, topic, other_cluster);
+	for (int i = 0; i < partitions.count; i++)
+		by_time = by_time || partitions.at[i].by_time;
+	if (by_time)
+		done = start_at_time(kafka, topic) && done;
+	done = start_at_beginning(kafka) && done;
+
+	store(topic, all);
+	reco_shared_set_replaying(current.replaying);
 	for (int i = 0; i < partitions.count; i++)
 	{
-		if (partitions.at[i].out_of_range)
-			skip_gap(topic, i, lows[i], highs[i]);
+		RecoPartition *partition = &partitions.at[i];
+
+		if (!partition->checked || partition->running)
+			continue;
+		reco_kafka_start(kafka, i, partition->next);
+		partition->running = true;
 	}
-	return !gaps || go_on(kafka, topic, false);
+	return done;
 }
 
 /* Ask for the partitions, and do what the answer calls for. */
@@ -319,25 +338,35 @@ static bool
 look(RecoKafka *kafka, const char *topic)
 {
 	int			count = reco_kafka_partitions(kafka, TIMEOUT);
-	bool		recreated = looks_missed >= LOOKS_TO_MISS;
-	bool		done;
+	bool		missing = is_missing();
+	bool		all = false;
 
 	if (count >= 0 && count < Max(1, partitions.count))
 		looks_missed++;
-	if (count <= 0 || (count < partitions.count && looks_missed < LOOKS_TO_MISS))
+	if (count <= 0 || (count < partitions.count && !missing))
 		return false;
 
 	if (partitions.count == 0)
-		done = begin(kafka, topic, count, recreated);
-	else if (recreated || count < partitions.count)
-		done = begin_again(kafka, topic, count);
-	else if (count > partitions.count)
-		done = add_partitions(kafka, topic, count);
-	else
-		done = repair(kafka, topic);
-	if (done)
-		looks_missed = 0;
-	return done;
+	{
+		if (!begin(kafka, topic, count))
+		{
+			looks_missed++;
+			return false;
+		}
+		all = true;
+		uncheck(kafka);
+	}
+	else if (count != partitions.count)
+	{
+		all = count < partitions.count;
+		resize(kafka, count);
+	}
+	if (missing || reco_topic_is_disturbed(kafka))
+		uncheck(kafka);
+	if (!go_on(kafka, topic, all))
+		return false;
+	looks_missed = 0;
+	return true;
 }
 
 /*
@@ -357,13 +386,37 @@ reco_topic_look(RecoKafka *kafka, const char *topic)
 	return reco_monotonic_left(next_look);
 }
 
+/* May what was consumed last be of other partitions than those that were checked? */
+bool
+reco_topic_is_disturbed(RecoKafka *kafka)
+{
+	if (partitions.count == 0 || reco_kafka_disturbances(kafka) == disturbances)
+		return false;
+	next_look = 0;
+	return true;
+}
+
 /* Take note of a message; returns whether it is to be written. */
 bool
-reco_topic_take(const RecoMessage *message)
+reco_topic_take(RecoMessage *message)
 {
-	if (message->kind == RECO_MESSAGE_OUT_OF_RANGE)
+	if (message->kind == RECO_MESSAGE_OUT_OF_RANGE || message->kind == RECO_MESSAGE_UNREADABLE)
 		next_look = 0;
 	return reco_partitions_take(&partitions, message);
+}
+
+/* Where the partitions go on behind these messages, palloc'd; to be stored with them. */
+RecoCheckpoint *
+reco_topic_advance(const RecoMessage *messages, int count, int *ncheckpoints)
+{
+	return reco_partitions_advance(&partitions, messages, count, ncheckpoints);
+}
+
+/* That is committed. */
+void
+reco_topic_advanced(const RecoCheckpoint *checkpoints, int count)
+{
+	reco_partitions_advanced(&partitions, checkpoints, count);
 }
 
 /* All that was taken is written: when the past has been read, say so. */
@@ -391,4 +444,11 @@ void
 reco_topic_lag(RecoKafka *kafka, int64 *messages, double *seconds)
 {
 	reco_partitions_lag(&partitions, kafka, messages, seconds);
+}
+
+/* How many partitions stand, and the first of them: see reco_partitions_held. */
+int
+reco_topic_held(int *first)
+{
+	return reco_partitions_held(&partitions, first);
 }

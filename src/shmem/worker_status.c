@@ -58,6 +58,7 @@ static const KindOfTrouble kinds[RECO_TROUBLES] = {
 	[RECO_TROUBLE_KAFKA] = {"Kafka answers again", true},
 	[RECO_TROUBLE_KAFKA_SETTINGS] = {"the settings of Kafka can be used", true},
 	[RECO_TROUBLE_PARTITION] = {"all partitions can be read again", true},
+	[RECO_TROUBLE_TRANSACTION] = {"no partition waits for a transaction any more", false},
 	[RECO_TROUBLE_REDIS] = {"Redis answers again", true},
 	[RECO_TROUBLE_PUBLISHER] = {"no other publisher writes to Redis any more", true},
 	[RECO_TROUBLE_CATALOG] = {"the catalog is followed again", true},

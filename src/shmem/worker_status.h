@@ -46,6 +46,7 @@ typedef enum RecoTroubleKind
 	RECO_TROUBLE_KAFKA,			/* does not answer, or refuses */
 	RECO_TROUBLE_KAFKA_SETTINGS,	/* no consumer can be made */
 	RECO_TROUBLE_PARTITION,		/* Kafka gives nothing of a partition */
+	RECO_TROUBLE_TRANSACTION,	/* a producer's open transaction holds one back */
 	RECO_TROUBLE_REDIS,			/* does not answer, or refuses */
 	RECO_TROUBLE_PUBLISHER,		/* another one writes to Redis */
 	RECO_TROUBLE_CATALOG,		/* cannot be read or followed */

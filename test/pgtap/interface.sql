@@ -11,7 +11,7 @@ FROM (VALUES
 	('activity', '{event_type,user_id,product_id,query,timestamp}'),
 	('rejections', '{reason,messages,first_at,last_at,example}'),
 	('rejected', '{topic,partition,offset,reason,payload,payload_length,rejected_at}'),
-	('offsets', '{topic,partition,next_offset}'),
+	('offsets', '{topic,partition,next_offset,trail}'),
 	('product', '{product_id,category,popularity}')
 ) AS t(relation, columns);
 

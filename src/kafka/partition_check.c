@@ -1,0 +1,296 @@
+/*-------------------------------------------------------------------------
+ *
+ * partition_check.c
+ *	  Does Kafka still hold what was read of the partitions?
+ *
+ * Before a partition is read on, and again whenever it may have become another
+ * one meanwhile (see reco_kafka_disturbances), the message that was read last is
+ * looked at: one short fetch, all partitions at once.  Nearly always it is the
+ * same, and that is all.  Where it is not, the marks of older messages are
+ * searched for the place where the log parted from the one that was read, and
+ * reco_verdict() says what follows.
+ *
+ * Kafka is waited for, for a limited time, outside of any transaction.
+ * Partitions that Kafka says nothing of stay unchecked, and are not read, until
+ * another call.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "common/compat.h"
+
+#include "common/monotonic.h"
+#include "kafka/partition_check.h"
+#include "kafka/verdict.h"
+#include "miscadmin.h"
+#include "shmem/metrics.h"
+
+/* The search in the marks of one partition. */
+typedef struct Search
+{
+	int			number;			/* of the partition */
+	RecoEvidence evidence;
+	RecoMark	marks[RECO_TRAIL_MAX];
+	int			count;
+	int			same;			/* the last mark known to be the same, or -1 */
+	int			differs;		/* the first one known to differ, or count */
+	bool		failed;			/* Kafka does not answer */
+} Search;
+
+static void
+aim(RecoProbe *probe, int number, const RecoMark *mark)
+{
+	probe->position.partition = number;
+	probe->position.offset = mark->offset;
+}
+
+static bool
+is_same(const RecoProbe *probe, const RecoMark *mark)
+{
+	return probe->found == mark->offset && probe->hash == mark->hash;
+}
+
+/*
+ * Look at the messages read last.  A partition of which nothing was read has
+ * nothing to compare; but in another cluster it is not taken for the same.
+ */
+static void
+compare_last(RecoPartitions *partitions, RecoKafka *kafka, bool other_cluster, bool *suspect)
+{
+	RecoProbe  *probes = palloc(partitions->count * sizeof(RecoProbe));
+	int			count = 0;
+
+	for (int i = 0; i < partitions->count; i++)
+	{
+		RecoPartition *partition = &partitions->at[i];
+		const RecoTrail *trail = partition->trail;
+
+		suspect[i] = false;
+		if (partition->checked || partition->by_time || partition->next < 0)
+			continue;
+		if (partition->out_of_range)
+			suspect[i] = true;
+		else if (trail != NULL && trail->count > 0)
+			aim(&probes[count++], i, &trail->marks[trail->count - 1]);
+		else if (other_cluster)
+			suspect[i] = true;
+		else
+			partition->checked = true;
+	}
+	if (count > 0)
+		reco_kafka_probe(kafka, probes, count, RECO_KAFKA_PATIENCE);
+	for (int k = 0; k < count; k++)
+	{
+		RecoPartition *partition = &partitions->at[probes[k].position.partition];
+
+		if (!probes[k].answered)
+			continue;
+		partition->checked = is_same(&probes[k], &partition->trail->marks[partition->trail->count - 1]);
+		suspect[probes[k].position.partition] = !partition->checked;
+	}
+}
+
+/* Begin a search among the marks that Kafka can hold; false if it does not answer. */
+static bool
+begin_search(Search *search, const RecoPartitions *partitions, RecoKafka *kafka, int number,
+			 bool other_cluster)
+{
+	const RecoPartition *partition = &partitions->at[number];
+	const RecoTrail *trail = partition->trail;
+	RecoEvidence *evidence = &search->evidence;
+
+	memset(search, 0, sizeof(Search));
+	search->number = number;
+	evidence->next = partition->next;
+	evidence->first = trail != NULL && trail->count > 0 ? trail->marks[0].offset : -1;
+	evidence->other_cluster = other_cluster;
+	if (!reco_kafka_range(kafka, number, RECO_KAFKA_PATIENCE, &evidence->low, &evidence->high))
+		return false;
+	for (int i = 0; trail != NULL && i < trail->count; i++)
+	{
+		if (trail->marks[i].offset >= evidence->low && trail->marks[i].offset < evidence->high)
+			search->marks[search->count++] = trail->marks[i];
+	}
+	search->same = -1;
+	search->differs = search->count;
+	return true;
+}
+
+/* Take what was found at a mark. */
+static void
+step(Search *search, const RecoProbe *probe)
+{
+	int			middle = (search->same + search->differs) / 2;
+	const RecoMark *mark = &search->marks[middle];
+
+	if (!probe->answered)
+		search->failed = true;
+	else if (is_same(probe, mark))
+		search->same = middle;
+	else if (probe->found == mark->offset)
+		search->differs = middle;
+	else
+	{
+		/* compacted away, or of no message: it tells nothing */
+		search->count--;
+		search->differs--;
+		memmove(&search->marks[middle], &search->marks[middle + 1],
+				(search->count - middle) * sizeof(RecoMark));
+	}
+}
+
+/* All searches together, by halves: a dozen of fetches in turn at most. */
+static void
+run_searches(Search *searches, int count, RecoKafka *kafka)
+{
+	RecoProbe  *probes = palloc(count * sizeof(RecoProbe));
+	int			running;
+
+	do
+	{
+		running = 0;
+		for (int i = 0; i < count; i++)
+		{
+			Search	   *search = &searches[i];
+
+			if (!search->failed && search->differs - search->same > 1)
+				aim(&probes[running++], search->number,
+					&search->marks[(search->same + search->differs) / 2]);
+		}
+		if (running > 0)
+			reco_kafka_probe(kafka, probes, running, RECO_KAFKA_PATIENCE);
+		for (int i = 0, k = 0; k < running; i++)
+		{
+			if (!searches[i].failed && searches[i].differs - searches[i].same > 1)
+				step(&searches[i], &probes[k++]);
+		}
+		CHECK_FOR_INTERRUPTS();
+	} while (running > 0);
+}
+
+/* Complete the evidence; false if Kafka does not answer. */
+static bool
+end_search(Search *search, const RecoPartitions *partitions, RecoKafka *kafka)
+{
+	const RecoTrail *trail = partitions->at[search->number].trail;
+	RecoEvidence *evidence = &search->evidence;
+	RecoPosition position = {search->number, -1};
+
+	if (search->failed)
+		return false;
+	evidence->same = search->same >= 0 ? search->marks[search->same].offset : -1;
+	evidence->differs = search->differs < search->count ? search->marks[search->differs].offset : -1;
+	evidence->later = -1;
+	if (trail == NULL || trail->newest < 0 ||
+		(evidence->differs < 0 && evidence->next <= evidence->high))
+		return true;
+	if (!reco_kafka_find_time(kafka, &position, 1, trail->newest + 1, RECO_KAFKA_PATIENCE))
+		return false;
+	evidence->later = position.offset;
+	return true;
+}
+
+static void
+warn(const char *topic, const Search *search, const RecoVerdict *verdict)
+{
+	const RecoEvidence *evidence = &search->evidence;
+
+	switch (verdict->fate)
+	{
+		case RECO_FATE_SAME:
+		case RECO_FATE_FOREIGN:
+			break;
+		case RECO_FATE_EXPIRED:
+			ereport(WARNING,
+					(errmsg("%lld messages of partition %d of topic \"%s\" are lost",
+							(long long) verdict->lost, search->number, topic),
+					 errdetail("Kafka no longer holds offsets %lld to %lld, which were not read yet.",
+							   (long long) evidence->next, (long long) (verdict->next - 1)),
+					 errhint("Let Kafka keep messages for longer than reco may be away.")));
+			break;
+		case RECO_FATE_CUT:
+		case RECO_FATE_SHORT:
+			ereport(WARNING,
+					(errmsg("partition %d of topic \"%s\" has no offset %lld any more",
+							search->number, topic, (long long) evidence->next),
+					 errdetail("It ends before offset %lld: it lost its last messages, which had been read, and is read on from offset %lld.",
+							   (long long) evidence->high, (long long) verdict->next)));
+			break;
+		case RECO_FATE_OVERWRITTEN:
+			ereport(WARNING,
+					(errmsg("partition %d of topic \"%s\" holds other messages than were read",
+							search->number, topic),
+					 errdetail("It lost its last messages and has got others since, as from offset %lld on, from where it is read on.",
+							   (long long) verdict->next)));
+			break;
+		case RECO_FATE_NEW:
+			ereport(WARNING,
+					(errmsg("topic \"%s\" has been deleted and created again", topic),
+					 errdetail("Partition %d holds other messages than were read. It is read from its beginning, offset %lld.",
+							   search->number, (long long) verdict->next)));
+			break;
+	}
+	if (verdict->unsure > 0)
+		ereport(LOG,
+				(errmsg("partition %d of topic \"%s\": the times of messages decided among %lld offsets",
+						search->number, topic, (long long) verdict->unsure)));
+}
+
+/* Let the partition go on where the verdict says. */
+static void
+apply(RecoPartitions *partitions, const char *topic, const Search *search)
+{
+	RecoPartition *partition = &partitions->at[search->number];
+	RecoVerdict verdict = reco_verdict(&search->evidence);
+
+	warn(topic, search, &verdict);
+	if (verdict.lost > 0)
+		reco_counter_add(RECO_COUNT_LOST, verdict.lost);
+	partition->changed = partition->changed || verdict.next != partition->next;
+	partition->next = verdict.next;
+	partition->replay_end = Min(partition->replay_end, search->evidence.high);
+	partition->out_of_range = false;
+	partition->at_end = false;
+	partition->by_time = verdict.fate == RECO_FATE_FOREIGN;
+	partition->checked = !partition->by_time;
+	if (partition->trail != NULL)
+		reco_trail_cut(partition->trail,
+					   verdict.fate == RECO_FATE_NEW || partition->by_time ? 0 : verdict.next);
+}
+
+/*
+ * Check the partitions that are not, of those that know where they go on; they
+ * must not be running.  Where a partition has to be read by time, by_time is
+ * set.  False: some could not be checked.
+ */
+bool
+reco_partitions_check(RecoPartitions *partitions, RecoKafka *kafka, const char *topic,
+					  bool other_cluster)
+{
+	static int	turn = 0;		/* so that none that does not answer keeps others from it */
+	bool	   *suspect = palloc(partitions->count * sizeof(bool));
+	Search	   *searches = palloc(partitions->count * sizeof(Search));
+	RecoMoment	end = reco_monotonic_after(3 * RECO_KAFKA_PATIENCE);
+	bool		complete = true;
+	int			count = 0;
+
+	compare_last(partitions, kafka, other_cluster, suspect);
+	turn++;
+	for (int i = 0; i < partitions->count && !reco_monotonic_has_passed(end); i++)
+	{
+		int			number = (turn + i) % partitions->count;
+
+		if (suspect[number] &&
+			begin_search(&searches[count], partitions, kafka, number, other_cluster))
+			count++;
+	}
+	run_searches(searches, count, kafka);
+	for (int i = 0; i < count; i++)
+	{
+		if (end_search(&searches[i], partitions, kafka))
+			apply(partitions, topic, &searches[i]);
+	}
+	for (int i = 0; i < partitions->count; i++)
+		complete = complete && (partitions->at[i].checked || partitions->at[i].by_time ||
+								partitions->at[i].next < 0);
+	return complete;
+}

@@ -25,7 +25,7 @@ CREATE UNLOGGED TABLE reco.state (
 	mirror_version bigint NOT NULL,
 	numbers_version bigint NOT NULL,
 	next_number integer NOT NULL DEFAULT 1
-) WITH (fillfactor = 10);
+) USING heap WITH (fillfactor = 10);
 COMMENT ON TABLE reco.state IS 'the clock by which all is judged, and the parameters in force; one row';
 COMMENT ON COLUMN reco.state.generation IS 'number of the popularity in use';
 COMMENT ON COLUMN reco.state.mirror_version IS 'changes whenever what a process caches of reco.product is out of date';

@@ -25,6 +25,7 @@
 #include "commands/dbcommands.h"
 #include "commands/trigger.h"
 #include "common/guc.h"
+#include "common/own_tables.h"
 #include "common/spi.h"
 #include "engine/product_cache.h"
 #include "engine/state.h"
@@ -83,6 +84,7 @@ check_protocol(FunctionCallInfo fcinfo, const char *table)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("trigger function is only for statement triggers of reco.%s", table)));
+	reco_tables_check();
 	return data;
 }
 

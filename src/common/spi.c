@@ -14,6 +14,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/namespace.h"
+#include "common/own_tables.h"
 #include "common/spi.h"
 #include "common/xact.h"
 #include "pgstat.h"
@@ -53,6 +54,10 @@ SPIPlanPtr
 reco_sql_prepare(RecoPlan *plan)
 {
 	if (plan->plan == NULL)
+		plan->own = strstr(plan->query, "reco.") != NULL;
+	if (plan->own)
+		reco_tables_check();
+	if (plan->plan == NULL)
 	{
 		MemoryContext caller = CurrentMemoryContext;
 		SPIPlanPtr	fresh = SPI_prepare_cursor(plan->query, plan->nargs, plan->argtypes,
@@ -72,6 +77,9 @@ reco_sql_prepare(RecoPlan *plan)
 static uint64
 rows_of(const RecoPlan *plan, int result)
 {
+	/* whoever altered a table before it was locked here is seen only now */
+	if (plan->own)
+		reco_tables_check();
 	if (result < 0)
 		elog(ERROR, "could not run \"%s\": %s", plan->query, SPI_result_code_string(result));
 	return SPI_processed;

@@ -22,6 +22,7 @@ typedef struct RecoPlan
 	int			nargs;
 	Oid			argtypes[RECO_PLAN_MAX_ARGS];
 	SPIPlanPtr	plan;
+	bool		own;			/* it is about tables of the schema reco */
 } RecoPlan;
 
 extern void reco_sql_begin(void);

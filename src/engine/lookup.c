@@ -34,10 +34,10 @@
 #define PAGE_ENTRIES 64
 
 static const RecoTableName by_number = {
-	"product_number", 2, "product_number_number_key", 1, {F_INT4EQ}
+	"product_number", "product_number_number_key", 1, {F_INT4EQ}
 };
 static const RecoTableName by_product = {
-	"product", 3, "product_pkey", 1, {F_TEXTEQ}
+	"product", "product_pkey", 1, {F_TEXTEQ}
 };
 
 typedef struct Product

@@ -26,6 +26,7 @@
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "common/guc.h"
+#include "common/own_tables.h"
 #include "common/spi.h"
 #include "engine/state.h"
 #include "miscadmin.h"
@@ -53,6 +54,10 @@ static int	written_level = 0;	/* the nest level that wrote the row; 0: none did 
 
 static RecoPlan read_plan = {READ};
 static RecoPlan read_at_plan = {READ " WHERE ctid = $1", 1, {TIDOID}};
+
+/* Columns of the table, see own_tables.c. */
+#define STATE_MIRROR_VERSION 13
+#define STATE_NUMBERS_VERSION 14
 
 #define STATE_COLUMNS 14
 #define STATE_ARGTYPES STATE_COLUMNS, {TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT8OID, \
@@ -257,19 +262,6 @@ reco_state_peek(RecoState *state)
 	return true;
 }
 
-static AttrNumber
-column(Relation table, const char *name)
-{
-	AttrNumber	number = get_attnum(RelationGetRelid(table), name);
-
-	if (number == InvalidAttrNumber)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("reco.state lacks the column %s", name),
-				 errhint("Run DROP EXTENSION reco and CREATE EXTENSION reco: the state is computed anew.")));
-	return number;
-}
-
 /* Find the row that a snapshot shows; false: there is none. */
 static bool
 find_row(Relation table, Snapshot snapshot, TupleTableSlot *row)
@@ -301,10 +293,11 @@ reco_state_versions(Snapshot snapshot)
 	RecoVersions versions = {0, 0};
 	bool		null;
 
+	reco_tables_check();
 	if (find_row(table, snapshot, row))
 	{
-		versions.mirror = DatumGetInt64(slot_getattr(row, column(table, "mirror_version"), &null));
-		versions.numbers = DatumGetInt64(slot_getattr(row, column(table, "numbers_version"), &null));
+		versions.mirror = DatumGetInt64(slot_getattr(row, STATE_MIRROR_VERSION, &null));
+		versions.numbers = DatumGetInt64(slot_getattr(row, STATE_NUMBERS_VERSION, &null));
 	}
 	ExecDropSingleTupleTableSlot(row);
 	table_close(table, AccessShareLock);

@@ -23,6 +23,7 @@
 #include "access/table.h"
 #include "commands/trigger.h"
 #include "common/hashfn.h"
+#include "common/own_tables.h"
 #include "common/spi.h"
 #include "executor/executor.h"
 #include "heap/keyed_table.h"
@@ -50,22 +51,6 @@ struct RecoTable
 	TupleTableSlot *written;
 };
 
-/* Values are written by position: the table must be as the extension made it. */
-static void
-check_columns(Relation table, int ncolumns)
-{
-	TupleDesc	desc = RelationGetDescr(table);
-	bool		same = desc->natts == ncolumns;
-
-	for (int i = 0; same && i < ncolumns; i++)
-		same = !TupleDescAttr(desc, i)->attisdropped;
-	if (!same)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table reco.%s has been altered", RelationGetRelationName(table)),
-				 errhint("Run DROP EXTENSION reco and CREATE EXTENSION reco: the state is computed anew.")));
-}
-
 static RecoTable *
 open_table(const RecoTableName *name, LOCKMODE mode, Snapshot snapshot)
 {
@@ -73,8 +58,8 @@ open_table(const RecoTableName *name, LOCKMODE mode, Snapshot snapshot)
 
 	Assert(name->nkeys <= RECO_TABLE_MAX_KEYS);
 	table->heap = table_open(reco_sql_table(name->table), mode);
-	check_columns(table->heap, name->ncolumns);
 	table->index = index_open(reco_sql_table(name->index), mode);
+	reco_tables_check();
 	table->snapshot = RegisterSnapshot(snapshot);
 	table->blocks = RelationGetNumberOfBlocks(table->heap);
 	table->places = name->places;
@@ -271,7 +256,7 @@ reco_table_learn_places(const RecoTableName *name)
 	Relation	heap = table_open(reco_sql_table(name->table), AccessShareLock);
 	TupleTableSlot *row = table_slot_create(heap, NULL);
 
-	check_columns(heap, name->ncolumns);
+	reco_tables_check();
 	if (RelationGetNumberOfBlocks(heap) < NBuffers)
 	{
 		TableScanDesc scan = table_beginscan(heap, GetActiveSnapshot(), 0, NULL);

@@ -22,7 +22,6 @@
 typedef struct RecoTableName
 {
 	const char *table;
-	int			ncolumns;
 	const char *index;
 	int			nkeys;
 	RegProcedure equal[RECO_TABLE_MAX_KEYS];	/* compare the index's columns */

@@ -44,7 +44,7 @@ static RecoPlan store_topic_plan = {
 
 static RecoPlaces *places = NULL;
 static const RecoTableName by_partition = {
-	"offsets", 4, "offsets_pkey", 2, {F_TEXTEQ, F_INT4EQ}, &places
+	"offsets", "offsets_pkey", 2, {F_TEXTEQ, F_INT4EQ}, &places
 };
 
 /*

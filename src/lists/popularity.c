@@ -74,7 +74,7 @@ typedef struct Popularity
 } Popularity;
 
 static const RecoTableName by_product = {
-	"product", COLUMNS, "product_pkey", 1, {F_TEXTEQ}
+	"product", "product_pkey", 1, {F_TEXTEQ}
 };
 
 static RecoPlan numbers_plan = {"SELECT next_number FROM reco.state"};

@@ -41,7 +41,7 @@ enum
 
 static RecoPlaces *places = NULL;
 static const RecoTableName by_user = {
-	"user_state", COLUMNS, "user_state_pkey", 1, {F_INT8EQ}, &places
+	"user_state", "user_state_pkey", 1, {F_INT8EQ}, &places
 };
 
 /*

@@ -42,7 +42,7 @@ enum
 
 static RecoPlaces *places = NULL;
 static const RecoTableName by_bucket = {
-	"window_counter", COLUMNS, "window_counter_pkey", 2, {F_TIMESTAMPTZ_EQ, F_INT4EQ}, &places
+	"window_counter", "window_counter_pkey", 2, {F_TIMESTAMPTZ_EQ, F_INT4EQ}, &places
 };
 
 /* Numbers are named only where the rank alone leaves too many. */

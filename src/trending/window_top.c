@@ -29,7 +29,7 @@ enum
 
 static RecoPlaces *places = NULL;
 static const RecoTableName by_window = {
-	"window_top", COLUMNS, "window_top_pkey", 1, {F_TIMESTAMPTZ_EQ}, &places
+	"window_top", "window_top_pkey", 1, {F_TIMESTAMPTZ_EQ}, &places
 };
 
 RecoTable *

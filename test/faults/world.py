@@ -86,8 +86,13 @@ class World:
         return connection
 
     def connection(self):
-        """The harness's session, made anew where it was lost."""
-        if self._connection is None or self._connection.closed:
+        """The harness's session, made anew where it was lost, which only its use shows."""
+        try:
+            if self._connection is not None:
+                query(self._connection, 'SELECT')
+        except psycopg2.Error:
+            self.close()
+        if self._connection is None:
             self._connection = self.connect()
         return self._connection
 

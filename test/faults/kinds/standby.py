@@ -4,6 +4,7 @@ import random
 import shutil
 import socket
 
+import checks
 from engine import wait_for
 from fault import Fault
 from server import Server, as_postgres
@@ -73,7 +74,9 @@ class Promoted(Fault):
                 os.symlink(self.space, os.path.join(links, name))
         world.server = self.old
         world.server.start()
-        world.catalog.go_on()
+        # in another folder it is a copy, which takes over when the stamp of the one that is gone has grown old
+        world.go_on()
+        wait_for(lambda: not checks.workers(world.connection()), 60, 'the moved server')
 
     def stop_zombie(self):
         pass

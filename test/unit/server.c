@@ -12,3 +12,12 @@ palloc(Size size)
 {
 	return malloc(size);
 }
+
+/* ExceptionalCondition() of a server with assertions, whose arguments differ between versions. */
+extern void assertion_failed(void) __asm__("ExceptionalCondition");
+
+void
+assertion_failed(void)
+{
+	abort();
+}

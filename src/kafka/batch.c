@@ -35,6 +35,7 @@
 #include "miscadmin.h"
 #include "shmem/metrics.h"
 #include "shmem/rejections.h"
+#include "shmem/service_state.h"
 #include "shmem/worker_status.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -142,7 +143,10 @@ feed_rows(const Row *rows, int count, Datum topic, const RecoState *state,
 			if (event.timestamp < state->horizon)
 			{
 				tally->late++;
-				reco_refusals_add(&tally->refusals, RECO_REASON_LATE);
+
+				/* a replay begins before the horizon on purpose */
+				if (!reco_shared_is_replaying())
+					reco_refusals_add(&tally->refusals, RECO_REASON_LATE);
 				continue;
 			}
 			reason = check_event(&event, latest, &encoding);

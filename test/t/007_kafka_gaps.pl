@@ -36,6 +36,17 @@ sub workers { $reco->set('reco.enabled', shift); }
 views('first', 5, 0);
 arrived('first', 5, 'events arrive');
 
+# A replay begins before the horizon, by reco.max_future: what it passes over there is no trouble
+my $early = $reco->sql('SELECT extract(epoch FROM horizon)::bigint - 600 FROM reco.state');
+workers('off');
+$reco->produce(map { { value => event('page_view', $_, 'early', time - $early), partition => 1, timestamp => 1000 * $early } } 1 .. 100);
+$reco->crash('postgres');
+$reco->up('postgres');
+workers('on');
+arrived('first', 5, 'events are back');
+$reco->wait_for('those before the horizon are passed over', q{SELECT value FROM reco.counters() WHERE name = 'ingest.late'}, 100);
+$reco->wait_for('and the worker is well', q{SELECT health FROM reco_status() WHERE component = 'ingest'}, 'ok', 10);
+
 # 1. Gone before they were read
 workers('off');
 $reco->wait_for('the worker has left', q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'reco ingest'}, 0);

@@ -163,6 +163,7 @@ reco_insert_begin(const RecoState *state)
 	RecoInsert *insert = palloc0(sizeof(RecoInsert));
 	TupleDesc	tupdesc = make_tupdesc();
 
+	Assert(reco_state_is_locked());
 	insert->activity = table_open(reco_sql_table("activity"), RowExclusiveLock);
 	insert->plain = is_plain(insert->activity, RelationGetNamespace(insert->activity));
 	insert->feed = reco_feed_open("reco_new_activity", tupdesc);

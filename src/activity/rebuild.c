@@ -132,6 +132,7 @@ reco_rebuild_users(const RecoState *state, const int64 *user_ids, int n)
 	Datum	   *ids;
 	Datum		values[2] = {TimestampTzGetDatum(state->clock - state->recent_window * USECS_PER_SEC)};
 
+	Assert(reco_state_is_locked());
 	drop_without_views(state, user_ids, n);
 	if (n > MAX_SINGLE_USERS)
 	{
@@ -150,6 +151,7 @@ reco_rebuild_users(const RecoState *state, const int64 *user_ids, int n)
 void
 reco_rebuild_nothing(RecoState *state)
 {
+	Assert(reco_state_is_locked());
 	reco_sql_execute(&truncate_plan, NULL, NULL);
 	reco_ring_add_everything();
 }
@@ -208,6 +210,7 @@ rebuild(RecoState *state)
 void
 reco_rebuild_all(RecoState *state)
 {
+	Assert(reco_state_is_locked());
 	PG_TRY();
 	{
 		rebuild(state);

@@ -364,12 +364,14 @@ reco_product_trigger(PG_FUNCTION_ARGS)
 void
 reco_trigger_defer_mirror(void)
 {
+	Assert(reco_state_is_locked() && deferring == 0);
 	deferring = GetCurrentTransactionNestLevel();
 }
 
 void
 reco_trigger_apply_mirror(void)
 {
+	Assert(deferring > 0);
 	deferring = 0;
 	reco_affected_apply();
 }

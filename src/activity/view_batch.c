@@ -84,6 +84,7 @@ reco_views_begin(const RecoState *state, RecoViewsMode mode)
 {
 	RecoViews  *views = palloc0(sizeof(RecoViews));
 
+	Assert(reco_state_is_locked());
 	views->state = *state;
 	views->mode = mode;
 	views->recent = state->clock - state->recent_window * USECS_PER_SEC;

@@ -30,6 +30,7 @@ void
 reco_sql_begin(void)
 {
 	reco_xact_begin();
+	Assert(!IsolationUsesXactSnapshot());
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	PushActiveSnapshot(GetTransactionSnapshot());

@@ -17,6 +17,7 @@
 #include "catalog/pg_type.h"
 #include "common/spi.h"
 #include "engine/mirror_log.h"
+#include "engine/state.h"
 #include "utils/array.h"
 
 /* Versions that can be caught up with, and products that one may change. */
@@ -44,6 +45,7 @@ reco_changes_write(int64 version, const int32 *numbers, int n)
 	Datum	   *elements;
 	Datum		values[2] = {Int64GetDatum(version - KEPT_VERSIONS)};
 
+	Assert(reco_state_is_locked());
 	if (n > MAX_CHANGES)
 		return;
 	reco_sql_execute(&trim_plan, values, NULL);

@@ -96,6 +96,7 @@ reco_product_epoch(void)
 void
 reco_product_changed(RecoState *state, const int32 *numbers, int n)
 {
+	Assert(reco_state_is_locked());
 	state->mirror_version++;
 	reco_number_set_dirty();
 	if (numbers != NULL)

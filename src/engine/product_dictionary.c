@@ -19,6 +19,7 @@
 #include "catalog/pg_type.h"
 #include "common/spi.h"
 #include "engine/product_dictionary.h"
+#include "engine/state.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -264,6 +265,7 @@ reco_number_resolve(const RecoText *ids, int32 *numbers, int n)
 	int		   *missing = NULL;
 	int			count = 0;
 
+	Assert(reco_state_is_locked());
 	if (numbers_of != NULL && reco_names_count(numbers_of) > MAX_CACHED + mirrored)
 		reco_number_reset();
 	for (int i = 0; i < n; i++)

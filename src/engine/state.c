@@ -187,6 +187,7 @@ reco_state_lock(void)
 void
 reco_state_unlock(void)
 {
+	Assert(reco_state_is_locked());
 	UnlockDatabaseObject(ExtensionRelationId, get_extension_oid("reco", false), 0, ExclusiveLock);
 }
 
@@ -310,6 +311,7 @@ reco_state_read(RecoState *state)
 {
 	Datum		values[STATE_COLUMNS];
 
+	Assert(reco_state_is_locked());
 	if (reco_state_peek(state))
 		return;
 	memset(state, 0, sizeof(*state));
@@ -331,6 +333,7 @@ reco_state_write(const RecoState *state)
 {
 	Datum		values[STATE_COLUMNS];
 
+	Assert(reco_state_is_locked());
 	values_of(state, values);
 	if (reco_sql_execute(&update_plan, values, NULL) != 1)
 		ereport(ERROR,

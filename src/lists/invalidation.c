@@ -247,6 +247,7 @@ reco_affected_apply(void)
 	RecoState	state;
 	int32	   *numbers;
 
+	Assert(reco_state_is_locked());
 	if (count == 0 && !everything)
 		return;
 	reco_state_read(&state);

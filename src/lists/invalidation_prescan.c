@@ -233,6 +233,7 @@ reco_foresee_take(const RecoState *state, const RecoTouched *touched, RecoUserPl
 	const RecoUserPlace *written;
 	int			n;
 
+	Assert(reco_state_is_locked());
 	if (!foreseen.watching)
 		return RECO_FORESEEN_NOT;
 	foreseen.watching = false;

@@ -331,6 +331,7 @@ reco_decode_read(RecoDecode *decode)
 	RecoMoment	deadline = reco_monotonic_after(ENOUGH_MS);
 	MemoryContext caller = CurrentMemoryContext;
 
+	Assert(!IsTransactionState());
 	changes->more = wal->EndRecPtr < flushed;
 	if (changes->more)
 		separate_past(decode);

@@ -17,6 +17,7 @@
  */
 #include "common/compat.h"
 
+#include "access/xact.h"
 #include "miscadmin.h"
 #include "shmem/change_queue.h"
 #include "shmem/worker_status.h"
@@ -104,6 +105,7 @@ reco_ring_shmem_startup(void)
 static void
 add_pending(const RecoKey *key)
 {
+	Assert(IsTransactionState());
 	if (pending_everything)
 		return;
 	if (pending_count == MAX_TRANSACTION_KEYS)

@@ -276,6 +276,7 @@ reco_trending_add(const RecoState *state, RecoCount *counts, int n)
 	RecoTable  *table;
 	bool		shrunk = false;
 
+	Assert(reco_state_is_locked());
 	qsort(counts, n, sizeof(RecoCount), by_key);
 	for (int i = 0; i < n; i++)
 		shrunk |= counts[i].views < 0;
@@ -299,6 +300,7 @@ reco_trending_drop(const RecoState *state)
 	Datum		values[1] = {TimestampTzGetDatum(state->horizon)};
 	uint64		dropped;
 
+	Assert(reco_state_is_locked());
 	reco_sql_execute(&drop_counters_plan, values, NULL);
 	dropped = reco_sql_execute(&drop_plan, values, NULL);
 	for (uint64 i = 0; i < dropped; i++)

@@ -324,6 +324,9 @@ reco_launcher_register(void)
 {
 	BackgroundWorker worker;
 
+	/* pg_upgrade's servers are nobody's to write to, or to publish from */
+	if (IsBinaryUpgrade)
+		return;
 	memset(&worker, 0, sizeof(worker));
 	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
 	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;

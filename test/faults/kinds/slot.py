@@ -1,7 +1,7 @@
 """The slot is lost."""
 import subprocess
 
-from engine import query
+from engine import query, wait_for
 from fault import Fault
 
 
@@ -12,14 +12,18 @@ class SlotLost(Fault):
 
     def inject(self):
         world = self.world
-        self.pid = world.server.worker('follow')
-        subprocess.run(['kill', '-STOP', str(self.pid)], check=True)
+        self.pid = wait_for(self.stop, 20, 'the follow worker')
         for _ in range(6):
             query(world.connection(), "SELECT pg_logical_emit_message(false, 'fault', 'x'), pg_switch_wal()")
         # waits for the process that holds the slot
         self.checkpoint = subprocess.Popen(['psql', '-Xqc', 'CHECKPOINT', '-h', world.folder, '-p', str(world.server.port),
                                             '-U', 'postgres', 'postgres'], stdin=subprocess.DEVNULL,
                                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def stop(self):
+        """Its pid; None where another fault has just ended it."""
+        pid = self.world.server.worker('follow')
+        return pid if subprocess.run(['kill', '-STOP', str(pid)], stderr=subprocess.DEVNULL).returncode == 0 else None
 
     def heal(self):
         subprocess.run(['kill', '-CONT', str(self.pid)])

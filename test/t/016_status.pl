@@ -158,7 +158,7 @@ is(logged('WARNING:  reco ingest: .*rejected or late') - $warned, 1, 'one warnin
 $reco->sql('ALTER TABLE reco.rejected RENAME reason TO other');
 $reco->produce('nonsense');
 health('ingest', 'failing', 'a worker fails');
-like(status('ingest', 'last_error'), qr/column "reason"/, 'with the reason');
+like(status('ingest', 'last_error'), qr/"reason"/, 'with the reason');
 $reco->sql('ALTER TABLE reco.rejected RENAME other TO reason');
 $reco->wait_for_ingest;
 $reco->wait_for('its error is over', q{SELECT last_error_over FROM reco_status() WHERE component = 'ingest'}, 't', 60);

@@ -11,8 +11,10 @@
  */
 #include "common/compat.h"
 
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "common/ids.h"
+#include "common/slice.h"
 #include "common/spi.h"
 #include "common/text_clean.h"
 #include "lists/view_history.h"
@@ -31,13 +33,12 @@ typedef struct Pair
 {
 	int64		id;
 	char	   *key;
-	char	   *expected;		/* UTF-8; NULL: no row */
+	RecoText	expected;		/* UTF-8; data NULL: no row */
 	int64		life;			/* s that the row may still live */
 	bool		right_type;
 	char	   *type;			/* as Redis names it; "none": no such key */
 	int64		ttl;			/* -1: none */
-	char	   *found;			/* NULL: not of the right type */
-	size_t		found_length;
+	RecoText	found;			/* any bytes; data NULL: not of the right type */
 } Pair;
 
 typedef struct Comparison
@@ -64,20 +65,33 @@ static RecoPlan window_plan = {
 static int
 compare_texts(const void *a, const void *b)
 {
-	return strcmp(*(char *const *) a, *(char *const *) b);
+	const RecoText *left = a;
+	const RecoText *right = b;
+	int			order = memcmp(left->data, right->data, Min(left->length, right->length));
+
+	return order != 0 ? order : (left->length > right->length) - (left->length < right->length);
+}
+
+static bool
+are_equal(RecoText left, RecoText right)
+{
+	return left.length == right.length && memcmp(left.data, right.data, left.length) == 0;
 }
 
 /* A hash as one text, whatever the order of its fields. */
-static char *
-join_fields(char **fields, int count)
+static RecoText
+join_fields(RecoText *fields, int count)
 {
 	StringInfoData text;
 
 	initStringInfo(&text);
-	qsort(fields, count, sizeof(char *), compare_texts);
+	qsort(fields, count, sizeof(RecoText), compare_texts);
 	for (int i = 0; i < count; i++)
-		appendStringInfo(&text, "%s%s", i > 0 ? ", " : "", fields[i]);
-	return text.data;
+	{
+		appendStringInfoString(&text, i > 0 ? ", " : "");
+		appendBinaryStringInfo(&text, fields[i].data, fields[i].length);
+	}
+	return (RecoText) {text.data, text.len};
 }
 
 /* Seconds until the clock reaches a moment. */
@@ -111,7 +125,7 @@ expect_users(Comparison *c, const RecoState *state, const int64 *ids)
 			pair++;
 		initStringInfo(&text);
 		reco_quote_list(&text, user, SPI_getbinval(rows->vals[row], rows->tupdesc, 2, &null));
-		pair->expected = text.data;
+		pair->expected = (RecoText) {text.data, text.len};
 
 		reco_recent_init(&recent);
 		reco_recent_unpack(&recent, DatumGetByteaPP(recent_views));
@@ -130,7 +144,7 @@ expect_window(Pair *pair, const RecoState *state)
 {
 	Datum		values[] = {TimestampTzGetDatum(pair->id)};
 	int			rows = (int) reco_sql_query(&window_plan, values, NULL, 0);
-	char	  **fields = palloc(sizeof(char *) * Max(rows, 1));
+	RecoText   *fields = palloc(sizeof(RecoText) * Max(rows, 1));
 
 	for (int row = 0; row < rows; row++)
 	{
@@ -140,7 +154,7 @@ expect_window(Pair *pair, const RecoState *state)
 		initStringInfo(&field);
 		reco_format_product(&field, reco_sql_value(row, 1, &null));
 		appendStringInfo(&field, " " INT64_FORMAT, DatumGetInt64(reco_sql_value(row, 2, &null)));
-		fields[row] = field.data;
+		fields[row] = (RecoText) {field.data, field.len};
 	}
 	SPI_freetuptable(SPI_tuptable);
 	if (rows > 0)
@@ -180,22 +194,29 @@ take_value(void *arg, int n, const RecoReply *reply)
 	pair = &c->pairs[c->cursor++];
 	if (reply->type == RECO_REPLY_TEXT)
 	{
-		pair->found = pnstrdup(reply->text, reply->length);
-		pair->found_length = reply->length;
+		/* not pnstrdup(), which ends at a NUL */
+		pair->found.data = memcpy(palloc_extended(reply->length + 1, MCXT_ALLOC_HUGE), reply->text, reply->length);
+		pair->found.length = reply->length;
 	}
 	else if (reply->type == RECO_REPLY_ARRAY && c->template->window)
 	{
-		char	  **fields = palloc(sizeof(char *) * (reply->nelements + 1));
+		RecoText   *fields = palloc(sizeof(RecoText) * (reply->nelements + 1));
 
 		for (int i = 0; i + 1 < reply->nelements; i += 2)
 		{
-			if (reply->elements[i].type != RECO_REPLY_TEXT ||
-				reply->elements[i + 1].type != RECO_REPLY_TEXT)
+			const RecoReply *field = &reply->elements[i];
+			const RecoReply *value = &reply->elements[i + 1];
+			StringInfoData text;
+
+			if (field->type != RECO_REPLY_TEXT || value->type != RECO_REPLY_TEXT)
 				reco_redis_unexpected(c->redis, "HGETALL");
-			fields[i / 2] = psprintf("%s %s", reply->elements[i].text, reply->elements[i + 1].text);
+			initStringInfo(&text);
+			appendBinaryStringInfo(&text, field->text, field->length);
+			appendStringInfoChar(&text, ' ');
+			appendBinaryStringInfo(&text, value->text, value->length);
+			fields[i / 2] = (RecoText) {text.data, text.len};
 		}
 		pair->found = join_fields(fields, reply->nelements / 2);
-		pair->found_length = strlen(pair->found);
 	}
 	MemoryContextSwitchTo(caller);
 }
@@ -223,20 +244,44 @@ look_up(RecoRedis *redis, Comparison *c)
 	reco_redis_collect(redis, take_value, c);
 }
 
+/* UTF-8 in the database's encoding; NULL if that lacks a character. */
+static char *
+from_utf8(RecoText utf8)
+{
+	int			encoding = GetDatabaseEncoding();
+	Oid			conversion;
+	Size		size = utf8.length * MAX_CONVERSION_GROWTH + 1;
+	char	   *text;
+
+	if (encoding == PG_UTF8 || encoding == PG_SQL_ASCII)
+		return pnstrdup(utf8.data, utf8.length);
+	conversion = FindDefaultConversionProc(PG_UTF8, encoding);
+	if (!OidIsValid(conversion))
+		return NULL;
+	text = palloc_extended(size, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	if (pg_do_encoding_conversion_buf(conversion, PG_UTF8, encoding, (unsigned char *) utf8.data, utf8.length,
+									  (unsigned char *) text, size, true) < utf8.length)
+		return NULL;
+	return text;
+}
+
 /* Bytes from Redis as text of the database; as hexadecimal digits if they are none. */
 static char *
-as_text(const char *bytes, size_t length)
+as_text(RecoText bytes)
 {
-	char	   *hex;
+	char	   *text = NULL;
 
-	if (bytes == NULL)
+	if (bytes.data == NULL)
 		return NULL;
-	if (pg_verify_mbstr(PG_UTF8, bytes, length, true))
-		return pg_any_to_server(bytes, length, PG_UTF8);
-	hex = palloc(length * 2 + 3);
-	strcpy(hex, "\\x");
-	hex[2 + hex_encode(bytes, length, hex + 2)] = '\0';
-	return hex;
+	if (pg_verify_mbstr(PG_UTF8, bytes.data, bytes.length, true))
+		text = from_utf8(bytes);
+	if (text == NULL)
+	{
+		text = palloc_extended(bytes.length * 2 + 3, MCXT_ALLOC_HUGE);
+		strcpy(text, "\\x");
+		text[2 + hex_encode(bytes.data, bytes.length, text + 2)] = '\0';
+	}
+	return text;
 }
 
 /* Judge one pair; NULL if all is right. */
@@ -246,18 +291,18 @@ judge(const Comparison *c, const Pair *pair)
 	RecoDifference *difference = palloc0(sizeof(RecoDifference));
 
 	difference->id = pair->id;
-	difference->key = as_text(pair->key, strlen(pair->key));
-	difference->found = as_text(pair->found, pair->found_length);
-	if (pair->expected == NULL)
+	difference->key = as_text((RecoText) {pair->key, strlen(pair->key)});
+	difference->found = as_text(pair->found);
+	if (pair->expected.data == NULL)
 	{
-		bool		own = pair->right_type && pair->found != NULL;
+		bool		own = pair->right_type && pair->found.data != NULL;
 
 		if (own && !c->template->window)
-			own = reco_format_is_list(pair->found, pair->found_length, pair->id);
+			own = reco_format_is_list(pair->found.data, pair->found.length, pair->id);
 		return own ? difference : NULL;
 	}
 
-	difference->expected = as_text(pair->expected, strlen(pair->expected));
+	difference->expected = as_text(pair->expected);
 	if (!pair->right_type && strcmp(pair->type, "none") != 0)
 	{
 		char		type[40];
@@ -265,7 +310,7 @@ judge(const Comparison *c, const Pair *pair)
 		reco_text_copy(type, pair->type, sizeof(type));
 		difference->found = psprintf("a value of type %s", type);
 	}
-	else if (pair->found != NULL && strcmp(pair->expected, pair->found) == 0)
+	else if (pair->found.data != NULL && are_equal(pair->expected, pair->found))
 	{
 		if (pair->ttl >= pair->life - LIFE_SLACK && pair->ttl >= 0)
 			return NULL;

@@ -28,6 +28,7 @@
 #include "mirror/follow_worker.h"
 #include "mirror/mirror.h"
 #include "mirror/slot_reader.h"
+#include "mirror/subscription.h"
 #include "miscadmin.h"
 #include "shmem/worker_status.h"
 #include "storage/ipc.h"
@@ -251,6 +252,17 @@ apply_changes(void)
 	return true;
 }
 
+/* What a subscription has not brought is not known. */
+static void
+tell_lag(int64 messages, double seconds)
+{
+	const RecoSource *source = reco_mirror_source();
+
+	if (source != NULL && !reco_subscription_check(source))
+		messages = seconds = -1;
+	reco_shared_lag(RECO_FOLLOW, messages, seconds);
+}
+
 /* Seconds since the oldest change that is not applied yet. */
 static double
 report_lag(void)
@@ -262,7 +274,7 @@ report_lag(void)
 
 	/* with a comparison due, changes that are not counted here wait for it: the lag grows */
 	if (!compare_due)
-		reco_shared_lag(RECO_FOLLOW, changes->nkeys, seconds);
+		tell_lag(changes->nkeys, seconds);
 	return seconds;
 }
 
@@ -301,7 +313,7 @@ follow(void)
 	pause_length = FIRST_PAUSE;
 	if (!missed_some)
 		reco_shared_set_follow_position(changes->position);
-	reco_shared_lag(RECO_FOLLOW, 0, 0);
+	tell_lag(0, 0);
 	reco_status_tell(RECO_FOLLOW, RECO_HEALTH_OK, "following %s", catalog_name());
 	reco_trouble_end(RECO_FOLLOW, RECO_TROUBLE_CATALOG);
 	return changes->more ? 0 : IDLE;
@@ -319,6 +331,7 @@ follow_nothing(void)
 		return LOCKED;
 	reco_shared_lag(RECO_FOLLOW, -1, -1);
 	reco_trouble_drop(RECO_FOLLOW, RECO_TROUBLE_CATALOG);
+	reco_subscription_forget();
 	reco_status_tell(RECO_FOLLOW, RECO_HEALTH_OK, "no catalog: reco.catalog_table is not set");
 	return IDLE;
 }
@@ -335,6 +348,7 @@ reload(void)
 		pfree(settings_in_force);
 	settings_in_force = MemoryContextStrdup(TopMemoryContext, settings);
 	reco_mirror_forget();
+	reco_subscription_forget();
 	reco_shared_set_follow_position(InvalidXLogRecPtr);
 	compare_due = true;
 	pause_length = FIRST_PAUSE;

@@ -62,6 +62,7 @@ static const KindOfTrouble kinds[RECO_TROUBLES] = {
 	[RECO_TROUBLE_REDIS] = {"Redis answers again", true},
 	[RECO_TROUBLE_PUBLISHER] = {"no other publisher writes to Redis any more", true},
 	[RECO_TROUBLE_CATALOG] = {"the catalog is followed again", true},
+	[RECO_TROUBLE_SUBSCRIPTION] = {"the subscriptions that feed the catalog stand", true},
 	[RECO_TROUBLE_CLOCK] = {"the clock moves again", true},
 	[RECO_TROUBLE_PARTITIONS] = {"the partitions of reco.activity are kept up again", true},
 	[RECO_TROUBLE_REJECTING] = {"hardly any message is rejected or late any more", false},

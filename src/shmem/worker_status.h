@@ -50,6 +50,7 @@ typedef enum RecoTroubleKind
 	RECO_TROUBLE_REDIS,			/* does not answer, or refuses */
 	RECO_TROUBLE_PUBLISHER,		/* another one writes to Redis */
 	RECO_TROUBLE_CATALOG,		/* cannot be read or followed */
+	RECO_TROUBLE_SUBSCRIPTION,	/* what feeds the catalog does not stand */
 	RECO_TROUBLE_CLOCK,			/* reco's clock is ahead of the wall's */
 	RECO_TROUBLE_PARTITIONS,	/* cannot be made ahead, or dropped */
 	RECO_TROUBLE_REJECTING,		/* too many messages are rejected or late */

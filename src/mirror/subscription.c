@@ -1,0 +1,133 @@
+/*-------------------------------------------------------------------------
+ *
+ * subscription.c
+ *	  Do the subscriptions stand that feed the catalog table?
+ *
+ * Where logical replication fills the table, following it is not enough: a
+ * subscription that is disabled or fails leaves it as it is, and nothing here
+ * can tell how much it lacks.  An apply worker that fails is started again and
+ * again, so its errors are counted as well.
+ *
+ * Looks into system catalogs and statistics once in a while, in a transaction
+ * of its own, and locks nothing.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "common/compat.h"
+
+#include "catalog/pg_type.h"
+#include "common/monotonic.h"
+#include "common/spi.h"
+#include "mirror/subscription.h"
+#include "shmem/worker_status.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+/* How often to look; ms. */
+#define LOOK_MS 2000
+
+/* Looks in a row that find no apply worker: one may just be starting. */
+#define ABSENT_LOOKS 3
+
+/* Looks after an error that must find no other one. */
+#define CLEAN_LOOKS 5
+
+static RecoPlan subscriptions_plan = {
+	"SELECT s.subname::text, s.subenabled,"
+	" EXISTS (SELECT FROM pg_catalog.pg_stat_subscription w"
+	"  WHERE w.subid = s.oid AND w.relid IS NULL AND w.pid IS NOT NULL),"
+	" coalesce((SELECT e.apply_error_count + e.sync_error_count"
+	"  FROM pg_catalog.pg_stat_subscription_stats e WHERE e.subid = s.oid), 0)"
+	" FROM pg_catalog.pg_subscription s WHERE s.oid IN"
+	" (SELECT r.srsubid FROM pg_catalog.pg_subscription_rel r WHERE r.srrelid = ANY ($1))"
+	" ORDER BY s.subname",
+	1, {OIDARRAYOID}
+};
+
+static RecoMoment next_look = 0;
+static int	absent = 0;			/* looks in a row without an apply worker */
+static int	unclean = 0;		/* looks that an error still counts for */
+static int64 errors = -1;		/* of all; -1: not looked yet */
+static bool behind = false;
+
+static void
+begin_trouble(const RecoSource *source, const char *name, const char *what, const char *hint)
+{
+	behind = true;
+	reco_trouble_begin(RECO_FOLLOW, RECO_TROUBLE_SUBSCRIPTION, RECO_HEALTH_WAITING, hint,
+					   "subscription \"%s\" feeds %s and %s", name, source->name, what);
+}
+
+/* Look at one of them, and add its errors; true: something is the matter. */
+static bool
+look_at(const RecoSource *source, uint64 row, int64 *total, bool *runs)
+{
+	bool		null;
+	char	   *name = text_to_cstring(DatumGetTextPP(reco_sql_value(row, 1, &null)));
+	bool		enabled = DatumGetBool(reco_sql_value(row, 2, &null));
+	bool		running = DatumGetBool(reco_sql_value(row, 3, &null));
+
+	*total += DatumGetInt64(reco_sql_value(row, 4, &null));
+	if (!enabled)
+		begin_trouble(source, name, "is disabled",
+					  psprintf("Run ALTER SUBSCRIPTION %s ENABLE.", quote_identifier(name)));
+	else if (!running && absent + 1 >= ABSENT_LOOKS)
+		begin_trouble(source, name, "does not run", "Its apply worker's error stands in the server's log.");
+	else if (unclean > 0)
+		begin_trouble(source, name, "has failed", "Its apply worker's error stands in the server's log.");
+	*runs &= running || !enabled;
+	return !enabled || !running || unclean > 0;
+}
+
+static void
+look(const RecoSource *source)
+{
+	Datum	   *oids = palloc(sizeof(Datum) * source->ntables);
+	Datum		values[1];
+	int64		total = 0;
+	bool		runs = true;
+	bool		wrong = false;
+	uint64		rows;
+
+	for (int i = 0; i < source->ntables; i++)
+		oids[i] = ObjectIdGetDatum(source->tables[i]);
+	values[0] = PointerGetDatum(construct_array(oids, source->ntables, OIDOID, sizeof(Oid), true, TYPALIGN_INT));
+	rows = reco_sql_query(&subscriptions_plan, values, NULL, 0);
+	for (uint64 row = 0; row < rows; row++)
+		wrong |= look_at(source, row, &total, &runs);
+	SPI_freetuptable(SPI_tuptable);
+
+	absent = runs ? 0 : absent + 1;
+	if (errors >= 0 && total > errors)
+		unclean = CLEAN_LOOKS;
+	else if (unclean > 0)
+		unclean--;
+	errors = total;
+	if (!wrong)
+	{
+		behind = false;
+		reco_trouble_end(RECO_FOLLOW, RECO_TROUBLE_SUBSCRIPTION);
+	}
+}
+
+bool
+reco_subscription_check(const RecoSource *source)
+{
+	if (!reco_monotonic_has_passed(next_look))
+		return !behind;
+	next_look = reco_monotonic_after(LOOK_MS);
+	reco_sql_begin();
+	look(source);
+	reco_sql_commit();
+	return !behind;
+}
+
+void
+reco_subscription_forget(void)
+{
+	behind = false;
+	next_look = 0;
+	absent = unclean = 0;
+	errors = -1;
+	reco_trouble_drop(RECO_FOLLOW, RECO_TROUBLE_SUBSCRIPTION);
+}

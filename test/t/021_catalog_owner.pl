@@ -189,4 +189,72 @@ $reco->sql("UPDATE reco.product SET category = 'wrong' WHERE product_id = 'a1'")
 $reco->wait_for('an owner who revoked his own SELECT', q{SELECT category FROM reco.product WHERE product_id = 'a1'}, 'hats');
 nobody_else_ran('at last');
 
+# 4. What a superuser made of the owner's functions is the owner's still: a cast, an operator class; and his own cast of a superuser's function
+owner(<<'END');
+CREATE OR REPLACE FUNCTION sh.note(what text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	RAISE LOG 'ran_as % % %', replace(what, ' ', '_'), current_user, session_user;
+END $$;
+CREATE TYPE sh.mood AS ENUM ('glad', 'sad');
+END
+$reco->sql(<<'END');
+CREATE TYPE public.kind AS ENUM ('new', 'old', 'odd');
+GRANT CREATE ON SCHEMA public TO shopowner;
+CREATE FUNCTION public.loud(sh.mood) RETURNS text IMMUTABLE LANGUAGE sql AS $$ SELECT 'loud' $$;
+END
+owner(<<'END');
+SET client_min_messages = warning;
+CREATE FUNCTION sh.kind_text(public.kind) RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN PERFORM sh.note('cast'); RETURN 'stolen'; END $$;
+CREATE FUNCTION sh.compare(int, int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN PERFORM sh.note('comparison'); RETURN btint4cmp($1, $2); END $$;
+CREATE FUNCTION sh.equal(int, int) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN PERFORM sh.note('equality'); RETURN int4eq($1, $2); END $$;
+CREATE OPERATOR sh.=== (LEFTARG = int, RIGHTARG = int, FUNCTION = sh.equal);
+CREATE CAST (sh.mood AS text) WITH FUNCTION public.loud(sh.mood);
+CREATE FUNCTION sh.compare(sh.mood, sh.mood) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN PERFORM sh.note('elements'); RETURN enum_cmp($1, $2); END $$;
+DO $$
+BEGIN
+	FOR i IN 1..5 LOOP
+		EXECUTE format('CREATE FUNCTION sh.%1$s(sh.mood, sh.mood) RETURNS boolean IMMUTABLE LANGUAGE sql AS ''SELECT %1$s($1, $2)'';
+			CREATE OPERATOR sh.%2$s (LEFTARG = sh.mood, RIGHTARG = sh.mood, FUNCTION = sh.%1$s)',
+			(ARRAY['enum_lt', 'enum_le', 'enum_eq', 'enum_ge', 'enum_gt'])[i], (ARRAY['<', '<=', '=', '>=', '>'])[i]);
+	END LOOP;
+END $$;
+END
+$reco->sql(<<'END');
+CREATE CAST (public.kind AS text) WITH FUNCTION sh.kind_text(public.kind);
+CREATE OPERATOR CLASS public.compares FOR TYPE int USING btree AS
+	OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 sh.compare(int, int);
+CREATE OPERATOR CLASS public.equals FOR TYPE int USING btree AS
+	OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 sh.===, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 btint4cmp(int, int);
+CREATE OPERATOR CLASS public.moods DEFAULT FOR TYPE sh.mood USING btree AS OPERATOR 1 sh.<, OPERATOR 2 sh.<=, OPERATOR 3 sh.=,
+	OPERATOR 4 sh.>=, OPERATOR 5 sh.>, FUNCTION 1 sh.compare(sh.mood, sh.mood);
+END
+my %table = (
+	compares => ['int', 'public.compares', 1, 2, 3],
+	equals => ['int', 'public.equals', 1, 2, 3],
+	moods => ['sh.mood[]', 'array_ops', '{glad}', '{sad}', '{glad,sad}']);
+for my $class (sort keys %table)
+{
+	my ($type, $operators, @keys) = @{ $table{$class} };
+	my $mirror = q{SELECT string_agg(product_id || ' ' || category, '; ' ORDER BY product_id) FROM reco.product};
+	my $expect = sub { join '; ', sort map { "$keys[$_] $_[$_]" } 0 .. $#_ };
+
+	owner(<<"END");
+CREATE TABLE sh.$class (product_id $type NOT NULL, category public.kind, mood sh.mood);
+CREATE UNIQUE INDEX ${class}_key ON sh.$class (product_id $operators);
+ALTER TABLE sh.$class REPLICA IDENTITY USING INDEX ${class}_key;
+INSERT INTO sh.$class VALUES ('$keys[0]', 'new', 'glad'), ('$keys[1]', 'old', 'sad');
+END
+	$reco->set('reco.catalog_table', "sh.$class");
+	$reco->wait_for("$class: compared", $mirror, $expect->('new', 'old'));
+	# one at a time: more products than the table has pages are not looked up by an index
+	owner("UPDATE sh.$class SET category = 'odd' WHERE category = 'new'");
+	$reco->wait_for("$class: an update is followed", $mirror, $expect->('odd', 'old'));
+	owner("INSERT INTO sh.$class VALUES ('$keys[2]', 'new', 'sad')");
+	$reco->wait_for("$class: an insert", $mirror, $expect->('odd', 'old', 'new'));
+	nobody_else_ran($class);
+}
+$reco->sql("ALTER SYSTEM SET reco.catalog_columns = 'category=mood'");
+$reco->set('reco.catalog_table', 'sh.equals');
+$reco->wait_for('nor does he choose the function', q{SELECT string_agg(product_id || ' ' || category, ',' ORDER BY product_id) FROM reco.product}, '1 glad,2 sad,3 sad');
+
 done_testing;

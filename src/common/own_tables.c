@@ -5,7 +5,8 @@
  *
  * Their rows are read and written by position, and a column's value is taken
  * to be of the type that reco--1.0.sql gives it: a text where a number is
- * expected would crash the server.  So whatever uses rows of theirs calls
+ * expected would crash the server; and rows that reco's triggers have not seen
+ * would not be counted.  So whatever uses rows of theirs calls
  * reco_tables_check() with the table locked, after which nobody alters it.
  *
  * The answer is kept until the relation cache says that one of the tables or
@@ -16,7 +17,10 @@
  */
 #include "common/compat.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_attribute.h"
@@ -24,9 +28,13 @@
 #include "catalog/pg_collation.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
+#include "commands/defrem.h"
+#include "commands/trigger.h"
 #include "common/own_tables.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
@@ -49,6 +57,7 @@ typedef struct Table
 	Column		columns[MAX_COLUMNS];	/* by position, ends with a name of NULL */
 	const char *index;			/* NULL: none is used by name */
 	AttrNumber	keys[MAX_KEYS]; /* of a unique index */
+	int			triggers;		/* of reco's own that always fire */
 } Table;
 
 #define C C_COLLATION_OID
@@ -63,7 +72,8 @@ static const Table tables[] = {
 	/* a row that lacks what its constraints ask for is passed over */
 	{"activity", true, {
 		{"event_type", TEXTOID, true}, {"user_id", INT8OID, true}, {"product_id", TEXTOID, true, C},
-		{"query", TEXTOID, true}, {"timestamp", TIMESTAMPTZOID}}},
+		{"query", TEXTOID, true}, {"timestamp", TIMESTAMPTZOID}},
+	NULL, {0}, 6},
 	{"rejected", false, {
 		{"topic", TEXTOID}, {"partition", INT4OID}, {"offset", INT8OID}, {"reason", TEXTOID},
 		{"payload", BYTEAOID, true}, {"payload_length", INT8OID, true}, {"rejected_at", TIMESTAMPTZOID}}},
@@ -75,7 +85,7 @@ static const Table tables[] = {
 		{"topic", TEXTOID}, {"cluster_id", TEXTOID, true}, {"replaying", BOOLOID}}},
 	{"product", false, {
 		{"product_id", TEXTOID, false, C}, {"category", TEXTOID, true, C}, {"popularity", INT8OID}},
-	"product_pkey", {1}},
+	"product_pkey", {1}, 4},
 	{"product_number", false, {
 		{"product_id", TEXTOID, false, C}, {"number", INT4OID}},
 	"product_number_number_key", {2}},
@@ -163,9 +173,48 @@ check_columns(Oid relation, const Table *table, int natts)
 	return NULL;
 }
 
+/* Is it a trigger function of reco's that maintains or refuses? */
+static bool
+is_own_trigger(Oid function, Oid schema)
+{
+	char	   *name;
+
+	if (get_func_namespace(function) != schema)
+		return false;
+	name = get_func_name(function);
+	return strcmp(name, "activity_changed") == 0 || strcmp(name, "activity_refused") == 0 ||
+		strcmp(name, "product_changed") == 0;
+}
+
+/* Do reco's own triggers fire, whoever writes?  Those of a DBA do not matter here. */
+static char *
+check_triggers(Oid relation, Oid schema, const Table *table)
+{
+	Relation	catalog = table_open(TriggerRelationId, AccessShareLock);
+	int			count = 0;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_trigger_tgrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relation));
+	scan = systable_beginscan(catalog, TriggerRelidNameIndexId, true, NULL, 1, &key);
+	while ((tuple = systable_getnext(scan)) != NULL)
+	{
+		Form_pg_trigger trigger = (Form_pg_trigger) GETSTRUCT(tuple);
+
+		if (trigger->tgenabled == TRIGGER_FIRES_ALWAYS && is_own_trigger(trigger->tgfoid, schema))
+			count++;
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return count == table->triggers ? NULL :
+		psprintf("%d of reco's triggers always fire, not %d.", count, table->triggers);
+}
+
 /* A table that has rules, children or filters is not what a scan of it sees, or not what SQL does. */
 static char *
-check_relation(Oid relation, const Table *table)
+check_relation(Oid relation, Oid schema, const Table *table)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
 	Form_pg_class found;
@@ -186,6 +235,8 @@ check_relation(Oid relation, const Table *table)
 		problem = pstrdup("Another table inherits from it.");
 	else
 		problem = check_columns(relation, table, found->relnatts);
+	if (problem == NULL && table->triggers > 0)
+		problem = check_triggers(relation, schema, table);
 	ReleaseSysCache(tuple);
 	return problem;
 }
@@ -199,6 +250,25 @@ is_btree(Oid index)
 	if (HeapTupleIsValid(tuple))
 		ReleaseSysCache(tuple);
 	return is;
+}
+
+/* Does the index order a column as the table's own would: by default operators and collation? */
+static bool
+has_own_order(HeapTuple index, int key, AttrNumber column)
+{
+	Form_pg_index form = (Form_pg_index) GETSTRUCT(index);
+	bool		null;
+	oidvector  *classes = (oidvector *) DatumGetPointer(SysCacheGetAttr(INDEXRELID, index,
+																		Anum_pg_index_indclass, &null));
+	oidvector  *collations = (oidvector *) DatumGetPointer(SysCacheGetAttr(INDEXRELID, index,
+																		   Anum_pg_index_indcollation, &null));
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+
+	get_atttypetypmodcoll(form->indrelid, column, &type, &typmod, &collation);
+	return classes->values[key] == GetDefaultOpClass(type, BTREE_AM_OID) &&
+		collations->values[key] == collation;
 }
 
 /* The index by which rows are found. */
@@ -219,9 +289,10 @@ check_index(Oid relation, Oid index, const Table *table)
 	{
 		AttrNumber	key = i < found->indnkeyatts ? found->indkey.values[i] : 0;
 
-		same = key == table->keys[i];
+		same = key == table->keys[i] && (key == 0 || has_own_order(tuple, i, key));
 	}
-	same = same && found->indnkeyatts <= MAX_KEYS;
+	/* columns that it includes would be taken from another place of the row */
+	same = same && found->indnkeyatts <= MAX_KEYS && found->indnatts == found->indnkeyatts;
 	ReleaseSysCache(tuple);
 	return same ? NULL : psprintf("Index \"%s\" is not valid, or not the one that the extension made.", table->index);
 }
@@ -242,7 +313,7 @@ check_all(Oid schema)
 		table_oids[i] = relation;
 		index_oids[i] = index;
 		if (OidIsValid(relation))
-			problem = check_relation(relation, table);
+			problem = check_relation(relation, schema, table);
 		if (problem == NULL && OidIsValid(relation) && OidIsValid(index))
 			problem = check_index(relation, index, table);
 		if (problem != NULL)

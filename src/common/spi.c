@@ -146,6 +146,12 @@ reco_sql_send(const RecoPlan *plan, Datum *values, DestReceiver *receiver)
 Datum
 reco_sql_value(uint64 row, int column, bool *isnull)
 {
+	/* a row of reco's may be gone: its tables' owner deleted it, or a trigger of his */
+	if (SPI_tuptable == NULL || row >= SPI_tuptable->numvals)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("a row of reco's tables is missing"),
+				 errhint("Run TRUNCATE reco.state and reco_rebuild().")));
 	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, isnull);
 }
 

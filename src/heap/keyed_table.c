@@ -294,6 +294,17 @@ fill(RecoTable *table, const Datum *values, const bool *nulls)
 	return ExecStoreVirtualTuple(slot);
 }
 
+/* A DBA's trigger may have suppressed the row: it stands nowhere then. */
+static void
+check_written(RecoTable *table)
+{
+	if (!ItemPointerIsValid(&table->written->tts_tid))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("a trigger has suppressed a row of reco.%s", RelationGetRelationName(table->heap)),
+				 errhint("Drop the trigger, or let it return the row.")));
+}
+
 static void
 remember(RecoTable *table, Buffer buffer)
 {
@@ -308,6 +319,7 @@ void
 reco_table_insert(RecoTable *table, const Datum *values, const bool *nulls)
 {
 	ExecSimpleRelationInsert(table->result, table->estate, fill(table, values, nulls));
+	check_written(table);
 	remember(table, InvalidBuffer);
 }
 
@@ -354,6 +366,7 @@ reco_table_update(RecoTable *table, TupleTableSlot *old, const Datum *values, co
 		update_plain(table, &old->tts_tid, row);
 	else
 		ExecSimpleRelationUpdate(table->result, table->estate, &table->epq, old, row);
+	check_written(table);
 	stays = ItemPointerGetBlockNumber(&old->tts_tid) == ItemPointerGetBlockNumber(&row->tts_tid);
 	remember(table, stays ? ((BufferHeapTupleTableSlot *) old)->buffer : InvalidBuffer);
 }

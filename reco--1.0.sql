@@ -3,6 +3,10 @@
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION reco" to load this file. \quit
 
+-- Who may create objects in the extension's schema must not get in between:
+-- all that is parsed here finds the server's functions and operators only.
+SET LOCAL search_path TO pg_catalog, pg_temp;
+
 CREATE SCHEMA reco;
 
 --
@@ -273,38 +277,38 @@ ALTER TABLE reco.product ENABLE ALWAYS TRIGGER product_truncate;
 -- them lends none of his own to what the owner may do to the tables. They run
 -- many small statements: compiling each costs more than it saves.
 --
-CREATE FUNCTION reco_tick("to" timestamptz) RETURNS timestamptz
+CREATE FUNCTION @extschema@.reco_tick("to" timestamptz) RETURNS timestamptz
 	AS 'MODULE_PATHNAME', 'reco_tick'
 	LANGUAGE C STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off;
-COMMENT ON FUNCTION reco_tick(timestamptz) IS 'move the clock, never backwards; returns the clock';
+COMMENT ON FUNCTION @extschema@.reco_tick(timestamptz) IS 'move the clock, never backwards; returns the clock';
 
-CREATE FUNCTION reco_take_popularity() RETURNS boolean
+CREATE FUNCTION @extschema@.reco_take_popularity() RETURNS boolean
 	AS 'MODULE_PATHNAME', 'reco_take_popularity'
 	LANGUAGE C STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off;
-COMMENT ON FUNCTION reco_take_popularity() IS 'take the products'' popularity now; true if a generation began';
+COMMENT ON FUNCTION @extschema@.reco_take_popularity() IS 'take the products'' popularity now; true if a generation began';
 
-CREATE FUNCTION reco_sweep(max_lists integer DEFAULT 10000) RETURNS bigint
+CREATE FUNCTION @extschema@.reco_sweep(max_lists integer DEFAULT 10000) RETURNS bigint
 	AS 'MODULE_PATHNAME', 'reco_sweep'
 	LANGUAGE C STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off;
-COMMENT ON FUNCTION reco_sweep(integer) IS 'bring about so many lists to the current generation; returns how many';
+COMMENT ON FUNCTION @extschema@.reco_sweep(integer) IS 'bring about so many lists to the current generation; returns how many';
 
-CREATE FUNCTION reco_rebuild() RETURNS void
+CREATE FUNCTION @extschema@.reco_rebuild() RETURNS void
 	AS 'MODULE_PATHNAME', 'reco_rebuild'
 	LANGUAGE C STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off;
-COMMENT ON FUNCTION reco_rebuild() IS 'compute the derived state anew from activity and mirror';
+COMMENT ON FUNCTION @extschema@.reco_rebuild() IS 'compute the derived state anew from activity and mirror';
 
 --
 -- The catalog.
 --
-CREATE FUNCTION reco_follow_position() RETURNS pg_lsn
+CREATE FUNCTION @extschema@.reco_follow_position() RETURNS pg_lsn
 	AS 'MODULE_PATHNAME', 'reco_follow_position'
 	LANGUAGE C STRICT;
-COMMENT ON FUNCTION reco_follow_position() IS 'up to where the catalog''s changes are in reco.product; NULL when it is not being followed';
+COMMENT ON FUNCTION @extschema@.reco_follow_position() IS 'up to where the catalog''s changes are in reco.product; NULL when it is not being followed';
 
-CREATE FUNCTION reco_follow_wait(timeout_ms integer DEFAULT 30000) RETURNS boolean
+CREATE FUNCTION @extschema@.reco_follow_wait(timeout_ms integer DEFAULT 30000) RETURNS boolean
 	AS 'MODULE_PATHNAME', 'reco_follow_wait'
 	LANGUAGE C STRICT;
-COMMENT ON FUNCTION reco_follow_wait(integer) IS 'wait until what is committed now is in reco.product; false if that takes longer';
+COMMENT ON FUNCTION @extschema@.reco_follow_wait(integer) IS 'wait until what is committed now is in reco.product; false if that takes longer';
 
 CREATE FUNCTION reco.reclaim() RETURNS void
 	AS 'MODULE_PATHNAME', 'reco_reclaim'
@@ -314,13 +318,13 @@ COMMENT ON FUNCTION reco.reclaim() IS 'give product numbers free that nothing re
 --
 -- The application's functions.
 --
-CREATE FUNCTION reco_for_user(user_id bigint, n integer DEFAULT NULL)
+CREATE FUNCTION @extschema@.reco_for_user(user_id bigint, n integer DEFAULT NULL)
 	RETURNS TABLE (rank integer, product_id text, reason text, because text)
 	AS 'MODULE_PATHNAME', 'reco_for_user'
 	LANGUAGE C STABLE ROWS 20;
-COMMENT ON FUNCTION reco_for_user(bigint, integer) IS 'a user''s recommendations, best first, with the reason of each';
+COMMENT ON FUNCTION @extschema@.reco_for_user(bigint, integer) IS 'a user''s recommendations, best first, with the reason of each';
 
-CREATE FUNCTION reco_trending(n integer DEFAULT 10, at timestamptz DEFAULT NULL)
+CREATE FUNCTION @extschema@.reco_trending(n integer DEFAULT 10, at timestamptz DEFAULT NULL)
 	RETURNS TABLE (rank integer, product_id text, view_count bigint, window_start timestamptz)
 	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 10
 	BEGIN ATOMIC
@@ -343,7 +347,7 @@ CREATE FUNCTION reco_trending(n integer DEFAULT 10, at timestamptz DEFAULT NULL)
 		ORDER BY t.view_count DESC, t.product_id
 		LIMIT $1;
 	END;
-COMMENT ON FUNCTION reco_trending(integer, timestamptz) IS 'the most viewed products of the window that holds a moment';
+COMMENT ON FUNCTION @extschema@.reco_trending(integer, timestamptz) IS 'the most viewed products of the window that holds a moment';
 
 --
 -- Status.
@@ -380,16 +384,16 @@ CREATE FUNCTION reco.counters(OUT name text, OUT value bigint)
 	LANGUAGE C STRICT VOLATILE ROWS 30;
 COMMENT ON FUNCTION reco.counters() IS 'counts, and nanoseconds by phase, since the server started';
 
-CREATE FUNCTION reco_progress(OUT done bigint, OUT total bigint, OUT percent numeric,
+CREATE FUNCTION @extschema@.reco_progress(OUT done bigint, OUT total bigint, OUT percent numeric,
 	OUT estimated_end timestamptz)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'reco_progress'
 	LANGUAGE C STRICT VOLATILE ROWS 1;
-COMMENT ON FUNCTION reco_progress() IS 'how far a rebuild is; no row when there is none';
-CREATE VIEW reco.reco_progress AS SELECT * FROM reco_progress();
+COMMENT ON FUNCTION @extschema@.reco_progress() IS 'how far a rebuild is; no row when there is none';
+CREATE VIEW reco.reco_progress AS SELECT * FROM @extschema@.reco_progress();
 
 -- Functions only, no table or view: whoever has locked what, it must answer.
-CREATE FUNCTION reco_status()
+CREATE FUNCTION @extschema@.reco_status()
 	RETURNS TABLE (component text, state text, health text, pid integer, lag_messages bigint,
 		lag_seconds double precision, rate double precision, last_error text,
 		last_error_at timestamptz, last_error_over boolean, errors bigint,
@@ -455,7 +459,7 @@ CREATE FUNCTION reco_status()
 			WHERE p.dbid = v.database AND v.mode <> 'standby'
 			ORDER BY age DESC, since LIMIT 1) o ON o.since < clock_timestamp() - interval '1 minute'
 	$$;
-COMMENT ON FUNCTION reco_status() IS 'what each part of reco does, how far it is behind and who blocks it; of the state: who holds reco''s lock; whom it runs as; the oldest snapshot';
+COMMENT ON FUNCTION @extschema@.reco_status() IS 'what each part of reco does, how far it is behind and who blocks it; of the state: who holds reco''s lock; whom it runs as; the oldest snapshot';
 
 --
 -- Verification: the contract's SQL beside the incremental state.
@@ -464,7 +468,7 @@ COMMENT ON FUNCTION reco_status() IS 'what each part of reco does, how far it is
 -- activity, mirror and reco.state, and shares no code with the triggers. A
 -- product's place is its rank over the whole mirror; a list needs at most
 -- max_recommendations places of a category beyond those already viewed.
-CREATE FUNCTION reco_verify_state(sample double precision)
+CREATE FUNCTION @extschema@.reco_verify_state(sample double precision)
 RETURNS TABLE (relation text, key text, expected text, found text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off SET work_mem = '128MB'
 AS $$
@@ -627,7 +631,7 @@ $$;
 -- catalog has none, the mirror's row must be the same at five looks more:
 -- a product that was inserted and deleted again between two looks leaves no
 -- trace, and its mirror's row may be the old one.
-CREATE FUNCTION reco_verify_catalog()
+CREATE FUNCTION @extschema@.reco_verify_catalog()
 RETURNS TABLE (relation text, key text, expected text, found text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off SET work_mem = '128MB'
 AS $$
@@ -685,7 +689,7 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION reco_verify(sample double precision DEFAULT 1)
+CREATE FUNCTION @extschema@.reco_verify(sample double precision DEFAULT 1)
 RETURNS TABLE (relation text, key text, expected text, found text)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -699,44 +703,44 @@ BEGIN
 	RETURN QUERY SELECT * FROM @extschema@.reco_verify_catalog();
 END
 $$;
-COMMENT ON FUNCTION reco_verify_state(double precision) IS 'the part of reco_verify() that looks at the derived state';
-COMMENT ON FUNCTION reco_verify_catalog() IS 'the part of reco_verify() that compares the mirror with the catalog';
-COMMENT ON FUNCTION reco_verify(double precision) IS
+COMMENT ON FUNCTION @extschema@.reco_verify_state(double precision) IS 'the part of reco_verify() that looks at the derived state';
+COMMENT ON FUNCTION @extschema@.reco_verify_catalog() IS 'the part of reco_verify() that compares the mirror with the catalog';
+COMMENT ON FUNCTION @extschema@.reco_verify(double precision) IS
 	'rows of the derived state and the mirror that differ from what activity and catalog say';
 
-CREATE FUNCTION reco_redis_verify()
+CREATE FUNCTION @extschema@.reco_redis_verify()
 	RETURNS TABLE (key text, expected text, found text)
 	AS 'MODULE_PATHNAME', 'reco_redis_verify'
 	LANGUAGE C VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off;
-COMMENT ON FUNCTION reco_redis_verify() IS 'keys in Redis that differ from the tables: none when all is right';
-REVOKE ALL ON FUNCTION reco_redis_verify() FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.reco_redis_verify() IS 'keys in Redis that differ from the tables: none when all is right';
+REVOKE ALL ON FUNCTION @extschema@.reco_redis_verify() FROM PUBLIC;
 
 -- privileges
 
-REVOKE ALL ON FUNCTION reco_tick(timestamptz), reco_take_popularity(), reco_sweep(integer),
-	reco_rebuild(), reco_for_user(bigint, integer), reco_trending(integer, timestamptz),
-	reco.reclaim(), reco_status(), reco_progress(), reco.workers(), reco.state_row(), reco.service(), reco.counters(), reco.unpack_views(bytea), reco.unpack_counts(integer, bytea),
-	reco.activity_changed(), reco.activity_refused(), reco.activity_replicated(), reco.product_changed(), reco_verify(double precision),
-	reco_verify_state(double precision), reco_verify_catalog(),
+REVOKE ALL ON FUNCTION @extschema@.reco_tick(timestamptz), @extschema@.reco_take_popularity(), @extschema@.reco_sweep(integer),
+	@extschema@.reco_rebuild(), @extschema@.reco_for_user(bigint, integer), @extschema@.reco_trending(integer, timestamptz),
+	reco.reclaim(), @extschema@.reco_status(), @extschema@.reco_progress(), reco.workers(), reco.state_row(), reco.service(), reco.counters(), reco.unpack_views(bytea), reco.unpack_counts(integer, bytea),
+	reco.activity_changed(), reco.activity_refused(), reco.activity_replicated(), reco.product_changed(), @extschema@.reco_verify(double precision),
+	@extschema@.reco_verify_state(double precision), @extschema@.reco_verify_catalog(),
 	reco.catalog_rows(), reco.mirror_differences(jsonb),
-	reco_follow_position(), reco_follow_wait(integer)
+	@extschema@.reco_follow_position(), @extschema@.reco_follow_wait(integer)
 	FROM PUBLIC;
 GRANT USAGE ON SCHEMA reco TO PUBLIC;
 
 -- Who may monitor the server sees how reco does, and nothing of what shoppers do.
-GRANT EXECUTE ON FUNCTION reco_status(), reco_progress(), reco.workers(), reco.counters() TO pg_monitor;
+GRANT EXECUTE ON FUNCTION @extschema@.reco_status(), @extschema@.reco_progress(), reco.workers(), reco.counters() TO pg_monitor;
 GRANT SELECT ON reco.state, reco.offsets, reco.reco_progress TO pg_monitor;
 
 -- start: the first row of reco.state, the first partitions, the workers
 
-SELECT reco_tick(now());
+SELECT @extschema@.reco_tick(now());
 
 -- A superuser's: whoever calls it gives away what is the extension's. Here it
 -- serves reco.role, where that is set and exists.
 CREATE FUNCTION reco.assign_role() RETURNS void
 	AS 'MODULE_PATHNAME', 'reco_assign_role'
 	LANGUAGE C STRICT;
-COMMENT ON FUNCTION reco.assign_role() IS 'give all that is reco''s to the role that reco.role names, or back to the extension''s owner';
+COMMENT ON FUNCTION reco.assign_role() IS 'give all that is reco''s to the role that reco.role names, or to the extension''s owner';
 REVOKE ALL ON FUNCTION reco.assign_role() FROM PUBLIC;
 
 CREATE FUNCTION reco.announce() RETURNS void

@@ -114,6 +114,7 @@ static Oid	table_oids[lengthof(tables)];
 static Oid	index_oids[lengthof(tables)];
 static bool checked = false;
 static bool changed = false;	/* since the last look began */
+static uint32 changes = 0;
 
 static void
 forget_check(Datum arg, Oid relation)
@@ -124,6 +125,7 @@ forget_check(Datum arg, Oid relation)
 		{
 			checked = false;
 			changed = true;
+			changes++;
 			return;
 		}
 	}
@@ -327,19 +329,31 @@ check_all(Oid schema)
 	return complete;
 }
 
-void
-reco_tables_check(void)
+/* Be told when one of the tables changes, its owner too; counts the times that it may have. */
+uint32
+reco_tables_watch(void)
 {
 	static bool registered = false;
 	Oid			schema;
 
+	if (registered)
+		return changes;
+	CacheRegisterRelcacheCallback(forget_check, (Datum) 0);
+	registered = true;
+	schema = get_namespace_oid("reco", true);
+	for (int i = 0; i < lengthof(tables) && OidIsValid(schema); i++)
+		table_oids[i] = get_relname_relid(tables[i].name, schema);
+	return changes;
+}
+
+void
+reco_tables_check(void)
+{
+	Oid			schema;
+
 	if (checked)
 		return;
-	if (!registered)
-	{
-		CacheRegisterRelcacheCallback(forget_check, (Datum) 0);
-		registered = true;
-	}
+	(void) reco_tables_watch();
 	schema = get_namespace_oid("reco", true);
 	changed = false;
 	if (OidIsValid(schema) && check_all(schema))

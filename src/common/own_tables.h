@@ -11,4 +11,6 @@
 /* ERROR if not; cheap until one of them is altered. */
 extern void reco_tables_check(void);
 
+extern uint32 reco_tables_watch(void);
+
 #endif							/* RECO_OWN_TABLES_H */

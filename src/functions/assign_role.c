@@ -6,8 +6,12 @@
  * All members of the extension go to the role that reco.role names: the schema,
  * the tables with their partitions, the views and the functions.  The function
  * itself and the extension stay a superuser's.  Without the setting they go
- * back to the extension's owner.  Initial privileges go along, so that a dump
- * holds what was granted since and nothing else.
+ * to the extension's owner.  Initial privileges go along, so that a dump holds
+ * what was granted since and nothing else.
+ *
+ * A superuser is given nothing that belonged to another role: whatever that
+ * one has put on the tables, or written into the functions, would run with a
+ * superuser's rights from then on.
  *
  * Locks: reco's lock and each relation for itself.  The workers leave at the
  * commit and come back as the role of the moment.
@@ -26,6 +30,7 @@
 #include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
+#include "catalog/objectaddress.h"
 #include "commands/alter.h"
 #include "commands/extension.h"
 #include "commands/schemacmds.h"
@@ -120,6 +125,24 @@ change_owner_of_function(Oid function, Oid role)
 	table_close(catalog, RowExclusiveLock);
 }
 
+/* A superuser must not come to run what another role has written. */
+static void
+require_trusted(const ObjectAddress *member, Oid before, Oid role)
+{
+	char	   *before_name;
+
+	if (!superuser_arg(role) || superuser_arg(before))
+		return;
+	before_name = GetUserNameFromId(before, false);
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("cannot give reco's objects from role \"%s\" to superuser \"%s\"",
+					before_name, GetUserNameFromId(role, false)),
+			 errdetail("What role \"%s\" has made of %s would run with a superuser's rights.",
+					   before_name, getObjectDescription(member, false)),
+			 errhint("Run DROP EXTENSION reco and CREATE EXTENSION reco: the state is computed anew. Or set reco.role to a role that is no superuser.")));
+}
+
 /* Give one object to the role, with its initial privileges. */
 static void
 assign_member(const ObjectAddress *member, Oid role)
@@ -144,6 +167,7 @@ assign_member(const ObjectAddress *member, Oid role)
 	}
 	if (!OidIsValid(before) || before == role)
 		return;
+	require_trusted(member, before, role);
 	if (member->classId == RelationRelationId)
 		ATExecChangeOwner(id, role, false, AccessExclusiveLock);
 	else if (member->classId == ProcedureRelationId)
@@ -204,7 +228,7 @@ lock_tables(void)
 
 PG_FUNCTION_INFO_V1(reco_assign_role);
 
-/* reco.assign_role(): to the role that reco.role names, or back to the extension's owner. */
+/* reco.assign_role(): to the role that reco.role names; without one, to the extension's owner. */
 Datum
 reco_assign_role(PG_FUNCTION_ARGS)
 {

@@ -5,12 +5,15 @@
  *
  * The workers connect as this role, so that session_user is it, too: nothing
  * that they run can become more.  It owns reco's objects (reco.assign_role()).
- * Without the setting they run as the extension's owner, a superuser.
+ * Without the setting they run as the extension's owner, who must be a
+ * superuser: their session is one's, and what he has put on the tables could
+ * become more than he is.
  *
  * The launcher judges the role from outside, by the shared catalogs: the
  * server would end a worker that may not connect with a FATAL error, again and
- * again.  A worker that has connected judges who owns the objects.  A superuser
- * who worked on tables of another role would run what that one has put on them.
+ * again.  A worker that has connected judges who owns the objects, and again
+ * when that may have changed.  A superuser who worked on tables of another role
+ * would run what that one has put on them.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,11 +23,13 @@
 #include "catalog/pg_database.h"
 #include "catalog/pg_type.h"
 #include "common/guc.h"
+#include "common/own_tables.h"
 #include "common/spi.h"
 #include "common/xact.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/syscache.h"
 #include "worker/role.h"
 
@@ -135,18 +140,54 @@ reco_role_may_connect(Oid database)
 
 /* Say that an object is another role's. */
 static void
-tell_foreign(RecoWorkerId worker, const char *object, const char *owner)
+tell_foreign(RecoWorkerId worker, Oid role, const char *object, const char *owner)
 {
-	char	   *hint = psprintf("Run SELECT reco.assign_role() as a superuser in database \"%s\".", reco_database);
+	const char *hint = psprintf("Run SELECT reco.assign_role() as a superuser in database \"%s\".", reco_database);
 
+	if (superuser_arg(role))	/* reco.assign_role() would refuse */
+		hint = "Set reco.role to a role that is no superuser, or run DROP EXTENSION reco and CREATE EXTENSION reco.";
 	if (reco_role_is_set())
 		reco_trouble_begin(worker, RECO_TROUBLE_OWNER, RECO_HEALTH_FAILING, hint,
 						   "%s belongs to role \"%s\", but reco.role is \"%s\"", object, owner, reco_role);
 	else
 		reco_trouble_begin(worker, RECO_TROUBLE_OWNER, RECO_HEALTH_FAILING,
-						   psprintf("Set reco.role = '%s', or run SELECT reco.assign_role() as a superuser.", owner),
+						   psprintf("Set reco.role = '%s', or run DROP EXTENSION reco and CREATE EXTENSION reco.", owner),
 						   "%s belongs to role \"%s\", but reco.role is not set", object, owner);
 	reco_status_tell(worker, RECO_HEALTH_FAILING, "waiting for reco.assign_role()");
+}
+
+/* Say that the extension's owner is no superuser. */
+static void
+tell_plain_owner(RecoWorkerId worker, Oid owner)
+{
+	reco_trouble_begin(worker, RECO_TROUBLE_OWNER, RECO_HEALTH_FAILING,
+					   "Set reco.role, and run SELECT reco.assign_role() as a superuser.",
+					   "role \"%s\" owns the extension and is no superuser, but reco.role is not set",
+					   GetUserNameFromId(owner, false));
+	reco_status_tell(worker, RECO_HEALTH_FAILING, "waiting for reco.role");
+}
+
+static bool owners_may_differ = true;
+
+static void
+role_altered(Datum arg, int cache, uint32 hash)
+{
+	owners_may_differ = true;
+}
+
+/* May the answer of reco_role_owns_objects() be another one now?  Outside any transaction. */
+bool
+reco_role_is_stale(void)
+{
+	static uint32 seen = 0;
+
+	AcceptInvalidationMessages();
+	if (reco_tables_watch() != seen)
+	{
+		seen = reco_tables_watch();
+		owners_may_differ = true;
+	}
+	return owners_may_differ;
 }
 
 /*
@@ -156,17 +197,30 @@ tell_foreign(RecoWorkerId worker, const char *object, const char *owner)
 bool
 reco_role_owns_objects(RecoWorkerId worker, Oid role)
 {
+	static bool watching = false;
 	Datum		values[2] = {ObjectIdGetDatum(role)};
 	bool		owns;
 
 	reco_sql_begin();
+	if (!watching)
+	{
+		(void) reco_tables_watch();
+		CacheRegisterSyscacheCallback(AUTHOID, role_altered, (Datum) 0);
+		watching = true;
+	}
+	owners_may_differ = false;
 	values[1] = BoolGetDatum(superuser_arg(role));
 	owns = reco_sql_query(&foreign_plan, values, NULL, 1) == 0;
-	if (owns)
-		reco_trouble_end(worker, RECO_TROUBLE_OWNER);
-	else
-		tell_foreign(worker, SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1),
+	if (!owns)
+		tell_foreign(worker, role, SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1),
 					 SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2));
+	else if (!reco_role_is_set() && !superuser_arg(role))
+	{
+		owns = false;
+		tell_plain_owner(worker, role);
+	}
+	else
+		reco_trouble_end(worker, RECO_TROUBLE_OWNER);
 	reco_sql_commit();
 	return owns;
 }

@@ -13,6 +13,7 @@
 extern bool reco_role_is_set(void);
 extern char *reco_role_obstacle(Oid role, Oid database, char **hint);
 extern bool reco_role_may_connect(Oid database);
+extern bool reco_role_is_stale(void);
 extern bool reco_role_owns_objects(RecoWorkerId worker, Oid role);
 
 #endif							/* RECO_ROLE_H */

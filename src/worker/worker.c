@@ -267,6 +267,8 @@ run(const RecoRoutine *routine, uint32 forgotten, const char *role)
 			}
 			MemoryContextSwitchTo(context);
 			MemoryContextReset(context);
+			if (reco_role_is_stale() && !reco_role_owns_objects(routine->id, GetUserId()))
+				proc_exit(0);
 			timeout = routine->step();
 			measure(routine->id);
 			if (!healthy && reco_monotonic_has_passed(proved))

@@ -197,16 +197,62 @@ is($reco->sql_error(dumped(), 'without'), '', 'a role that does not exist stops 
 is($reco->sql(q{SELECT relowner::regrole FROM pg_class WHERE oid = 'reco.state'::regclass}, 'without'), 'postgres', 'the superuser owns all then');
 like($reco->sql_error('SELECT reco.assign_role()', 'without'), qr/ERROR:  42704: role "nobody" does not exist.*HINT:  Run CREATE ROLE nobody/s, 'assign_role() needs the role');
 
-# 7. Back to none
+# 7. Back to none: a superuser takes over nothing that the role could have changed
 $reco->set('reco.role', '');
-wait_for_trouble('no role for another\'s objects', 'belongs to role "Second one", but reco.role is not set.*reco.role = \'Second one\'');
-$reco->sql('SELECT reco.assign_role()');
+wait_for_trouble('no role for another\'s objects', 'belongs to role "Second one", but reco.role is not set.*reco.role = \'Second one\', or run DROP EXTENSION');
+$reco->sql(<<'END');
+SET SESSION AUTHORIZATION "Second one";
+CREATE OR REPLACE FUNCTION reco.mirror_differences(keys jsonb) RETURNS jsonb LANGUAGE plpgsql AS
+	$$ BEGIN INSERT INTO public.ran_as VALUES ('verify', session_user, current_user); RETURN NULL; END $$;
+END
+like($reco->sql_error('SELECT reco.assign_role()'), qr/ERROR:  55000: cannot give reco's objects from role "Second one" to superuser "postgres".*HINT:  Run DROP EXTENSION/s, 'a superuser is given nothing');
+is(others_objects('"Second one"'), 'function reco.assign_role()', 'all is still the role\'s');
+$reco->sql('TRUNCATE public.ran_as; SELECT count(*) FROM reco_verify()');
+is($reco->sql('SELECT DISTINCT who FROM public.ran_as'), 'Second one', 'so what it wrote runs as itself');
+$reco->sql('CREATE ROLE root SUPERUSER LOGIN REPLICATION');
+$reco->set('reco.role', 'root');
+wait_for_trouble('nor a superuser by name', 'belongs to role "Second one", but reco.role is "root".*no superuser, or run DROP EXTENSION');
+like($reco->sql_error('SELECT reco.assign_role()'), qr/ERROR:  55000: cannot give .* to superuser "root"/, 'nor is it');
+$reco->set('reco.role', '');
+$reco->sql('DROP EXTENSION reco; DROP OWNED BY engine; DROP OWNED BY "Second one"');
+is($reco->sql(q{SELECT count(*) FROM pg_init_privs WHERE initprivs::text ~ '(engine|Second)'}), 0, 'nothing of the roles is left');
+$reco->sql('CREATE EXTENSION reco');
 wait_for_workers('postgres');
-is(others_objects('postgres'), '', 'all is the superuser\'s again');
+is(others_objects('postgres'), '', 'all is the superuser\'s');
 like($reco->sql(q{SELECT state FROM reco_status() WHERE component = 'role'}), qr/^warning: .* superuser/, 'and reco_status() warns');
 send_and_verify('as a superuser', 4);
-$reco->sql("DROP OWNED BY engine; DROP OWNED BY \"Second one\"");
-is($reco->sql(q{SELECT count(*) FROM pg_init_privs WHERE initprivs::text ~ '(engine|Second)'}), 0, 'nothing of the roles is left');
+
+# Workers for an owner who is a superuser only: their session is one's
+my $left = q{SELECT count(*) FROM pg_stat_activity WHERE backend_type IN ('reco ingest', 'reco follow', 'reco publish')};
+$reco->sql('DROP EXTENSION reco; SET SESSION AUTHORIZATION root; CREATE EXTENSION reco');
+wait_for_workers('postgres');
+$reco->sql('TRUNCATE public.ran_as; ALTER ROLE root NOSUPERUSER');
+wait_for_trouble('an owner who is no superuser any more', 'role "root" owns the extension and is no superuser, but reco.role is not set.*Set reco.role');
+$reco->wait_for('the workers have left', $left, 0);
+$reco->sql(<<'END');
+CREATE FUNCTION public.become() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	BEGIN
+		SET ROLE postgres;
+		EXCEPTION WHEN OTHERS THEN NULL;
+	END;
+	INSERT INTO public.ran_as VALUES ('state', session_user, '', current_user);
+	RETURN NULL;
+END $$;
+SET SESSION AUTHORIZATION root;
+CREATE TRIGGER become AFTER UPDATE ON reco.state FOR EACH STATEMENT EXECUTE FUNCTION public.become();
+END
+my $looked = $reco->sql(q{SELECT last_error_at FROM reco.workers() WHERE component = 'ingest'});
+$reco->wait_for('ingest looks again', qq{SELECT last_error_at > '$looked' FROM reco.workers() WHERE component = 'ingest'});
+$reco->wait_for('and leaves', $left, 0);
+is($reco->sql('SELECT count(*) FROM public.ran_as'), 0, 'nothing of his ran in a superuser\'s session');
+$reco->sql('DROP TRIGGER become ON reco.state; ALTER ROLE root SUPERUSER');
+wait_for_workers('postgres');
+$reco->sql('CREATE ROLE plain; REASSIGN OWNED BY root TO plain');
+wait_for_trouble('objects that were given away under the workers', 'belongs to role "plain"|role "plain" owns the extension');
+$reco->wait_for('the workers have left them', $left, 0);
+$reco->sql('DROP EXTENSION reco; CREATE EXTENSION reco');
+wait_for_workers('postgres');
 
 # 8. Nobody hijacks the names of reco
 $reco->sql('CREATE DATABASE hostile', 'postgres');
@@ -214,6 +260,17 @@ $reco->sql('CREATE ROLE intruder; GRANT CREATE ON DATABASE hostile TO intruder; 
 $reco->sql('SET ROLE intruder; CREATE SCHEMA reco', 'hostile');
 like($reco->sql_error('CREATE EXTENSION reco', 'hostile'), qr/schema "reco" already exists/, 'not by the schema');
 $reco->sql('DROP SCHEMA reco', 'hostile');
+$reco->sql(<<'END', 'hostile');
+SET ROLE intruder;
+CREATE FUNCTION public.note(text[], text) RETURNS text[] LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION $a$ran as %$a$, current_user; END';
+CREATE AGGREGATE public.array_agg(text) (sfunc = public.note, stype = text[]);
+RESET ROLE;
+CREATE EXTENSION reco;
+INSERT INTO reco.rejected VALUES ('t', 0, 1, 'r', 'abc', 3);
+END
+is($reco->sql('SELECT example FROM reco.rejections', 'hostile'), 'abc', 'nor by a function that fits better');
+is($reco->sql_error('DROP AGGREGATE public.array_agg(text)', 'hostile'), '', 'none of which reco depends on');
+$reco->sql('DROP EXTENSION reco', 'hostile');
 $reco->sql('SET ROLE intruder; CREATE FUNCTION public.reco_tick(timestamptz) RETURNS timestamptz RETURN now()', 'hostile');
 like($reco->sql_error('CREATE EXTENSION reco', 'hostile'), qr/function "reco_tick" already exists/, 'nor by a function');
 

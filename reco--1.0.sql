@@ -615,7 +615,8 @@ AS $$
 			   'expected', CASE WHEN c.is_held THEN coalesce(c.category, '(no category)') END,
 			   'found', CASE WHEN p.is_held THEN coalesce(p.category, '(no category)') END))
 	FROM (SELECT product_id COLLATE "C" AS product_id, true AS is_held,
-				 min(nullif(category, '') COLLATE "C") AS category, max(version::text) AS version
+				 min(category COLLATE "C") FILTER (WHERE octet_length(category) BETWEEN 1 AND 2048) AS category,
+				 max(version::text) AS version
 		  FROM reco.catalog_rows()
 		  WHERE octet_length(product_id) BETWEEN 1 AND 512
 		  GROUP BY 1) c

@@ -29,10 +29,12 @@
 
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
+#include "common/monotonic.h"
 #include "common/named_tuplestore.h"
 #include "common/spi.h"
 #include "executor/tstoreReceiver.h"
 #include "lists/invalidation_prescan.h"
+#include "mb/pg_wchar.h"
 #include "mirror/catalog_scan.h"
 #include "mirror/mirror.h"
 #include "mirror/mirror_writer.h"
@@ -44,6 +46,12 @@
 
 /* Rows that one transaction changes, when everything is compared. */
 #define STEP_ROWS 10000
+
+/* A longer category counts as none: the mirror's index could not hold it. */
+#define CATEGORY_MAX 2048
+
+/* Such categories are reported this often; in ms. */
+#define TOO_LONG_INTERVAL 60000
 
 /* Differences between the catalog's rows and the mirror, of all products. */
 #define DIFFERENCES(condition) \
@@ -163,9 +171,47 @@ reco_mirror_forget(void)
 	source_context = NULL;
 }
 
+/* Categories of the present look that are too long. */
+static struct
+{
+	int			count;
+	char		example[64];	/* the product of one of them, the beginning of its id */
+}			too_long;
+
+static void
+note_too_long(const text *product)
+{
+	int			length = pg_mbcliplen(VARDATA_ANY(product), VARSIZE_ANY_EXHDR(product),
+									  sizeof(too_long.example) - 1);
+
+	if (too_long.count++ > 0)
+		return;
+	memcpy(too_long.example, VARDATA_ANY(product), length);
+	too_long.example[length] = '\0';
+}
+
+static void
+report_too_long(void)
+{
+	static RecoMoment due = 0;
+
+	if (too_long.count == 0 || !reco_monotonic_is_due(&due, TOO_LONG_INTERVAL))
+		return;
+	ereport(WARNING,
+			(errmsg("categories of catalog table %s that are longer than %d bytes count as none",
+					source->name, CATEGORY_MAX),
+			 errdetail("The last look met %d, among them that of product \"%s\".",
+					   too_long.count, too_long.example)));
+}
+
 static void
 put_row(void *sink, Datum *values, bool *nulls)
 {
+	if (!nulls[1] && VARSIZE_ANY_EXHDR(DatumGetPointer(values[1])) > CATEGORY_MAX)
+	{
+		note_too_long((text *) DatumGetPointer(values[0]));
+		nulls[1] = true;
+	}
 	reco_feed_put(sink, values, nulls);
 }
 
@@ -183,6 +229,7 @@ find_differences(const Datum *keys, int nkeys)
 	DestReceiver *receiver = CreateTuplestoreDestReceiver();
 	Datum		products = (Datum) 0;
 
+	too_long.count = 0;
 	found_open();
 	SetTuplestoreDestReceiverParams(receiver, found.rows, found.context, false, NULL, NULL);
 	PushActiveSnapshot(GetLatestSnapshot());
@@ -193,6 +240,7 @@ find_differences(const Datum *keys, int nkeys)
 	reco_feed_query(feed, keys != NULL ? &look_up_plan : &compare_plan, &products, receiver);
 	PopActiveSnapshot();
 	receiver->rDestroy(receiver);
+	report_too_long();
 
 	/* Its file is not written any more once the transaction has ended. */
 	(void) tuplestore_advance(found.rows, true);

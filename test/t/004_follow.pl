@@ -278,6 +278,14 @@ $reco->wait_for('a table without a key is refused with a hint', q{SELECT count(*
 $reco->sql("ALTER TABLE public.later ADD PRIMARY KEY (product_id); INSERT INTO public.later VALUES ('l1', 'L'), ('l2', 'L')");
 $reco->wait_for('mended, it is followed', 'SELECT count(*) FROM reco.product', 2, 90);
 $reco->verify('mended');
+# What is too long for the mirror's key or its index of categories is none, and holds nobody else up
+my $long = q{(SELECT string_agg(md5(i::text), '') FROM generate_series(1, 100) i)};
+$reco->sql("UPDATE public.later SET category = $long WHERE product_id = 'l1'; INSERT INTO public.later VALUES ('l3', $long), (left($long, 600), 'L'), ('l4', 'M')");
+$reco->wait_for('a category that is too long is none', q{SELECT string_agg(product_id || coalesce(category, '-'), ' ' ORDER BY product_id) FROM reco.product}, 'l1- l2L l3- l4M');
+$reco->verify('beside what is too long');
+$reco->sql("SELECT pg_terminate_backend(pid) FROM ($follow) f; DELETE FROM public.later WHERE product_id = 'l4'");
+$reco->wait_for('nor where all is compared', q{SELECT string_agg(product_id || coalesce(category, '-'), ' ' ORDER BY product_id) FROM reco.product}, 'l1- l2L l3-');
+like(do { local (@ARGV, $/) = "$reco->{dir}/postgres.log"; <> }, qr/WARNING:  categories of catalog table public.later that are longer than 2048 bytes count as none/, 'the log says so');
 $reco->sql('DROP TABLE public.later');
 $reco->wait_for('dropped: said so', q{SELECT count(*) > 0 FROM reco_status() s WHERE s::text LIKE '%later%'});
 

@@ -22,11 +22,15 @@
 #include "publish/comparison.h"
 #include "publish/quote.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 /* Redis rounds the time to live; the clock moves once a second. */
 #define LIFE_SLACK 3
+
+/* So much of a value is shown, in bytes. */
+#define SHOWN_BYTES 8192
 
 /* A key: what its row asks for, and what Redis has. */
 typedef struct Pair
@@ -36,9 +40,11 @@ typedef struct Pair
 	RecoText	expected;		/* UTF-8; data NULL: no row */
 	int64		life;			/* s that the row may still live */
 	bool		right_type;
-	char	   *type;			/* as Redis names it; "none": no such key */
+	char		type[40];		/* as Redis names it; "none": no such key */
 	int64		ttl;			/* -1: none */
-	RecoText	found;			/* any bytes; data NULL: not of the right type */
+	bool		same;			/* the value is the expected one */
+	bool		own;			/* it has the form of reco's values */
+	char	   *found;			/* to be shown, if it is not the same; NULL: not of the right type */
 } Pair;
 
 typedef struct Comparison
@@ -49,6 +55,7 @@ typedef struct Comparison
 	int			count;
 	int			cursor;			/* the pair that takes the next value */
 	MemoryContext memory;
+	MemoryContext scratch;		/* of one hash */
 } Comparison;
 
 static RecoPlan user_plan = {
@@ -163,6 +170,88 @@ expect_window(Pair *pair, const RecoState *state)
 							   (state->trending_window + state->retention) * USECS_PER_SEC);
 }
 
+/* UTF-8 in the database's encoding; NULL if that lacks a character. */
+static char *
+from_utf8(RecoText utf8)
+{
+	int			encoding = GetDatabaseEncoding();
+	Oid			conversion;
+	Size		size = utf8.length * MAX_CONVERSION_GROWTH + 1;
+	char	   *text;
+
+	if (encoding == PG_UTF8 || encoding == PG_SQL_ASCII)
+		return pnstrdup(utf8.data, utf8.length);
+	conversion = FindDefaultConversionProc(PG_UTF8, encoding);
+	if (!OidIsValid(conversion))
+		return NULL;
+	text = palloc0(size);
+	if (pg_do_encoding_conversion_buf(conversion, PG_UTF8, encoding, (unsigned char *) utf8.data, utf8.length,
+									  (unsigned char *) text, size, true) < utf8.length)
+		return NULL;
+	return text;
+}
+
+/* Bytes from Redis as text of the database; as hexadecimal digits if they are none. */
+static char *
+as_text(RecoText bytes)
+{
+	RecoText	shown = {bytes.data, Min(bytes.length, SHOWN_BYTES)};
+	char	   *text = NULL;
+
+	if (pg_verify_mbstr(PG_UTF8, bytes.data, bytes.length, true))
+	{
+		shown.length = pg_encoding_mbcliplen(PG_UTF8, bytes.data, bytes.length, shown.length);
+		text = from_utf8(shown);
+	}
+	if (text == NULL)
+	{
+		text = palloc(shown.length * 2 + 3);
+		strcpy(text, "\\x");
+		text[2 + hex_encode(shown.data, shown.length, text + 2)] = '\0';
+	}
+	return shown.length < bytes.length ? psprintf("%s... (%d bytes)", text, bytes.length) : text;
+}
+
+/* Judge what Redis holds, and keep what is to be shown. */
+static void
+take_bytes(Comparison *c, RecoText value)
+{
+	Pair	   *pair = &c->pairs[c->cursor];
+	MemoryContext caller = MemoryContextSwitchTo(c->memory);
+
+	pair->same = pair->expected.data != NULL && are_equal(pair->expected, value);
+	pair->own = c->template->window || reco_format_is_list(value.data, value.length, pair->id);
+	if (!pair->same && (pair->own || pair->expected.data != NULL))
+		pair->found = as_text(value);
+	MemoryContextSwitchTo(caller);
+}
+
+/* Fields and values of a hash. */
+static void
+take_hash(Comparison *c, const RecoReply *reply)
+{
+	MemoryContext caller = MemoryContextSwitchTo(c->scratch);
+	RecoText   *fields = palloc(sizeof(RecoText) * (reply->nelements / 2 + 1));
+
+	for (int i = 0; i + 1 < reply->nelements; i += 2)
+	{
+		const RecoReply *field = &reply->elements[i];
+		const RecoReply *value = &reply->elements[i + 1];
+		StringInfoData text;
+
+		if (field->type != RECO_REPLY_TEXT || value->type != RECO_REPLY_TEXT)
+			reco_redis_unexpected(c->redis, "HGETALL");
+		initStringInfo(&text);
+		appendBinaryStringInfo(&text, field->text, field->length);
+		appendStringInfoChar(&text, ' ');
+		appendBinaryStringInfo(&text, value->text, value->length);
+		fields[i / 2] = (RecoText) {text.data, text.len};
+	}
+	take_bytes(c, join_fields(fields, reply->nelements / 2));
+	MemoryContextSwitchTo(caller);
+	MemoryContextReset(c->scratch);
+}
+
 /* Replies come in pairs: to TYPE and to TTL. */
 static void
 take_type(void *arg, int n, const RecoReply *reply)
@@ -174,7 +263,7 @@ take_type(void *arg, int n, const RecoReply *reply)
 		reco_redis_unexpected(c->redis, n % 2 == 0 ? "TYPE" : "TTL");
 	if (n % 2 == 0)
 	{
-		pair->type = MemoryContextStrdup(c->memory, reply->text);
+		reco_text_copy(pair->type, reply->text, sizeof(pair->type));
 		pair->right_type = strcmp(pair->type, c->template->window ? "hash" : "string") == 0;
 	}
 	else
@@ -186,39 +275,14 @@ static void
 take_value(void *arg, int n, const RecoReply *reply)
 {
 	Comparison *c = arg;
-	Pair	   *pair;
-	MemoryContext caller = MemoryContextSwitchTo(c->memory);
 
 	while (!c->pairs[c->cursor].right_type)
 		c->cursor++;
-	pair = &c->pairs[c->cursor++];
 	if (reply->type == RECO_REPLY_TEXT)
-	{
-		/* not pnstrdup(), which ends at a NUL */
-		pair->found.data = memcpy(palloc_extended(reply->length + 1, MCXT_ALLOC_HUGE), reply->text, reply->length);
-		pair->found.length = reply->length;
-	}
+		take_bytes(c, (RecoText) {reply->text, (int) reply->length});
 	else if (reply->type == RECO_REPLY_ARRAY && c->template->window)
-	{
-		RecoText   *fields = palloc(sizeof(RecoText) * (reply->nelements + 1));
-
-		for (int i = 0; i + 1 < reply->nelements; i += 2)
-		{
-			const RecoReply *field = &reply->elements[i];
-			const RecoReply *value = &reply->elements[i + 1];
-			StringInfoData text;
-
-			if (field->type != RECO_REPLY_TEXT || value->type != RECO_REPLY_TEXT)
-				reco_redis_unexpected(c->redis, "HGETALL");
-			initStringInfo(&text);
-			appendBinaryStringInfo(&text, field->text, field->length);
-			appendStringInfoChar(&text, ' ');
-			appendBinaryStringInfo(&text, value->text, value->length);
-			fields[i / 2] = (RecoText) {text.data, text.len};
-		}
-		pair->found = join_fields(fields, reply->nelements / 2);
-	}
-	MemoryContextSwitchTo(caller);
+		take_hash(c, reply);
+	c->cursor++;
 }
 
 /* Ask Redis for all of the keys. */
@@ -244,46 +308,6 @@ look_up(RecoRedis *redis, Comparison *c)
 	reco_redis_collect(redis, take_value, c);
 }
 
-/* UTF-8 in the database's encoding; NULL if that lacks a character. */
-static char *
-from_utf8(RecoText utf8)
-{
-	int			encoding = GetDatabaseEncoding();
-	Oid			conversion;
-	Size		size = utf8.length * MAX_CONVERSION_GROWTH + 1;
-	char	   *text;
-
-	if (encoding == PG_UTF8 || encoding == PG_SQL_ASCII)
-		return pnstrdup(utf8.data, utf8.length);
-	conversion = FindDefaultConversionProc(PG_UTF8, encoding);
-	if (!OidIsValid(conversion))
-		return NULL;
-	text = palloc_extended(size, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	if (pg_do_encoding_conversion_buf(conversion, PG_UTF8, encoding, (unsigned char *) utf8.data, utf8.length,
-									  (unsigned char *) text, size, true) < utf8.length)
-		return NULL;
-	return text;
-}
-
-/* Bytes from Redis as text of the database; as hexadecimal digits if they are none. */
-static char *
-as_text(RecoText bytes)
-{
-	char	   *text = NULL;
-
-	if (bytes.data == NULL)
-		return NULL;
-	if (pg_verify_mbstr(PG_UTF8, bytes.data, bytes.length, true))
-		text = from_utf8(bytes);
-	if (text == NULL)
-	{
-		text = palloc_extended(bytes.length * 2 + 3, MCXT_ALLOC_HUGE);
-		strcpy(text, "\\x");
-		text[2 + hex_encode(bytes.data, bytes.length, text + 2)] = '\0';
-	}
-	return text;
-}
-
 /* Judge one pair; NULL if all is right. */
 static RecoDifference *
 judge(const Comparison *c, const Pair *pair)
@@ -292,25 +316,14 @@ judge(const Comparison *c, const Pair *pair)
 
 	difference->id = pair->id;
 	difference->key = as_text((RecoText) {pair->key, strlen(pair->key)});
-	difference->found = as_text(pair->found);
+	difference->found = pair->found;
 	if (pair->expected.data == NULL)
-	{
-		bool		own = pair->right_type && pair->found.data != NULL;
-
-		if (own && !c->template->window)
-			own = reco_format_is_list(pair->found.data, pair->found.length, pair->id);
-		return own ? difference : NULL;
-	}
+		return pair->right_type && pair->own ? difference : NULL;
 
 	difference->expected = as_text(pair->expected);
 	if (!pair->right_type && strcmp(pair->type, "none") != 0)
-	{
-		char		type[40];
-
-		reco_text_copy(type, pair->type, sizeof(type));
-		difference->found = psprintf("a value of type %s", type);
-	}
-	else if (pair->found.data != NULL && are_equal(pair->expected, pair->found))
+		difference->found = psprintf("a value of type %s", pair->type);
+	else if (pair->same)
 	{
 		if (pair->ttl >= pair->life - LIFE_SLACK && pair->ttl >= 0)
 			return NULL;
@@ -326,7 +339,8 @@ List *
 reco_compare_keys(RecoRedis *redis, const RecoTemplate *template, const RecoState *state,
 				  const int64 *ids, int count, bool (*settle) (void))
 {
-	Comparison	c = {redis, template, palloc0(sizeof(Pair) * Max(count, 1)), count, 0, CurrentMemoryContext};
+	Comparison	c = {redis, template, palloc0(sizeof(Pair) * Max(count, 1)), count, 0, CurrentMemoryContext,
+	AllocSetContextCreate(CurrentMemoryContext, "reco hash", ALLOCSET_DEFAULT_SIZES)};
 	List	   *differences = NIL;
 
 	for (int i = 0; i < count; i++)

@@ -59,11 +59,29 @@ BEHAVIOURS = {
     'says_hello': None,
     'protected': lambda: iter([b'-DENIED Redis is running in protected mode because protected mode is enabled\r\n', None]),
     'loading': one(b'-LOADING Redis is loading the dataset in memory\r\n'),
+    'long_values': None,
     'too_old': one(b'$44\r\n# Server\r\nredis_version:2.8.24\r\nx:12345678\r\n\r\n'),
 }
 
 
+def long_value(word):
+    """Of one who is asked by reco_redis_verify()."""
+    if word in (b'SCAN', b'HGETALL'):
+        return b'*2\r\n$1\r\n0\r\n*0\r\n' if word == b'SCAN' else b'*2\r\n$1\r\nx\r\n$8000000\r\n' + b'x' * 8000000 + b'\r\n'
+    return {b'TYPE': b'+string\r\n', b'TTL': b':1\r\n', b'GET': b'$8000000\r\n' + b'x' * 8000000 + b'\r\n'}.get(word, b'+OK\r\n')
+
+
+def answer_commands(connection, reply):
+    """One reply to each command's first word; all words are short and hold no line's end."""
+    lines = connection.makefile('rb')
+    for line in lines:
+        words = [(lines.readline(), lines.readline())[1].rstrip() for _ in range(int(line[1:]))]
+        connection.sendall(reply(words[0]))
+
+
 def answer(connection, behaviour):
+    if behaviour == 'long_values':
+        answer_commands(connection, long_value)
     if behaviour == 'says_hello':  # before it is asked
         connection.sendall(b'SSH-2.0-OpenSSH_9.2\r\n')
     while True:

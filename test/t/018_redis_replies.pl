@@ -78,6 +78,16 @@ for my $name (qw(silent drip))
 		"$name: reco_redis_verify() can be interrupted");
 }
 
+# Values of 8 MB for 64 users and a window: what differs is shown, all of it is kept nowhere.
+$reco->set('reco.enabled', 'off');
+$reco->sql('DELETE FROM reco.activity WHERE user_id > 64');
+$reco->set('reco.redis_url', "redis://127.0.0.1:$port{long_values}");
+my ($shown, $kept) = split /\n/, $reco->sql(q{SELECT min(found) || ' ' || count(*) FROM reco_redis_verify() WHERE key ~ '^\d+$';
+	SELECT substring(pg_read_file('/proc/self/status') from 'VmHWM:\s+(\d+)')});
+like($shown, qr/^x{8192}\.\.\. \(8000000 bytes\) 64$/, 'a long value is shown by its beginning');
+cmp_ok($kept, '<', 200 * 1024, "the memory of reco_redis_verify() is bounded ($kept kB)");
+$reco->set('reco.enabled', 'on');
+
 $reco->set('reco.redis_url', "redis://127.0.0.1:$ENV{REDIS_PORT}");
 $reco->verify('Redis again', 60);
 

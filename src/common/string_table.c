@@ -71,6 +71,13 @@ reco_names_add(RecoNames *names, RecoText name)
 	return &entry->value;
 }
 
+/* Take a name out, if it is in the table. */
+void
+reco_names_remove(RecoNames *names, RecoText name)
+{
+	(void) namehash_delete(names->table, name);
+}
+
 int
 reco_names_count(const RecoNames *names)
 {

@@ -15,6 +15,7 @@ typedef struct RecoNames RecoNames;
 extern RecoNames *reco_names_create(MemoryContext context);
 extern int32 *reco_names_find(RecoNames *names, RecoText name);
 extern int32 *reco_names_add(RecoNames *names, RecoText name);
+extern void reco_names_remove(RecoNames *names, RecoText name);
 extern int	reco_names_count(const RecoNames *names);
 
 #endif							/* RECO_STRING_TABLE_H */

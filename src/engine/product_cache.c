@@ -250,6 +250,7 @@ take_change(uint64 row)
 	Datum		id = reco_sql_value(row, 4, &null);
 	int32		index = RECO_NO_CATEGORY;
 
+	reco_number_check(product.number);
 	remove_product(product.number);
 	if (!no_category)
 	{
@@ -258,7 +259,8 @@ take_change(uint64 row)
 		index = reco_product_find_category((RecoText) {VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)});
 		reco_number_learn(DatumGetTextPP(id), product.number);
 	}
-	set_category(product.number, index);
+	if (index >= 0 || product.number < category_of_size)
+		set_category(product.number, index);
 	if (index >= 0 && categories[index].loaded)
 		reco_category_insert(&categories[index], cache, product, DatumGetInt64(reco_sql_value(row, 3, &null)));
 }

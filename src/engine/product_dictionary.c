@@ -121,12 +121,21 @@ reco_number_set_mirrored(int64 count)
 	mirrored = count;
 }
 
-/* Keep a pair of the dictionary; id is copied.  Returns the number. */
-int32
-reco_number_learn(text *id, int32 number)
+/* A number that a table holds, which a constraint should have refused. */
+void
+reco_number_check(int32 number)
 {
-	RecoText	name;
+	if (number < 0 || number > RECO_NUMBER_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("product number %d is out of range", number),
+				 errhint("Run DROP EXTENSION reco and CREATE EXTENSION reco: the state is computed anew.")));
+}
 
+/* Make room for a number in what is cached. */
+static void
+reserve(int32 number)
+{
 	if (cache == NULL)
 	{
 		cache = AllocSetContextCreate(TopMemoryContext, "reco product numbers",
@@ -143,17 +152,46 @@ reco_number_learn(text *id, int32 number)
 		memset(names + names_size, 0, (size - names_size) * sizeof(text *));
 		names_size = size;
 	}
-	if (names[number] == NULL)
-	{
-		Size		size = VARHDRSZ + VARSIZE_ANY_EXHDR(id);
+}
 
-		names[number] = MemoryContextAlloc(cache, size);
-		SET_VARSIZE(names[number], size);
-		memcpy(VARDATA(names[number]), VARDATA_ANY(id), size - VARHDRSZ);
-		name.data = VARDATA(names[number]);
-		name.length = size - VARHDRSZ;
-		*reco_names_add(numbers_of, name) = number;
+static RecoText
+name_of(int32 number)
+{
+	return (RecoText) {VARDATA(names[number]), VARSIZE(names[number]) - VARHDRSZ};
+}
+
+/*
+ * Keep a pair of the dictionary; id is copied.  Returns the number.
+ *
+ * A cached pair that contradicts it goes: its number has been given free since,
+ * which who reads without reco's lock may see too early, or the table is damaged.
+ */
+int32
+reco_number_learn(text *id, int32 number)
+{
+	RecoText	name = {VARDATA_ANY(id), VARSIZE_ANY_EXHDR(id)};
+	int32	   *other;
+
+	reco_number_check(number);
+	reserve(number);
+	if (names[number] != NULL)
+	{
+		RecoText	known = name_of(number);
+
+		if (known.length == name.length && memcmp(known.data, name.data, name.length) == 0)
+			return number;
+		reco_names_remove(numbers_of, known);
 	}
+	other = reco_names_find(numbers_of, name);
+	if (other != NULL)
+	{
+		names[*other] = NULL;
+		reco_names_remove(numbers_of, name);
+	}
+	names[number] = MemoryContextAlloc(cache, VARHDRSZ + name.length);
+	SET_VARSIZE(names[number], VARHDRSZ + name.length);
+	memcpy(VARDATA(names[number]), name.data, name.length);
+	*reco_names_add(numbers_of, name_of(number)) = number;
 	return number;
 }
 

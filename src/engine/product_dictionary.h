@@ -11,6 +11,9 @@
 #include "common/string_table.h"
 #include "common/xact.h"
 
+/* As reco--1.0.sql has it. */
+#define RECO_NUMBER_MAX 1000000000
+
 extern const RecoXactModule reco_number_xact;
 
 extern void reco_number_reset(void);
@@ -18,6 +21,7 @@ extern uint64 reco_number_epoch(void);
 extern void reco_number_set_dirty(void);
 extern void reco_number_set_mirrored(int64 count);
 
+extern void reco_number_check(int32 number);
 extern void reco_number_resolve(const RecoText *ids, int32 *numbers, int n);
 extern int32 reco_number_learn(text *id, int32 number);
 extern void reco_number_load(const int32 *first, int n, Size stride);

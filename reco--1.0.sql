@@ -111,7 +111,9 @@ CREATE UNLOGGED TABLE reco.product_number (
 );
 COMMENT ON TABLE reco.product_number IS 'numbers that stand for products in packed views and in counters';
 
-CREATE UNLOGGED TABLE reco.free_number (number integer NOT NULL);
+CREATE UNLOGGED TABLE reco.free_number (
+	number integer NOT NULL CHECK (number BETWEEN 0 AND 1000000000)
+);
 COMMENT ON TABLE reco.free_number IS 'numbers that nothing refers to any more, to be used again';
 
 CREATE UNLOGGED TABLE reco.mirror_change (

@@ -56,7 +56,7 @@ SELECT * FROM try_all(
   'ALTER TABLE reco.product_order ALTER numbers TYPE text',
   'ALTER TABLE reco.offsets ALTER next_offset TYPE numeric',
   'ALTER TABLE reco.kafka_topic ALTER replaying TYPE text',
-  'ALTER TABLE reco.free_number ALTER number TYPE text',
+  'ALTER TABLE reco.free_number DROP CONSTRAINT free_number_number_check, ALTER number TYPE text',
   'ALTER TABLE reco.state ALTER next_number TYPE text');
 -- of reco.activity and the mirror
 SELECT * FROM try_all(

@@ -198,5 +198,14 @@ INSERT INTO reco.mirror_change SELECT mirror_version + 1, -1000000000 FROM reco.
 UPDATE reco.state SET mirror_version = mirror_version + 1;
 INSERT INTO reco.activity VALUES ('page_view', 4, 'a', NULL, '2100-01-01 12:00Z');
 ROLLBACK;
+BEGIN;	-- nor are they shown, or given free
+ALTER TABLE reco.product_number DROP CONSTRAINT product_number_number_check;
+INSERT INTO reco.product_number VALUES ('low', -2000000000), ('high', 2147483647), ('stray', 100);
+SELECT reco.reclaim();
+SELECT number FROM reco.free_number;
+UPDATE reco.window_top SET numbers[1] = -2000000000;
+SELECT * FROM reco.trending_products;
+ROLLBACK;
+INSERT INTO reco.free_number VALUES (-7);
 SELECT * FROM reco_verify();
 DROP FUNCTION numbers;

@@ -188,7 +188,7 @@ find(int32 number)
 	}
 	if (numbers == NULL)
 		numbers = reco_table_open_read(&by_number, reading);
-	row = reco_table_fetch(numbers, &key);
+	row = number >= 0 && number <= RECO_NUMBER_MAX ? reco_table_fetch(numbers, &key) : NULL;
 	if (row == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),

@@ -20,6 +20,7 @@
 #include "catalog/pg_type.h"
 #include "common/spi.h"
 #include "engine/product_cache.h"
+#include "engine/product_dictionary.h"
 #include "engine/state.h"
 #include "fmgr.h"
 #include "lists/dictionary_vacuum.h"
@@ -38,8 +39,10 @@ static RecoPlan stray_plan = {
 };
 static RecoPlan unused_plan = {
 	"SELECT n.number FROM reco.product_number n"
-	" WHERE NOT EXISTS (SELECT FROM reco.product p WHERE p.product_id = n.product_id)"
-	" AND NOT EXISTS (SELECT FROM reco.window_count c WHERE c.number = n.number)"
+	" WHERE number BETWEEN 0 AND $1"
+	" AND NOT EXISTS (SELECT FROM reco.product p WHERE p.product_id = n.product_id)"
+	" AND NOT EXISTS (SELECT FROM reco.window_count c WHERE c.number = n.number)",
+	1, {INT4OID}
 };
 static RecoPlan free_plan = {
 	"WITH gone AS (DELETE FROM reco.product_number n WHERE number = ANY ($1)"
@@ -80,7 +83,8 @@ visit(RecoUsers *users, TupleTableSlot *row, void *arg)
 static void
 read_candidates(Unused *unused)
 {
-	uint64		count = reco_sql_query(&unused_plan, NULL, NULL, 0);
+	Datum		values[1] = {Int32GetDatum(RECO_NUMBER_MAX)};
+	uint64		count = reco_sql_query(&unused_plan, values, NULL, 0);
 	bool		null;
 
 	unused->size = 0;

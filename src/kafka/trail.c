@@ -87,9 +87,9 @@ reco_trail_extend(RecoTrail *trail, const RecoMessage *messages, const int *prev
 		if (message->kind != RECO_MESSAGE_DATA)
 			continue;
 		first = message;
+		newest = Max(newest, message->stamp);
 		if (++seen < due || nfresh == RECO_TRAIL_MAX - 1)
 			continue;
-		newest = Max(newest, message->stamp);
 		fresh[nfresh].offset = message->offset;
 		fresh[nfresh++].hash = reco_trail_hash(message);
 		due = seen < RECO_TRAIL_DENSE ? seen + 1 : seen + seen / 2;

@@ -283,6 +283,7 @@ reco_kafka_close(RecoKafka *kafka)
 	kafka->held = NULL;
 	pfree(kafka->topic_name);
 	bms_free(kafka->refused);
+	bms_free(kafka->leaderless);
 	if (ended)
 	{
 		/* or its threads may still come to them */

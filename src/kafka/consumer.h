@@ -60,6 +60,7 @@ extern RecoMoment reco_kafka_answered(RecoKafka *kafka);
 extern bool reco_kafka_forward_log(RecoKafka *kafka);
 
 extern int	reco_kafka_partitions(RecoKafka *kafka, int timeout);
+extern bool reco_kafka_has_leader(const RecoKafka *kafka, int32 partition);
 extern char *reco_kafka_cluster(RecoKafka *kafka, int timeout);
 extern bool reco_kafka_range(RecoKafka *kafka, int32 partition, int timeout,
 							 int64 *low, int64 *high);

@@ -45,6 +45,9 @@
 /* An error that is over so soon is not worth a word, in milliseconds. */
 #define GLITCH_MS 2500
 
+/* A partition gets another leader within this, mostly; ms. */
+#define UNREAD_MS 5000
+
 /* Seconds behind that the log has a line about when they have been made up for. */
 #define FAR_BEHIND 10
 
@@ -255,6 +258,24 @@ report_rejections(void)
 						   recent.refused, recent.messages, recent.reason);
 }
 
+/* Are there partitions that cannot be read, though Kafka answers? */
+static bool
+report_unread(void)
+{
+	int			first;
+	int			count = reco_topic_unread(UNREAD_MS, &first);
+
+	if (count == 0)
+		return reco_topic_unread(0, &first) > 0;
+	reco_trouble_begin(RECO_INGEST, RECO_TROUBLE_PARTITION, RECO_HEALTH_WAITING, NULL,
+					   "partition %d of topic \"%s\" (%d of %d) %s",
+					   first, source.topic, count, reco_topic_partitions(),
+					   reco_kafka_has_leader(kafka, first) ?
+					   "cannot be read: its broker does not answer" :
+					   "has no leader: the broker that holds it is away");
+	return true;
+}
+
 /*
  * Does Kafka keep us from reading?  Whether it still does is only known to a
  * consumer that asks anew.
@@ -267,7 +288,7 @@ report_refusal(void)
 
 	if (refusal == NULL)
 	{
-		if (delivered)
+		if (!report_unread() && delivered)
 			reco_trouble_end(RECO_INGEST, RECO_TROUBLE_PARTITION);
 		return false;
 	}
@@ -319,16 +340,15 @@ report(void)
 
 	report_rejections();
 	reco_status_answered(RECO_INGEST, reco_kafka_answered(kafka));
-	if (error != NULL && reco_monotonic_since(reco_kafka_answered(kafka)) < GLITCH_MS)
-		return;
-	if (error != NULL)
+	if (error != NULL && reco_monotonic_since(reco_kafka_answered(kafka)) >= GLITCH_MS)
 	{
 		is_behind = true;
 		reco_status_tell(RECO_INGEST, RECO_HEALTH_WAITING, "waiting for Kafka");
 		reco_trouble_begin(RECO_INGEST, RECO_TROUBLE_KAFKA, RECO_HEALTH_WAITING, NULL, "%s", error);
 		return;
 	}
-	reco_trouble_end(RECO_INGEST, RECO_TROUBLE_KAFKA);
+	if (error == NULL)
+		reco_trouble_end(RECO_INGEST, RECO_TROUBLE_KAFKA);
 	if (report_refusal())
 	{
 		is_behind = true;
@@ -407,6 +427,7 @@ drop_troubles(void)
 	reco_trouble_drop(RECO_INGEST, RECO_TROUBLE_KAFKA);
 	reco_trouble_drop(RECO_INGEST, RECO_TROUBLE_KAFKA_SETTINGS);
 	reco_trouble_drop(RECO_INGEST, RECO_TROUBLE_PARTITION);
+	reco_trouble_drop(RECO_INGEST, RECO_TROUBLE_TRANSACTION);
 	reco_trouble_drop(RECO_INGEST, RECO_TROUBLE_REJECTING);
 }
 

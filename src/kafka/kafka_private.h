@@ -44,6 +44,7 @@ struct RecoKafka
 	char		refusal[512];	/* what Kafka last said of a partition that it does not give */
 	Bitmapset  *refused;		/* the partitions; NULL: none */
 	bool		delivered;		/* some partition was given */
+	Bitmapset  *leaderless;		/* partitions whose broker is away; NULL: none */
 	RecoMoment	answered;		/* the last success; 0: none */
 	RecoMoment	log_due;		/* end of the minute in which they are counted */
 	int			log_lines;

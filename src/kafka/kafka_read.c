@@ -33,6 +33,29 @@ succeeded(RecoKafka *kafka, rd_kafka_resp_err_t err, const char *what)
 	return err == RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
+/* Note which partitions have a broker to be read from. */
+static void
+note_leaders(RecoKafka *kafka, const struct rd_kafka_metadata_topic *topic)
+{
+	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+
+	bms_free(kafka->leaderless);
+	kafka->leaderless = NULL;
+	for (int i = 0; i < topic->partition_cnt; i++)
+	{
+		if (topic->partitions[i].leader < 0 && topic->partitions[i].id >= 0)
+			kafka->leaderless = bms_add_member(kafka->leaderless, topic->partitions[i].id);
+	}
+	MemoryContextSwitchTo(caller);
+}
+
+/* Had a partition a leader, when the partitions were last asked for? */
+bool
+reco_kafka_has_leader(const RecoKafka *kafka, int32 partition)
+{
+	return !bms_is_member(partition, kafka->leaderless);
+}
+
 /*
  * The number of the topic's partitions; 0: there is no such topic, -1: not
  * known.
@@ -60,7 +83,10 @@ reco_kafka_partitions(RecoKafka *kafka, int timeout)
 	{
 		err = metadata->topics[0].err;
 		if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+		{
 			count = metadata->topics[0].partition_cnt;
+			note_leaders(kafka, &metadata->topics[0]);
+		}
 		else if (err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
 			count = 0;
 	}
@@ -307,7 +333,7 @@ reco_kafka_translate(const rd_kafka_message_t *from, RecoMessage *to)
 	to->length = from->len;
 	to->key = from->key;
 	to->key_length = from->key_len;
-	if (type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE)
+	if (type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE || time < 0)
 	{
 		to->stamp = -1;
 		to->time = GetCurrentTimestamp();

@@ -12,7 +12,10 @@
  *
  * Kafka is waited for, for a limited time, outside of any transaction.
  * Partitions that Kafka says nothing of stay unchecked, and are not read, until
- * another call.
+ * another call.  One without a leader is not even asked for: as long as there is
+ * one, librdkafka asks for metadata several times a second, which unchecks all
+ * (see reco_kafka_disturbances), and each wait for it would keep the others from
+ * being read.
  *
  *-------------------------------------------------------------------------
  */
@@ -65,7 +68,8 @@ compare_last(RecoPartitions *partitions, RecoKafka *kafka, bool other_cluster, b
 		const RecoTrail *trail = partition->trail;
 
 		suspect[i] = false;
-		if (partition->checked || partition->by_time || partition->next < 0)
+		if (partition->checked || partition->by_time || partition->next < 0 ||
+			!reco_kafka_has_leader(kafka, i))
 			continue;
 		if (partition->out_of_range)
 			suspect[i] = true;
@@ -251,6 +255,8 @@ apply(RecoPartitions *partitions, const char *topic, const Search *search)
 	partition->out_of_range = false;
 	partition->at_end = false;
 	partition->by_time = verdict.fate == RECO_FATE_FOREIGN;
+	if (partition->by_time)
+		partition->replay_end = -1;
 	partition->checked = !partition->by_time;
 	if (partition->trail != NULL)
 		reco_trail_cut(partition->trail,

@@ -148,25 +148,50 @@ reco_partitions_past_is_left(const RecoPartitions *partitions)
 {
 	for (int i = 0; i < partitions->count; i++)
 	{
-		if (!partitions->at[i].at_end &&
-			partitions->at[i].next < partitions->at[i].replay_end)
+		const RecoPartition *partition = &partitions->at[i];
+
+		if (partition->replay_end < 0 ||
+			(!partition->at_end && partition->next < partition->replay_end))
 			return true;
 	}
 	return false;
 }
 
 /*
- * How far reading is behind; -1: not known.  Kafka gives no message behind the
- * first one of an open transaction: what it keeps so counts, too.
+ * The seconds that a partition is behind, whose messages up to high are to be
+ * taken: by the last one taken, or as long as none is, by how long they wait.
+ */
+static double
+seconds_behind(RecoPartition *partition, int64 high)
+{
+	if (high <= partition->next)
+	{
+		partition->behind_since = 0;
+		return 0;
+	}
+	if (partition->behind_since == 0)
+	{
+		partition->behind_since = reco_monotonic_now();
+		partition->behind_time = partition->time;
+	}
+	if (partition->time == partition->behind_time)
+		return reco_monotonic_since(partition->behind_since) / 1000.0;
+	return (double) (GetCurrentTimestamp() - partition->time) / USECS_PER_SEC;
+}
+
+/*
+ * How far reading is behind; -1: not known, as of a partition that cannot be
+ * read.  Kafka gives no message behind the first one of an open transaction:
+ * what it keeps so counts, too.
  */
 void
 reco_partitions_lag(RecoPartitions *partitions, RecoKafka *kafka,
 					int64 *messages, double *seconds)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz oldest = now;
+	bool		known = partitions->count > 0;
 
 	*messages = 0;
+	*seconds = known ? 0 : -1;
 	for (int i = 0; i < partitions->count; i++)
 	{
 		RecoPartition *partition = &partitions->at[i];
@@ -178,15 +203,36 @@ reco_partitions_lag(RecoPartitions *partitions, RecoKafka *kafka,
 		else if (partition->held_since == 0 || partition->held_at != partition->next)
 			partition->held_since = reco_monotonic_now();
 		partition->held_at = partition->next;
-		if (high <= partition->next)
+		if (partition->unread_since != 0)
+		{
+			known = false;
+			*seconds = Max(*seconds, reco_monotonic_since(partition->unread_since) / 1000.0);
 			continue;
-		*messages += Min(high - partition->next, PG_INT64_MAX - *messages);
-		if (partition->time != 0)
-			oldest = Min(oldest, partition->time);
+		}
+		*seconds = Max(*seconds, seconds_behind(partition, high));
+		if (high > partition->next)
+			*messages += Min(high - partition->next, PG_INT64_MAX - *messages);
 	}
-	if (partitions->count == 0)
+	if (!known)
 		*messages = -1;
-	*seconds = *messages < 0 ? -1 : (double) (now - oldest) / USECS_PER_SEC;
+}
+
+/* The number of partitions that have not been read for so many ms, and the first of them. */
+int
+reco_partitions_unread(const RecoPartitions *partitions, int64 ms, int *first)
+{
+	int			count = 0;
+
+	for (int i = 0; i < partitions->count; i++)
+	{
+		RecoMoment	since = partitions->at[i].unread_since;
+
+		if (since == 0 || reco_monotonic_since(since) < ms)
+			continue;
+		if (count++ == 0)
+			*first = i;
+	}
+	return count;
 }
 
 /*

@@ -13,7 +13,8 @@
 typedef struct RecoPartition
 {
 	int64		next;			/* offset of the next message to take; -1: not known */
-	int64		replay_end;		/* what is before is the past */
+	int64		replay_end;		/* what is before is the past; -1: not known yet */
+	int64		replay_low;		/* the first offset that Kafka held then */
 	TimestampTz time;			/* of the last message taken; 0: none */
 	RecoTrail  *trail;			/* of what is committed; NULL: nothing is known */
 
@@ -25,6 +26,9 @@ typedef struct RecoPartition
 	bool		at_end;			/* Kafka says that nothing is left */
 	bool		out_of_range;	/* Kafka says that it does not hold next */
 	bool		stuck;			/* before next is what the consumer cannot take */
+	RecoMoment	unread_since;	/* not running though it should be; 0: no */
+	RecoMoment	behind_since;	/* Kafka holds messages that are not taken; 0: no */
+	TimestampTz behind_time;	/* time, then */
 	RecoMoment	held_since;		/* Kafka holds messages, but gives none; 0: no */
 	int64		held_at;		/* next, then */
 } RecoPartition;
@@ -47,5 +51,6 @@ extern bool reco_partitions_past_is_left(const RecoPartitions *partitions);
 extern void reco_partitions_lag(RecoPartitions *partitions, RecoKafka *kafka,
 								int64 *messages, double *seconds);
 extern int	reco_partitions_held(const RecoPartitions *partitions, int *first);
+extern int	reco_partitions_unread(const RecoPartitions *partitions, int64 ms, int *first);
 
 #endif							/* RECO_PARTITION_POSITION_H */

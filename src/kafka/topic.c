@@ -32,6 +32,9 @@
 
 #define TIMEOUT RECO_KAFKA_PATIENCE
 
+/* So many partitions that do not answer are waited for at one look. */
+#define PATIENCE 2
+
 /* Looks at the topic's partitions: when all is well, and when it is not. */
 #define LOOK_INTERVAL 2000
 #define RETRY_INTERVAL 2000
@@ -112,42 +115,82 @@ store(const char *topic, bool all)
 	topic_changed = false;
 }
 
-/* Partitions that are new are read from their beginning. */
+/*
+ * The range that a partition holds; false if Kafka does not say.  One that does
+ * not answer must not keep the others from it: "patience" counts down.
+ */
+static bool
+ask_range(RecoKafka *kafka, int number, int *patience, int64 *low, int64 *high)
+{
+	if (*patience <= 0 || !reco_kafka_has_leader(kafka, number))
+		return false;
+	if (reco_kafka_range(kafka, number, TIMEOUT, low, high))
+		return true;
+	(*patience)--;
+	return false;
+}
+
+/* Partitions that are new are read from their beginning; false: some cannot yet. */
 static bool
 start_at_beginning(RecoKafka *kafka)
 {
+	static int	turn = 0;
+	int			patience = PATIENCE;
+	bool		done = true;
+
+	turn++;
 	for (int i = 0; i < partitions.count; i++)
 	{
-		RecoPartition *partition = &partitions.at[i];
-		int64		high;
+		int			number = (turn + i) % partitions.count;
+		RecoPartition *partition = &partitions.at[number];
+		int64		low,
+					high;
 
 		if (partition->next >= 0 || partition->by_time)
 			continue;
-		if (!reco_kafka_range(kafka, i, TIMEOUT, &partition->next, &high))
+		if (!ask_range(kafka, number, &patience, &low, &high))
 		{
-			partition->next = -1;
-			return false;
+			done = false;
+			continue;
 		}
+		partition->next = low;
 		partition->checked = partition->changed = true;
 	}
-	return true;
+	return done;
 }
 
-/* What is in the partitions by now is the past. */
+/* What is in the partitions by now is the past; false: some do not say. */
 static bool
-find_replay_ends(RecoKafka *kafka, int64 *lows)
+find_replay_ends(RecoKafka *kafka)
 {
+	static int	turn = 0;
+	int			patience = PATIENCE;
+	bool		done = true;
+
+	turn++;
 	for (int i = 0; i < partitions.count; i++)
 	{
-		if (!reco_kafka_range(kafka, i, TIMEOUT, &lows[i], &partitions.at[i].replay_end))
-			return false;
+		int			number = (turn + i) % partitions.count;
+		RecoPartition *partition = &partitions.at[number];
+		int64		low,
+					high;
+
+		if (partition->replay_end >= 0)
+			continue;
+		if (!ask_range(kafka, number, &patience, &low, &high))
+		{
+			done = false;
+			continue;
+		}
+		partition->replay_low = low;
+		partition->replay_end = high;
 	}
-	return true;
+	return done;
 }
 
 /* Let the partitions that are read by time begin with their first message since then. */
 static int
-take_positions(const RecoPosition *positions, const int64 *lows, int count)
+take_positions(const RecoPosition *positions, int count)
 {
 	int			incomplete = 0;
 
@@ -156,12 +199,10 @@ take_positions(const RecoPosition *positions, const int64 *lows, int count)
 		int			number = positions[i].partition;
 		RecoPartition *partition = &partitions.at[number];
 
-		if (!partition->by_time)
-			continue;
 		partition->next = positions[i].offset;
 		if (partition->next < 0)
 			partition->next = partition->replay_end;
-		else if (lows[number] > 0 && partition->next == lows[number])
+		else if (partition->replay_low > 0 && partition->next == partition->replay_low)
 			incomplete++;
 		partition->by_time = false;
 		partition->checked = partition->changed = true;
@@ -169,14 +210,32 @@ take_positions(const RecoPosition *positions, const int64 *lows, int count)
 	return incomplete;
 }
 
-/* Some partitions are read from their first message since the horizon on. */
+/* Partitions that are to be read by time, and have said what they hold. */
+static int
+list_by_time(RecoPosition *positions)
+{
+	int			count = 0;
+
+	for (int i = 0; i < partitions.count; i++)
+	{
+		if (partitions.at[i].by_time && partitions.at[i].replay_end >= 0)
+			positions[count++].partition = i;
+	}
+	return count;
+}
+
+/*
+ * Some partitions are read from their first message since the horizon on;
+ * false: some of them cannot yet.
+ */
 static bool
 start_at_time(RecoKafka *kafka, const char *topic)
 {
 	RecoPosition *positions = palloc(partitions.count * sizeof(RecoPosition));
-	int64	   *lows = palloc(partitions.count * sizeof(int64));
 	RecoState	state;
 	TimestampTz time;
+	bool		done;
+	int			count;
 	int			incomplete;
 
 	reco_sql_begin();
@@ -185,15 +244,13 @@ start_at_time(RecoKafka *kafka, const char *topic)
 	reco_sql_commit();
 	time = state.horizon - reco_max_future * USECS_PER_SEC;
 
-	for (int i = 0; i < partitions.count; i++)
-		positions[i].partition = i;
-
 	/* the ends first: a message that comes in between is read */
-	if (!find_replay_ends(kafka, lows) ||
-		!reco_kafka_find_time(kafka, positions, partitions.count, reco_kafka_stamp(time),
-							  TIMEOUT * 5))
+	done = find_replay_ends(kafka);
+	count = list_by_time(positions);
+	if (count == 0 ||
+		!reco_kafka_find_time(kafka, positions, count, reco_kafka_stamp(time), TIMEOUT * 5))
 		return false;
-	incomplete = take_positions(positions, lows, partitions.count);
+	incomplete = take_positions(positions, count);
 	if (incomplete > 0)
 		ereport(WARNING,
 				(errmsg("%d of %d partitions of topic \"%s\" may no longer hold all messages since %s",
@@ -201,7 +258,7 @@ start_at_time(RecoKafka *kafka, const char *topic)
 				 errhint("Let Kafka keep messages for at least reco.retention + reco.trending_window + reco.max_future.")));
 	current.replaying = reco_partitions_past_is_left(&partitions);
 	topic_changed = true;
-	return true;
+	return done;
 }
 
 /* Is this another cluster than the one that reco.offsets refer to? */
@@ -260,16 +317,10 @@ begin(RecoKafka *kafka, const char *topic, int count)
 		partition->trail = stored[i].trail;
 	}
 	for (int i = 0; i < count; i++)
-		partitions.at[i].by_time = nstored == 0 || (other_cluster && partitions.at[i].next < 0);
-	if (current.replaying && nstored > 0)
 	{
-		if (!find_replay_ends(kafka, palloc(count * sizeof(int64))))
-		{
-			reset();
-			return false;
-		}
-		current.replaying = reco_partitions_past_is_left(&partitions);
-		topic_changed = true;
+		partitions.at[i].by_time = nstored == 0 || (other_cluster && partitions.at[i].next < 0);
+		if (current.replaying || nstored == 0 || other_cluster)
+			partitions.at[i].replay_end = -1;
 	}
 	return true;
 }
@@ -317,6 +368,8 @@ go_on(RecoKafka *kafka, const char *topic, bool all)
 		by_time = by_time || partitions.at[i].by_time;
 	if (by_time)
 		done = start_at_time(kafka, topic) && done;
+	else if (current.replaying)
+		done = find_replay_ends(kafka) && done;
 	done = start_at_beginning(kafka) && done;
 
 	store(topic, all);
@@ -325,10 +378,15 @@ go_on(RecoKafka *kafka, const char *topic, bool all)
 	{
 		RecoPartition *partition = &partitions.at[i];
 
-		if (!partition->checked || partition->running)
-			continue;
-		reco_kafka_start(kafka, i, partition->next);
-		partition->running = true;
+		if (partition->checked && !partition->running)
+		{
+			reco_kafka_start(kafka, i, partition->next);
+			partition->running = true;
+		}
+		if (partition->running && reco_kafka_has_leader(kafka, i))
+			partition->unread_since = 0;
+		else if (partition->unread_since == 0)
+			partition->unread_since = reco_monotonic_now();
 	}
 	return done;
 }
@@ -363,10 +421,8 @@ look(RecoKafka *kafka, const char *topic)
 	}
 	if (missing || reco_topic_is_disturbed(kafka))
 		uncheck(kafka);
-	if (!go_on(kafka, topic, all))
-		return false;
 	looks_missed = 0;
-	return true;
+	return go_on(kafka, topic, all);
 }
 
 /*
@@ -444,6 +500,13 @@ void
 reco_topic_lag(RecoKafka *kafka, int64 *messages, double *seconds)
 {
 	reco_partitions_lag(&partitions, kafka, messages, seconds);
+}
+
+/* How many partitions cannot be read, and the first of them: see reco_partitions_unread. */
+int
+reco_topic_unread(int64 ms, int *first)
+{
+	return reco_partitions_unread(&partitions, ms, first);
 }
 
 /* How many partitions stand, and the first of them: see reco_partitions_held. */

@@ -21,5 +21,6 @@ extern void reco_topic_written(const char *topic);
 extern int	reco_topic_partitions(void);
 extern void reco_topic_lag(RecoKafka *kafka, int64 *messages, double *seconds);
 extern int	reco_topic_held(int *first);
+extern int	reco_topic_unread(int64 ms, int *first);
 
 #endif							/* RECO_TOPIC_H */

@@ -179,11 +179,32 @@ END
 $hanging->pump until $out =~ /open/;
 views('behind', 3);
 $reco->wait_for('a transaction that hangs: the lag counts what waits', q{SELECT lag_messages FROM reco_status() WHERE component = 'ingest'}, 4);
+$reco->wait_for('and its seconds grow', q{SELECT lag_seconds BETWEEN 3 AND 60 FROM reco_status() WHERE component = 'ingest'});
 $reco->wait_for('the state names it', q{SELECT health = 'waiting' AND state LIKE '%partition 0%transaction%' FROM reco_status() WHERE component = 'ingest'});
+my $brokers = $reco->sql('SHOW reco.kafka_brokers');
+$reco->set('reco.kafka_brokers', '');
+$reco->wait_for('without brokers it is no trouble', q{SELECT health = 'ok' AND state NOT LIKE '%transaction%' FROM reco_status() WHERE component = 'ingest'});
+$reco->set('reco.kafka_brokers', $brokers);
+$reco->wait_for('a new consumer finds it again', q{SELECT health = 'waiting' AND lag_messages = 4 AND state LIKE '%partition 0%transaction%'
+	FROM reco_status() WHERE component = 'ingest'});
+$reco->wait_for('and its seconds grow, though no message was read', q{SELECT lag_seconds BETWEEN 3 AND 60 FROM reco_status() WHERE component = 'ingest'});
 $in .= "end\n";
 $hanging->finish;
 $reco->wait_for('its end ends that', q{SELECT count(*) FROM reco.activity WHERE product_id IN ('behind', 'open')}, 4);
 $reco->wait_for('and the state is as before', q{SELECT health FROM reco_status() WHERE component = 'ingest'}, 'ok');
+
+# 7. A message without a time, as Kafka's protocol allows, is as one that comes now
+RecoTest::_run([ '/usr/bin/python3', '-c', <<'END', $ENV{KAFKA}, $topic, event('page_view', 1, 'timeless'), '{"event_type":"page_view","user_id":1,"product_id":"timeless"}' ]);
+import sys
+from confluent_kafka import Producer
+producer = Producer({'bootstrap.servers': sys.argv[1]})
+for value in sys.argv[3:]:
+    producer.produce(sys.argv[2], value, partition=0, timestamp=-1)
+if producer.flush(60):
+    sys.exit('a message was not sent')
+END
+$reco->wait_for('messages without a time', q{SELECT count(*) FROM reco.activity WHERE product_id = 'timeless'}, 2);
+is($reco->sql('SELECT count(*) FROM reco.rejected'), 0, 'are not rejected');
 $reco->verify('partitions');
 
 done_testing;

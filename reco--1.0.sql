@@ -655,7 +655,8 @@ BEGIN
 	EXCEPTION WHEN undefined_table OR undefined_column OR wrong_object_type OR insufficient_privilege
 		OR invalid_name OR invalid_parameter_value OR feature_not_supported OR object_not_in_prerequisite_state THEN
 		GET STACKED DIAGNOSTICS reason = MESSAGE_TEXT, advice = PG_EXCEPTION_HINT;
-		RAISE WARNING 'the mirror is not compared: %', reason USING HINT = advice;
+		RAISE WARNING 'the mirror is not compared: %', reason
+			USING HINT = coalesce(nullif(advice, ''), 'See reco_status().');
 		RETURN;
 	END;
 	FOR round IN 1..20 LOOP
@@ -701,6 +702,11 @@ BEGIN
 		RAISE EXCEPTION 'sample of reco_verify() must be between 0 and 1'
 			USING ERRCODE = 'invalid_parameter_value',
 				  HINT = 'It is the share of users to verify: 1 for all, 0.01 for one in a hundred.';
+	END IF;
+	IF pg_is_in_recovery() THEN
+		RAISE EXCEPTION 'cannot read reco''s unlogged tables during recovery'
+			USING ERRCODE = 'feature_not_supported',
+				  HINT = 'Ask the primary, or read the lists from Redis.';
 	END IF;
 	RETURN QUERY SELECT * FROM @extschema@.reco_verify_state(sample);
 	RETURN QUERY SELECT * FROM @extschema@.reco_verify_catalog();

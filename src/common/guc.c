@@ -16,6 +16,7 @@
 
 #include "common/catalog_columns.h"
 #include "common/guc.h"
+#include "nodes/pg_list.h"
 #include "redis/login.h"
 #include "utils/guc.h"
 #include "utils/varlena.h"
@@ -156,6 +157,25 @@ check_brokers(char **newval, void **extra, GucSource source)
 	return true;
 }
 
+/* table, schema.table or database.schema.table, each part quoted as in SQL */
+static bool
+check_catalog_table(char **newval, void **extra, GucSource source)
+{
+	char	   *copy;
+	List	   *names;
+	bool		valid;
+
+	if (*newval == NULL || **newval == '\0')
+		return true;
+	copy = pstrdup(*newval);
+	valid = SplitIdentifierString(copy, '.', &names) && list_length(names) <= 3;
+	list_free(names);
+	pfree(copy);
+	if (!valid)
+		GUC_check_errdetail("Expected the name of a table with its schema, such as \"public.products\".");
+	return valid;
+}
+
 static bool
 check_catalog_columns(char **newval, void **extra, GucSource source)
 {
@@ -179,7 +199,7 @@ static const StringSetting string_settings[] = {
 	{"reco.kafka_config", &reco_kafka_config, "", PGC_SIGHUP,
 	"File of librdkafka properties, key=value a line.", NULL},
 	{"reco.catalog_table", &reco_catalog_table, "", PGC_SIGHUP,
-	"Table that holds the products, with its schema; empty: no catalog.", NULL},
+	"Table that holds the products, with its schema; empty: no catalog.", check_catalog_table},
 	{"reco.catalog_columns", &reco_catalog_columns, "", PGC_SIGHUP,
 		"Columns of the catalog that hold product_id and category, if their names differ.",
 	check_catalog_columns},

@@ -277,6 +277,7 @@ reco_redis_verify(PG_FUNCTION_ARGS)
 	RecoRedis  *redis;
 	bool		sent;
 
+	reco_sql_refuse_recovery();
 	if (!reco_shared_serves_database() || reco_redis_url[0] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

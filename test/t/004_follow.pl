@@ -213,6 +213,10 @@ for my $bad ('product_id="a', 'product_id=a, product_id=b', 'product_id=', 'prod
 {
 	like($reco->sql_error("ALTER SYSTEM SET reco.catalog_columns = '$bad'"), qr/22023/, "$bad is refused");
 }
+for my $bad ('a.b.c.d', 'public.', '"public.products', 'no name')
+{
+	like($reco->sql_error("ALTER SYSTEM SET reco.catalog_table = '$bad'"), qr/22023/, "$bad is refused");
+}
 
 follow_table('partitioned', '"Shop"."Product List"', 'product_id="SKU", category="Path/To"', <<'END');
 CREATE SCHEMA "Shop";

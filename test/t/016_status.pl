@@ -217,6 +217,8 @@ RecoTest::_run([ @as, 'pg_ctl', '-D', $standby, '-w', '-l', "$standby/log", '-o'
 	is($reco->sql(q{SELECT string_agg(component || ' ' || health, ', ' ORDER BY component) FROM reco_status()}),
 		'follow off, ingest off, publish off, role off, snapshot ok, state off', 'a standby says what it is');
 	like($reco->sql(q{SELECT state FROM reco_status() WHERE component = 'ingest'}), qr/standby/, 'in words');
+	like($reco->sql_error("SELECT * FROM $_"), qr/ERROR:  0A000: cannot read reco's unlogged tables during recovery\nHINT:  Ask the primary/, "$_ says what to do")
+	  for 'reco_verify()', 'reco_redis_verify()', 'reco_for_user(1)';
 }
 RecoTest::_run([ @as, 'pg_ctl', '-D', $standby, '-w', '-m', 'immediate', 'stop' ]);
 

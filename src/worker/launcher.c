@@ -236,6 +236,7 @@ reco_launcher_main(Datum arg)
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
+	ProcessConfigFile(PGC_SIGHUP);	/* see reco_worker_main */
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	reco_settings_override();
 	pgstat_report_appname("reco launcher");

@@ -303,7 +303,9 @@ reco_worker_main(Datum arg)
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 
-	if (!reco_status_attach(routine->id))
+	/* the server forgets a SIGHUP that came while it started us */
+	ProcessConfigFile(PGC_SIGHUP);
+	if (!reco_enabled || !reco_status_attach(routine->id))
 		proc_exit(0);
 	before_shmem_exit(reco_worker_detach, arg);
 	prev_emit_log_hook = emit_log_hook;

@@ -97,4 +97,13 @@ my @at = map { /:(\d\d):([\d.]+) /; 60 * $1 + $2 } grep { /FATAL:.*base/ } do { 
 ok(($at[3] - $at[2]) % 3600 >= 1.5 * (($at[1] - $at[0]) % 3600), 'each time after a longer pause') or diag("@at");
 $reco->wait_for('then it starts', $workers, 3);
 like($reco->sql(q{SELECT last_error FROM reco_status() WHERE component = 'ingest'}), qr/base/, 'reco_status() knows why it did not');
+
+# 4. Off again at any moment of their start
+my $switch = sub { my ($to, $after) = @_; return "ALTER SYSTEM SET reco.enabled = '$to'; SELECT pg_reload_conf(), pg_sleep($after);\n"; };
+$reco->set('reco.enabled', 'off');
+for my $ms (0 .. 24)
+{
+	$reco->sql($switch->('on', $ms / 1000) . $switch->('off', 0));
+	$reco->wait_for("off after $ms ms: the workers leave", $workers, 0) or last;
+}
 done_testing;

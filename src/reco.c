@@ -16,8 +16,11 @@
 #include "engine/product_dictionary.h"
 #include "engine/state.h"
 #include "fmgr.h"
+#include "kafka/ingest_worker.h"
 #include "lists/invalidation.h"
+#include "mirror/follow_worker.h"
 #include "miscadmin.h"
+#include "publish/publish_worker.h"
 #include "shmem/change_queue.h"
 #include "shmem/shmem.h"
 #include "worker/launcher.h"
@@ -25,6 +28,10 @@
 PG_MODULE_MAGIC;
 
 extern PGDLLEXPORT void _PG_init(void);
+
+const RecoRoutine *const reco_worker_routines[RECO_WORKERS] = {
+	&reco_ingest_routine, &reco_follow_routine, &reco_publish_routine
+};
 
 /* Who has something to do when a transaction ends, in this order. */
 static const RecoXactModule *const xact_modules[] = {

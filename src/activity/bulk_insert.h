@@ -8,8 +8,8 @@
 #ifndef RECO_BULK_INSERT_H
 #define RECO_BULK_INSERT_H
 
+#include "activity/event.h"
 #include "engine/state.h"
-#include "kafka/event_parser.h"
 
 typedef struct RecoInsert RecoInsert;
 

@@ -16,8 +16,8 @@
 
 #include "common/catalog_columns.h"
 #include "common/guc.h"
+#include "common/redis_url.h"
 #include "nodes/pg_list.h"
-#include "redis/login.h"
 #include "utils/guc.h"
 #include "utils/varlena.h"
 

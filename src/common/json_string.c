@@ -113,3 +113,59 @@ reco_json_unescape(RecoText *text)
 	text->length = to - decoded;
 	return true;
 }
+
+/*
+ * Text in UTF-8.  A database in SQL_ASCII may hold anything: where that is not
+ * UTF-8, *raw says so.
+ */
+const char *
+reco_json_utf8(const char *text, int *length, bool *raw)
+{
+	char	   *converted;
+
+	*raw = false;
+	if (GetDatabaseEncoding() == PG_UTF8)
+		return text;
+	if (GetDatabaseEncoding() == PG_SQL_ASCII)
+	{
+		*raw = !pg_verify_mbstr(PG_UTF8, text, *length, true);
+		return text;
+	}
+	converted = (char *) pg_do_encoding_conversion((unsigned char *) unconstify(char *, text),
+												   *length, GetDatabaseEncoding(), PG_UTF8);
+	if (converted != text)
+		*length = strlen(converted);
+	return converted;
+}
+
+/* A JSON string; bytes that are not UTF-8 are taken as Latin-1. */
+void
+reco_json_append(StringInfo value, const char *text, int length)
+{
+	bool		raw;
+	const char *end;
+	const char *begin;
+
+	text = reco_json_utf8(text, &length, &raw);
+	begin = text;
+	end = text + length;
+	appendStringInfoCharMacro(value, '"');
+	for (const char *p = text; p < end; p++)
+	{
+		unsigned char c = (unsigned char) *p;
+
+		if (c >= ' ' && c != '"' && c != '\\' && !(raw && IS_HIGHBIT_SET(c)))
+			continue;
+		appendBinaryStringInfo(value, begin, p - begin);
+		if (c == '"' || c == '\\')
+		{
+			appendStringInfoCharMacro(value, '\\');
+			appendStringInfoCharMacro(value, c);
+		}
+		else
+			appendStringInfo(value, "\\u%04x", c);
+		begin = p + 1;
+	}
+	appendBinaryStringInfo(value, begin, end - begin);
+	appendStringInfoCharMacro(value, '"');
+}

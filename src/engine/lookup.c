@@ -15,13 +15,13 @@
  */
 #include "common/compat.h"
 
+#include "common/json_string.h"
 #include "common/spi.h"
 #include "engine/lookup.h"
 #include "engine/product_dictionary.h"
 #include "engine/state.h"
 #include "fmgr.h"
 #include "heap/keyed_table.h"
-#include "publish/value.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/memutils.h"
@@ -214,7 +214,7 @@ reco_lookup_quoted(int32 number)
 	if (product->quoted.data != NULL)
 		return product->quoted;
 	initStringInfo(&string);
-	reco_format_json_string(&string, VARDATA_ANY(product->id), VARSIZE_ANY_EXHDR(product->id));
+	reco_json_append(&string, VARDATA_ANY(product->id), VARSIZE_ANY_EXHDR(product->id));
 	product->quoted.length = string.len;
 	product->quoted.data = memcpy(MemoryContextAlloc(cache, string.len), string.data, string.len);
 	pfree(string.data);

@@ -28,6 +28,7 @@
 
 #include "common/compat.h"
 #include "common/guc.h"
+#include "common/json_string.h"
 #include "common/iso8601.h"
 #include "kafka/event_parser.h"
 

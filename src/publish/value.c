@@ -14,7 +14,7 @@
 #include "common/compat.h"
 
 #include "common/guc.h"
-#include "mb/pg_wchar.h"
+#include "common/json_string.h"
 #include "publish/value.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -141,62 +141,6 @@ reco_format_pattern(const RecoTemplate *template)
 	return pattern.data;
 }
 
-/*
- * Text in UTF-8.  A database in SQL_ASCII may hold anything: where that is not
- * UTF-8, *raw says so.
- */
-static const char *
-as_utf8(const char *text, int *length, bool *raw)
-{
-	char	   *converted;
-
-	*raw = false;
-	if (GetDatabaseEncoding() == PG_UTF8)
-		return text;
-	if (GetDatabaseEncoding() == PG_SQL_ASCII)
-	{
-		*raw = !pg_verify_mbstr(PG_UTF8, text, *length, true);
-		return text;
-	}
-	converted = (char *) pg_do_encoding_conversion((unsigned char *) unconstify(char *, text),
-												   *length, GetDatabaseEncoding(), PG_UTF8);
-	if (converted != text)
-		*length = strlen(converted);
-	return converted;
-}
-
-/* A JSON string; bytes that are not UTF-8 are taken as Latin-1. */
-void
-reco_format_json_string(StringInfo value, const char *text, int length)
-{
-	bool		raw;
-	const char *end;
-	const char *begin;
-
-	text = as_utf8(text, &length, &raw);
-	begin = text;
-	end = text + length;
-	appendStringInfoCharMacro(value, '"');
-	for (const char *p = text; p < end; p++)
-	{
-		unsigned char c = (unsigned char) *p;
-
-		if (c >= ' ' && c != '"' && c != '\\' && !(raw && IS_HIGHBIT_SET(c)))
-			continue;
-		appendBinaryStringInfo(value, begin, p - begin);
-		if (c == '"' || c == '\\')
-		{
-			appendStringInfoCharMacro(value, '\\');
-			appendStringInfoCharMacro(value, c);
-		}
-		else
-			appendStringInfo(value, "\\u%04x", c);
-		begin = p + 1;
-	}
-	appendBinaryStringInfo(value, begin, end - begin);
-	appendStringInfoCharMacro(value, '"');
-}
-
 /* A user's value: this, the products' JSON strings with commas in between, and the end. */
 void
 reco_format_list_begin(StringInfo value, int64 user_id)
@@ -221,7 +165,7 @@ reco_format_product(StringInfo value, Datum product)
 	text	   *name = DatumGetTextPP(product);
 	int			length = VARSIZE_ANY_EXHDR(name);
 	bool		raw;
-	const char *utf8 = as_utf8(VARDATA_ANY(name), &length, &raw);
+	const char *utf8 = reco_json_utf8(VARDATA_ANY(name), &length, &raw);
 
 	appendBinaryStringInfo(value, utf8, length);
 }

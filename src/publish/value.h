@@ -30,7 +30,6 @@ extern bool reco_format_parse_key(const RecoTemplate *template, const char *key,
 extern char *reco_format_pattern(const RecoTemplate *template);
 
 /* These append UTF-8, and need a transaction where the database has another encoding. */
-extern void reco_format_json_string(StringInfo value, const char *text, int length);
 extern void reco_format_list_begin(StringInfo value, int64 user_id);
 extern void reco_format_list_end(StringInfo value);
 extern void reco_format_product(StringInfo value, Datum product);

@@ -29,6 +29,7 @@
 #include "access/xact.h"
 #include "common/guc.h"
 #include "common/monotonic.h"
+#include "common/redis_url.h"
 #include "common/text_clean.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"

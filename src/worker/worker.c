@@ -20,12 +20,9 @@
 #include "common/monotonic.h"
 #include "common/spi.h"
 #include "common/xact.h"
-#include "kafka/ingest_worker.h"
-#include "mirror/follow_worker.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
-#include "publish/publish_worker.h"
 #include "shmem/change_queue.h"
 #include "shmem/metrics.h"
 #include "storage/ipc.h"
@@ -43,10 +40,6 @@
 
 /* A worker that has lived this long works; in ms. */
 #define HEALTHY_AGE 10000
-
-const RecoRoutine *const reco_worker_routines[RECO_WORKERS] = {
-	&reco_ingest_routine, &reco_follow_routine, &reco_publish_routine
-};
 
 /* How often a process shows that it runs, in ms. */
 #define TICK_MS 1000

@@ -27,6 +27,7 @@ typedef struct RecoRoutine
 	RecoTroubleKind (*blame) (const ErrorData *error, RecoHealth *health);
 } RecoRoutine;
 
+/* By RecoWorkerId; in reco.c, for what workers do is not known here. */
 extern const RecoRoutine *const reco_worker_routines[RECO_WORKERS];
 
 extern PGDLLEXPORT void reco_worker_main(Datum arg);

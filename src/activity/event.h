@@ -1,0 +1,26 @@
+/*-------------------------------------------------------------------------
+ *
+ * event.h
+ *	  One event of a shopper, whatever brought it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RECO_EVENT_H
+#define RECO_EVENT_H
+
+#include "common/slice.h"
+#include "datatype/timestamp.h"
+
+#define RECO_EVENT_TYPE_MAX 64
+#define RECO_PRODUCT_ID_MAX 512
+
+typedef struct RecoEvent
+{
+	RecoText	event_type;
+	int64		user_id;
+	RecoText	product_id;
+	RecoText	query;
+	TimestampTz timestamp;
+} RecoEvent;
+
+#endif							/* RECO_EVENT_H */

@@ -1,0 +1,27 @@
+/*-------------------------------------------------------------------------
+ *
+ * redis_url.h
+ *	  Parses reco.redis_url.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RECO_REDIS_URL_H
+#define RECO_REDIS_URL_H
+
+/* A host and a port, or else the path of a socket. */
+typedef struct RecoRedisUrl
+{
+	char	   *host;			/* NULL: path */
+	int			port;
+	char	   *path;
+	char	   *user;			/* NULL: Redis's default user */
+	int			db;
+} RecoRedisUrl;
+
+/*
+ * Parse a URL; what it gives is palloc'd.  Returns NULL, or what is wrong as a
+ * sentence that does not repeat the URL, which may hold a secret by mistake.
+ */
+extern const char *reco_redis_parse_url(const char *text, RecoRedisUrl *url, const char **hint);
+
+#endif							/* RECO_REDIS_URL_H */

@@ -22,12 +22,22 @@
 #include "miscadmin.h"
 #include "publish/publish_worker.h"
 #include "shmem/change_queue.h"
+#include "shmem/metrics.h"
+#include "shmem/rejections.h"
+#include "shmem/service_state.h"
 #include "shmem/shmem.h"
+#include "shmem/worker_status.h"
+#include "shmem/written.h"
 #include "worker/launcher.h"
 
 PG_MODULE_MAGIC;
 
 extern PGDLLEXPORT void _PG_init(void);
+
+static const RecoShmemArea *const shmem_areas[] = {
+	&reco_status_area, &reco_service_area, &reco_rejections_area, &reco_ring_area, &reco_counters_area,
+	&reco_written_area
+};
 
 const RecoRoutine *const reco_worker_routines[RECO_WORKERS] = {
 	&reco_ingest_routine, &reco_follow_routine, &reco_publish_routine
@@ -50,7 +60,7 @@ _PG_init(void)
 
 	reco_guc_define();
 	reco_xact_init(xact_modules, lengthof(xact_modules));
-	reco_shmem_init();
+	reco_shmem_init(shmem_areas, lengthof(shmem_areas));
 	reco_membership_init();
 	reco_launcher_register();
 }

@@ -20,9 +20,9 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "shmem/change_queue.h"
+#include "shmem/shmem.h"
 #include "shmem/worker_status.h"
 #include "storage/lwlock.h"
-#include "storage/shmem.h"
 #include "utils/memutils.h"
 
 /* A power of two; 16 MB hold what 100k events a second change in 10 s. */
@@ -69,38 +69,24 @@ static int	pending_count = 0;
 static int	pending_size = 0;
 static bool pending_everything = false;
 
-Size
-reco_ring_shmem_size(void)
+static void
+ring_init(LWLock *lock)
 {
-	return sizeof(RecoRing);
+	ring->lock = lock;
+	ring->publish_all = true;
+	ring->incomplete_since = reco_monotonic_now();
+	ring->span = FIRST_SPAN;
+	while (ring->stamp.instance == 0)
+		if (!pg_strong_random(&ring->stamp.instance, sizeof(ring->stamp.instance)))
+			ereport(FATAL,
+					(errcode(ERRCODE_INTERNAL_ERROR),
+					 errmsg("could not generate a random number")));
 }
 
-/* Called while the server starts, under AddinShmemInitLock. */
-void
-reco_ring_shmem_startup(void)
-{
-	bool		found;
-
-	ring = ShmemInitStruct("reco_ring", sizeof(RecoRing), &found);
-	if (!found)
-	{
-		ring->lock = &GetNamedLWLockTranche("reco_ring")->lock;
-		ring->head = ring->tail = 0;
-		ring->publish_all = true;
-		ring->complete = false;
-		ring->incomplete_since = reco_monotonic_now();
-		ring->nmarks = 0;
-		ring->span = FIRST_SPAN;
-		ring->state = 0;
-		memset(&ring->resync, 0, sizeof(ring->resync));
-		memset(&ring->stamp, 0, sizeof(ring->stamp));
-		while (ring->stamp.instance == 0)
-			if (!pg_strong_random(&ring->stamp.instance, sizeof(ring->stamp.instance)))
-				ereport(FATAL,
-						(errcode(ERRCODE_INTERNAL_ERROR),
-						 errmsg("could not generate a random number")));
-	}
-}
+const RecoShmemArea reco_ring_area = {
+	.name = "reco_ring",.size = sizeof(RecoRing),.address = (void **) &ring,
+	.init = ring_init,.has_lock = true
+};
 
 static void
 add_pending(const RecoKey *key)

@@ -50,8 +50,7 @@ extern void reco_ring_add_window(TimestampTz window_start, ItemPointer place);
 extern void reco_ring_add_everything(void);
 
 extern const RecoXactModule reco_ring_xact;
-extern Size reco_ring_shmem_size(void);
-extern void reco_ring_shmem_startup(void);
+extern const struct RecoShmemArea reco_ring_area;
 
 /* The publisher's side; only one process may read. */
 extern int	reco_ring_peek(RecoKey *keys, int max);

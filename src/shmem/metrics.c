@@ -12,7 +12,7 @@
 
 #include "port/atomics.h"
 #include "shmem/metrics.h"
-#include "storage/shmem.h"
+#include "shmem/shmem.h"
 
 typedef struct RecoCounts
 {
@@ -22,26 +22,19 @@ typedef struct RecoCounts
 
 static RecoCounts *counts = NULL;
 
-Size
-reco_counters_shmem_size(void)
+static void
+counters_init(LWLock *lock)
 {
-	return sizeof(RecoCounts);
-}
-
-/* Called while the server starts, under AddinShmemInitLock. */
-void
-reco_counters_shmem_startup(void)
-{
-	bool		found;
-
-	counts = ShmemInitStruct("reco_counters", sizeof(RecoCounts), &found);
-	if (found)
-		return;
 	for (int i = 0; i < RECO_COUNTERS; i++)
 		pg_atomic_init_u64(&counts->counters[i], 0);
 	for (int i = 0; i < RECO_PHASES; i++)
 		pg_atomic_init_u64(&counts->phases[i], 0);
 }
+
+const RecoShmemArea reco_counters_area = {
+	.name = "reco_counters",.size = sizeof(RecoCounts),.address = (void **) &counts,
+	.init = counters_init
+};
 
 /* Count n more. */
 void

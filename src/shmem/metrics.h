@@ -39,8 +39,7 @@ typedef enum RecoPhase
 
 #define RECO_PHASES (RECO_PHASE_SEND + 1)
 
-extern Size reco_counters_shmem_size(void);
-extern void reco_counters_shmem_startup(void);
+extern const struct RecoShmemArea reco_counters_area;
 
 extern void reco_counter_add(RecoCounter counter, uint64 n);
 extern uint64 reco_counter_value(RecoCounter counter);

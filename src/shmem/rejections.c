@@ -20,8 +20,8 @@
 #include "common/monotonic.h"
 #include "common/text_clean.h"
 #include "shmem/rejections.h"
+#include "shmem/shmem.h"
 #include "shmem/versioned.h"
-#include "storage/shmem.h"
 
 #define WINDOW_US (60 * 1000 * 1000)
 #define SLICES 12				/* of the minute */
@@ -56,24 +56,16 @@ typedef struct RecoRejections
 
 static RecoRejections *rejections = NULL;
 
-Size
-reco_rejections_shmem_size(void)
+static void
+rejections_init(LWLock *lock)
 {
-	return sizeof(RecoRejections);
-}
-
-/* Called while the server starts, under AddinShmemInitLock. */
-void
-reco_rejections_shmem_startup(void)
-{
-	bool		found;
-
-	rejections = ShmemInitStruct("reco_rejections", sizeof(RecoRejections), &found);
-	if (found)
-		return;
-	memset(rejections, 0, sizeof(RecoRejections));
 	pg_atomic_init_u32(&rejections->version, 0);
 }
+
+const RecoShmemArea reco_rejections_area = {
+	.name = "reco_rejections",.size = sizeof(RecoRejections),.address = (void **) &rejections,
+	.init = rejections_init
+};
 
 /* One message of a batch was refused. */
 void

@@ -37,8 +37,7 @@ typedef struct RecoRejecting
 	char		reason[RECO_REASON_LENGTH];
 } RecoRejecting;
 
-extern Size reco_rejections_shmem_size(void);
-extern void reco_rejections_shmem_startup(void);
+extern const struct RecoShmemArea reco_rejections_area;
 
 extern void reco_refusals_add(RecoRefusals *refusals, const char *reason);
 extern void reco_rejections_note(const RecoRefusals *refusals);

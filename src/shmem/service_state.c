@@ -15,10 +15,10 @@
 #include "miscadmin.h"
 #include "port/atomics.h"
 #include "shmem/service_state.h"
+#include "shmem/shmem.h"
 #include "shmem/versioned.h"
 #include "shmem/worker_status.h"
 #include "storage/lwlock.h"
-#include "storage/shmem.h"
 #include "utils/timestamp.h"
 
 typedef struct RecoService
@@ -38,23 +38,10 @@ typedef struct RecoService
 
 static RecoService *service = NULL;
 
-Size
-reco_service_shmem_size(void)
+static void
+service_init(LWLock *lock)
 {
-	return sizeof(RecoService);
-}
-
-/* Called while the server starts, under AddinShmemInitLock. */
-void
-reco_service_shmem_startup(void)
-{
-	bool		found;
-
-	service = ShmemInitStruct("reco_service", sizeof(RecoService), &found);
-	if (found)
-		return;
-	memset(service, 0, sizeof(RecoService));
-	service->lock = &GetNamedLWLockTranche("reco_service")->lock;
+	service->lock = lock;
 	pg_atomic_init_u64(&service->follow_position, InvalidXLogRecPtr);
 	pg_atomic_init_u32(&service->database, InvalidOid);
 	pg_atomic_init_u32(&service->extension, InvalidOid);
@@ -64,6 +51,11 @@ reco_service_shmem_startup(void)
 	pg_atomic_init_u32(&service->replaying, true);	/* until ingest knows better */
 	pg_atomic_init_u32(&service->version, 0);
 }
+
+const RecoShmemArea reco_service_area = {
+	.name = "reco_service",.size = sizeof(RecoService),.address = (void **) &service,
+	.init = service_init,.has_lock = true
+};
 
 /* Is the shared memory there?  It is not in a process without the library preloaded. */
 bool

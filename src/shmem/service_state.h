@@ -38,8 +38,7 @@ typedef struct RecoStateCopy
 	int			max_recommendations;
 } RecoStateCopy;
 
-extern Size reco_service_shmem_size(void);
-extern void reco_service_shmem_startup(void);
+extern const struct RecoShmemArea reco_service_area;
 extern bool reco_service_is_attached(void);
 
 extern void reco_shared_set_mirror_ready(bool ready);

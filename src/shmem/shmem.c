@@ -1,43 +1,22 @@
 /*-------------------------------------------------------------------------
  *
  * shmem.c
- *	  reco's shared memory: which areas there are.
+ *	  Areas of shared memory.
  *
- * Each area gives its size and sets itself up, in the server's start, under
- * AddinShmemInitLock.  All of it begins anew then, as the unlogged state
- * does after a crash.
+ * They are set up in the server's start, under AddinShmemInitLock.  All of it
+ * begins anew then, as the unlogged state does after a crash.
  *
  *-------------------------------------------------------------------------
  */
 #include "common/compat.h"
 
 #include "miscadmin.h"
-#include "shmem/change_queue.h"
-#include "shmem/metrics.h"
-#include "shmem/rejections.h"
-#include "shmem/service_state.h"
 #include "shmem/shmem.h"
-#include "shmem/worker_status.h"
-#include "shmem/written.h"
 #include "storage/ipc.h"
-#include "storage/lwlock.h"
 #include "storage/shmem.h"
 
-typedef struct RecoArea
-{
-	Size		(*size) (void);
-	void		(*startup) (void);
-	const char *tranche;		/* of its one LWLock; NULL: it has none */
-} RecoArea;
-
-static const RecoArea areas[] = {
-	{reco_status_shmem_size, reco_status_shmem_startup, "reco"},
-	{reco_service_shmem_size, reco_service_shmem_startup, "reco_service"},
-	{reco_rejections_shmem_size, reco_rejections_shmem_startup, NULL},
-	{reco_ring_shmem_size, reco_ring_shmem_startup, "reco_ring"},
-	{reco_counters_shmem_size, reco_counters_shmem_startup, NULL},
-	{reco_written_shmem_size, reco_written_shmem_startup, NULL},
-};
+static const RecoShmemArea *const *areas;
+static int	nareas;
 
 static shmem_request_hook_type prev_shmem_request_hook = NULL;
 static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
@@ -47,11 +26,11 @@ shmem_request(void)
 {
 	if (prev_shmem_request_hook)
 		prev_shmem_request_hook();
-	for (int i = 0; i < lengthof(areas); i++)
+	for (int i = 0; i < nareas; i++)
 	{
-		RequestAddinShmemSpace(MAXALIGN(areas[i].size()));
-		if (areas[i].tranche)
-			RequestNamedLWLockTranche(areas[i].tranche, 1);
+		RequestAddinShmemSpace(MAXALIGN(areas[i]->size));
+		if (areas[i]->has_lock)
+			RequestNamedLWLockTranche(areas[i]->name, 1);
 	}
 }
 
@@ -62,15 +41,27 @@ shmem_startup(void)
 		prev_shmem_startup_hook();
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	for (int i = 0; i < lengthof(areas); i++)
-		areas[i].startup();
+	for (int i = 0; i < nareas; i++)
+	{
+		const RecoShmemArea *area = areas[i];
+		bool		found;
+
+		*area->address = ShmemInitStruct(area->name, area->size, &found);
+		if (found)
+			continue;
+		memset(*area->address, 0, area->size);
+		if (area->init)
+			area->init(area->has_lock ? &GetNamedLWLockTranche(area->name)->lock : NULL);
+	}
 	LWLockRelease(AddinShmemInitLock);
 }
 
-/* Ask for shared memory; called from _PG_init. */
+/* Ask for these; called from _PG_init. */
 void
-reco_shmem_init(void)
+reco_shmem_init(const RecoShmemArea *const *wanted, int count)
 {
+	areas = wanted;
+	nareas = count;
 	prev_shmem_request_hook = shmem_request_hook;
 	shmem_request_hook = shmem_request;
 	prev_shmem_startup_hook = shmem_startup_hook;

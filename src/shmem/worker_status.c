@@ -22,12 +22,12 @@
 #include "common/text_clean.h"
 #include "miscadmin.h"
 #include "port/atomics.h"
+#include "shmem/shmem.h"
 #include "shmem/versioned.h"
 #include "shmem/worker_status.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
 #include "storage/proc.h"
-#include "storage/shmem.h"
 #include "utils/timestamp.h"
 
 /* A trouble that comes back sooner is not warned of anew before this has passed, in ms. */
@@ -77,23 +77,10 @@ static const char *const worker_names[] = {"reco ingest", "reco follow", "reco p
 static Workers *workers = NULL;
 static Slot *own_slot = NULL;	/* of this process, if it is a worker */
 
-Size
-reco_status_shmem_size(void)
+static void
+status_init(LWLock *lock)
 {
-	return sizeof(Workers);
-}
-
-/* Called while the server starts, under AddinShmemInitLock. */
-void
-reco_status_shmem_startup(void)
-{
-	bool		found;
-
-	workers = ShmemInitStruct("reco_workers", sizeof(Workers), &found);
-	if (found)
-		return;
-	memset(workers, 0, sizeof(Workers));
-	workers->lock = &GetNamedLWLockTranche("reco")->lock;
+	workers->lock = lock;
 	for (int i = 0; i < RECO_WORKERS; i++)
 	{
 		Slot	   *slot = &workers->slots[i];
@@ -105,6 +92,11 @@ reco_status_shmem_startup(void)
 		slot->status.health = RECO_HEALTH_STARTING;
 	}
 }
+
+const RecoShmemArea reco_status_area = {
+	.name = "reco_workers",.size = sizeof(Workers),.address = (void **) &workers,
+	.init = status_init,.has_lock = true
+};
 
 static RecoWorkerStatus *
 begin_write(RecoWorkerId worker)

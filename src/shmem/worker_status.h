@@ -100,8 +100,7 @@ typedef struct RecoWorkerStatus
 	RecoMoment	round;			/* when the present round began */
 } RecoWorkerStatus;
 
-extern Size reco_status_shmem_size(void);
-extern void reco_status_shmem_startup(void);
+extern const struct RecoShmemArea reco_status_area;
 
 /* Coming and going. */
 extern bool reco_status_attach(RecoWorkerId worker);

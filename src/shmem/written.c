@@ -16,8 +16,8 @@
 #include "common/compat.h"
 
 #include "miscadmin.h"
+#include "shmem/shmem.h"
 #include "shmem/written.h"
-#include "storage/shmem.h"
 
 /* 2 MB: a second at 100,000 events/s, while a search takes less. */
 #define MAX_WRITTEN (128 * 1024)
@@ -31,24 +31,9 @@ typedef struct Written
 
 static Written *written = NULL;
 
-Size
-reco_written_shmem_size(void)
-{
-	return sizeof(Written);
-}
-
-/* Called while the server starts, under AddinShmemInitLock. */
-void
-reco_written_shmem_startup(void)
-{
-	bool		found;
-
-	written = ShmemInitStruct("reco_written", sizeof(Written), &found);
-	if (found)
-		return;
-	written->database = InvalidOid;
-	written->count = 0;
-}
+const RecoShmemArea reco_written_area = {
+	.name = "reco_written",.size = sizeof(Written),.address = (void **) &written
+};
 
 /* From now on: transactions that wrote before have ended, since they had the lock. */
 void

@@ -17,8 +17,7 @@ typedef struct RecoUserPlace
 	ItemPointerData place;
 } RecoUserPlace;
 
-extern Size reco_written_shmem_size(void);
-extern void reco_written_shmem_startup(void);
+extern const struct RecoShmemArea reco_written_area;
 
 /* Only one process watches; all of these under reco's lock. */
 extern void reco_written_watch(void);

@@ -35,6 +35,7 @@
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
@@ -46,38 +47,123 @@ static ItemPointerData place;	/* of the row; invalid: not known */
 static RecoState written;		/* by the present transaction, */
 static int	written_level = 0;	/* the nest level that wrote the row; 0: none did */
 
-#define READ \
-	"SELECT clock, horizon, popularity_at, generation, mirror_version, numbers_version," \
-	" extract(epoch FROM trending_window)::int, extract(epoch FROM recent_window)::int," \
-	" extract(epoch FROM retention)::int, trending_size, max_user_views, top_categories," \
-	" max_recommendations, trending_max, ctid FROM reco.state"
+/* A column of reco.state and its place in RecoState; of an interval that holds the seconds. */
+typedef struct Field
+{
+	const char *column;
+	Oid			type;
+	size_t		offset;
+	const int  *setting;		/* that a parameter takes over; NULL: it is none */
+} Field;
 
-static RecoPlan read_plan = {READ};
-static RecoPlan read_at_plan = {READ " WHERE ctid = $1", 1, {TIDOID}};
+#define FIELD(column, type) {#column, type, offsetof(RecoState, column), NULL}
+#define PARAMETER(column, type) {#column, type, offsetof(RecoState, column), &reco_##column}
 
-/* Columns of the table, see own_tables.c. */
-#define STATE_MIRROR_VERSION 13
-#define STATE_NUMBERS_VERSION 14
-
-#define STATE_COLUMNS 14
-#define STATE_ARGTYPES STATE_COLUMNS, {TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT8OID, \
-	INT8OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID}
-
-static RecoPlan insert_plan = {
-	"INSERT INTO reco.state (clock, horizon, popularity_at, generation, mirror_version, numbers_version,"
-	" trending_window, recent_window, retention, trending_size, max_user_views,"
-	" top_categories, max_recommendations, trending_max)"
-	" VALUES ($1, $2, $3, $4, $5, $6, make_interval(secs => $7), make_interval(secs => $8),"
-	" make_interval(secs => $9), $10, $11, $12, $13, $14)", STATE_ARGTYPES
+/* In the order of the table's columns; the one place where they stand in C. */
+static const Field fields[RECO_STATE_COLUMNS] = {
+	FIELD(clock, TIMESTAMPTZOID),
+	FIELD(horizon, TIMESTAMPTZOID),
+	FIELD(generation, INT8OID),
+	PARAMETER(trending_window, INTERVALOID),
+	PARAMETER(recent_window, INTERVALOID),
+	PARAMETER(retention, INTERVALOID),
+	PARAMETER(trending_size, INT4OID),
+	PARAMETER(trending_max, INT4OID),
+	PARAMETER(max_user_views, INT4OID),
+	PARAMETER(top_categories, INT4OID),
+	PARAMETER(max_recommendations, INT4OID),
+	FIELD(popularity_at, TIMESTAMPTZOID),
+	FIELD(mirror_version, INT8OID),
+	FIELD(numbers_version, INT8OID),
 };
 
-static RecoPlan update_plan = {
-	"UPDATE reco.state SET clock = $1, horizon = $2, popularity_at = $3, generation = $4,"
-	" mirror_version = $5, numbers_version = $6, trending_window = make_interval(secs => $7),"
-	" recent_window = make_interval(secs => $8), retention = make_interval(secs => $9),"
-	" trending_size = $10, max_user_views = $11, top_categories = $12,"
-	" max_recommendations = $13, trending_max = $14", STATE_ARGTYPES
-};
+static RecoPlan read_plan;
+static RecoPlan read_at_plan;
+static RecoPlan insert_plan;
+static RecoPlan update_plan;
+
+/* Make the statements out of the columns. */
+static void
+prepare_plans(void)
+{
+	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+	StringInfoData columns;
+	StringInfoData parameters;
+
+	initStringInfo(&columns);
+	initStringInfo(&parameters);
+	for (int i = 0; i < RECO_STATE_COLUMNS; i++)
+	{
+		appendStringInfo(&columns, "%s%s", i > 0 ? ", " : "", fields[i].column);
+		appendStringInfo(&parameters, "%s$%d", i > 0 ? ", " : "", i + 1);
+		insert_plan.argtypes[i] = update_plan.argtypes[i] = fields[i].type;
+	}
+	insert_plan.nargs = update_plan.nargs = RECO_STATE_COLUMNS;
+	insert_plan.query = psprintf("INSERT INTO reco.state (%s) VALUES (%s)", columns.data, parameters.data);
+	update_plan.query = psprintf("UPDATE reco.state SET (%s) = ROW (%s)", columns.data, parameters.data);
+	read_at_plan.nargs = 1;
+	read_at_plan.argtypes[0] = TIDOID;
+	read_at_plan.query = psprintf("SELECT %s, ctid FROM reco.state WHERE ctid = $1", columns.data);
+	read_plan.query = psprintf("SELECT %s, ctid FROM reco.state", columns.data);
+	MemoryContextSwitchTo(caller);
+}
+
+static RecoPlan *
+state_plan(RecoPlan *plan)
+{
+	if (plan->query == NULL)
+		prepare_plans();
+	return plan;
+}
+
+static Datum
+field_get(const Field *field, const RecoState *state)
+{
+	const void *value = (const char *) state + field->offset;
+	Interval   *interval;
+
+	switch (field->type)
+	{
+		case TIMESTAMPTZOID:
+		case INT8OID:
+			return Int64GetDatum(*(const int64 *) value);
+		case INTERVALOID:
+			interval = palloc0(sizeof(Interval));
+			interval->time = *(const int *) value * USECS_PER_SEC;
+			return IntervalPGetDatum(interval);
+		default:
+			return Int32GetDatum(*(const int *) value);
+	}
+}
+
+static void
+field_set(const Field *field, RecoState *state, Datum datum)
+{
+	void	   *value = (char *) state + field->offset;
+	Interval   *interval;
+
+	switch (field->type)
+	{
+		case TIMESTAMPTZOID:
+		case INT8OID:
+			*(int64 *) value = DatumGetInt64(datum);
+			break;
+		case INTERVALOID:
+			interval = DatumGetIntervalP(datum);
+			*(int *) value = interval->time / USECS_PER_SEC +
+				(interval->day + interval->month * DAYS_PER_MONTH) * (int64) SECS_PER_DAY;
+			break;
+		default:
+			*(int *) value = DatumGetInt32(datum);
+	}
+}
+
+/* The setting of a parameter; a retention that is too short is raised. */
+static int
+field_setting(const Field *field)
+{
+	return field->setting == &reco_retention ? reco_guc_retention() : *field->setting;
+}
 
 /* A prepared transaction would hold the lock with nobody to ask about it. */
 static void
@@ -94,25 +180,8 @@ state_pre_prepare(void)
 void
 reco_state_publish(const RecoState *state)
 {
-	RecoStateCopy copy = {
-		.clock = state->clock,
-		.horizon = state->horizon,
-		.popularity_at = state->popularity_at,
-		.generation = state->generation,
-		.mirror_version = state->mirror_version,
-		.numbers_version = state->numbers_version,
-		.trending_window = state->trending_window,
-		.recent_window = state->recent_window,
-		.retention = state->retention,
-		.trending_size = state->trending_size,
-		.trending_max = state->trending_max,
-		.max_user_views = state->max_user_views,
-		.top_categories = state->top_categories,
-		.max_recommendations = state->max_recommendations,
-	};
-
 	if (reco_shared_serves_database())
-		reco_shared_set_state(&copy);
+		reco_shared_set_state(state);
 }
 
 static void
@@ -212,25 +281,12 @@ whole_second(TimestampTz at)
 	return at - (rest < 0 ? rest + USECS_PER_SEC : rest);
 }
 
-static void
-values_of(const RecoState *state, Datum *values)
+/* The row's columns, RECO_STATE_COLUMNS of them. */
+void
+reco_state_values(const RecoState *state, Datum *values)
 {
-	int			n = 0;
-
-	values[n++] = TimestampTzGetDatum(state->clock);
-	values[n++] = TimestampTzGetDatum(state->horizon);
-	values[n++] = TimestampTzGetDatum(state->popularity_at);
-	values[n++] = Int64GetDatum(state->generation);
-	values[n++] = Int64GetDatum(state->mirror_version);
-	values[n++] = Int64GetDatum(state->numbers_version);
-	values[n++] = Int32GetDatum(state->trending_window);
-	values[n++] = Int32GetDatum(state->recent_window);
-	values[n++] = Int32GetDatum(state->retention);
-	values[n++] = Int32GetDatum(state->trending_size);
-	values[n++] = Int32GetDatum(state->max_user_views);
-	values[n++] = Int32GetDatum(state->top_categories);
-	values[n++] = Int32GetDatum(state->max_recommendations);
-	values[n++] = Int32GetDatum(state->trending_max);
+	for (int i = 0; i < RECO_STATE_COLUMNS; i++)
+		values[i] = field_get(&fields[i], state);
 }
 
 /* Read the row without the lock; false if there is none. */
@@ -239,26 +295,13 @@ reco_state_peek(RecoState *state)
 {
 	Datum		at = PointerGetDatum(&place);
 	bool		null;
-	int			n = 0;
 
-	if (!(ItemPointerIsValid(&place) && reco_sql_query(&read_at_plan, &at, NULL, 1) > 0) &&
-		reco_sql_query(&read_plan, NULL, NULL, 1) == 0)
+	if (!(ItemPointerIsValid(&place) && reco_sql_query(state_plan(&read_at_plan), &at, NULL, 1) > 0) &&
+		reco_sql_query(state_plan(&read_plan), NULL, NULL, 1) == 0)
 		return false;
-	state->clock = DatumGetTimestampTz(reco_sql_value(0, ++n, &null));
-	state->horizon = DatumGetTimestampTz(reco_sql_value(0, ++n, &null));
-	state->popularity_at = DatumGetTimestampTz(reco_sql_value(0, ++n, &null));
-	state->generation = DatumGetInt64(reco_sql_value(0, ++n, &null));
-	state->mirror_version = DatumGetInt64(reco_sql_value(0, ++n, &null));
-	state->numbers_version = DatumGetInt64(reco_sql_value(0, ++n, &null));
-	state->trending_window = DatumGetInt32(reco_sql_value(0, ++n, &null));
-	state->recent_window = DatumGetInt32(reco_sql_value(0, ++n, &null));
-	state->retention = DatumGetInt32(reco_sql_value(0, ++n, &null));
-	state->trending_size = DatumGetInt32(reco_sql_value(0, ++n, &null));
-	state->max_user_views = DatumGetInt32(reco_sql_value(0, ++n, &null));
-	state->top_categories = DatumGetInt32(reco_sql_value(0, ++n, &null));
-	state->max_recommendations = DatumGetInt32(reco_sql_value(0, ++n, &null));
-	state->trending_max = DatumGetInt32(reco_sql_value(0, ++n, &null));
-	place = *(ItemPointer) DatumGetPointer(reco_sql_value(0, ++n, &null));
+	for (int i = 0; i < RECO_STATE_COLUMNS; i++)
+		field_set(&fields[i], state, reco_sql_value(0, i + 1, &null));
+	place = *(ItemPointer) DatumGetPointer(reco_sql_value(0, RECO_STATE_COLUMNS + 1, &null));
 	SPI_freetuptable(SPI_tuptable);
 	return true;
 }
@@ -292,13 +335,16 @@ reco_state_versions(Snapshot snapshot)
 	Relation	table = table_open(reco_sql_table("state"), AccessShareLock);
 	TupleTableSlot *row = table_slot_create(table, NULL);
 	RecoVersions versions = {0, 0};
-	bool		null;
 
 	reco_tables_check();
 	if (find_row(table, snapshot, row))
 	{
-		versions.mirror = DatumGetInt64(slot_getattr(row, STATE_MIRROR_VERSION, &null));
-		versions.numbers = DatumGetInt64(slot_getattr(row, STATE_NUMBERS_VERSION, &null));
+		RecoState	state;
+
+		slot_getallattrs(row);
+		for (int i = 0; i < RECO_STATE_COLUMNS; i++)
+			field_set(&fields[i], &state, row->tts_values[i]);
+		versions = (RecoVersions) {state.mirror_version, state.numbers_version};
 	}
 	ExecDropSingleTupleTableSlot(row);
 	table_close(table, AccessShareLock);
@@ -309,7 +355,7 @@ reco_state_versions(Snapshot snapshot)
 void
 reco_state_read(RecoState *state)
 {
-	Datum		values[STATE_COLUMNS];
+	Datum		values[RECO_STATE_COLUMNS];
 
 	Assert(reco_state_is_locked());
 	if (reco_state_peek(state))
@@ -321,8 +367,8 @@ reco_state_read(RecoState *state)
 	/* never those of an earlier row, which processes may have cached things for */
 	state->mirror_version = state->numbers_version = GetCurrentTimestamp();
 	reco_state_take_settings(state);
-	values_of(state, values);
-	reco_sql_execute(&insert_plan, values, NULL);
+	reco_state_values(state, values);
+	reco_sql_execute(state_plan(&insert_plan), values, NULL);
 	written = *state;
 	written_level = GetCurrentTransactionNestLevel();
 }
@@ -331,11 +377,11 @@ reco_state_read(RecoState *state)
 void
 reco_state_write(const RecoState *state)
 {
-	Datum		values[STATE_COLUMNS];
+	Datum		values[RECO_STATE_COLUMNS];
 
 	Assert(reco_state_is_locked());
-	values_of(state, values);
-	if (reco_sql_execute(&update_plan, values, NULL) != 1)
+	reco_state_values(state, values);
+	if (reco_sql_execute(state_plan(&update_plan), values, NULL) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("reco.state does not hold exactly one row"),
@@ -348,28 +394,26 @@ reco_state_write(const RecoState *state)
 bool
 reco_state_settings_differ(const RecoState *state)
 {
-	return state->trending_window != reco_trending_window ||
-		state->recent_window != reco_recent_window ||
-		state->retention != reco_guc_retention() ||
-		state->trending_size != reco_trending_size ||
-		state->trending_max != reco_trending_max ||
-		state->max_user_views != reco_max_user_views ||
-		state->top_categories != reco_top_categories ||
-		state->max_recommendations != reco_max_recommendations;
+	for (int i = 0; i < RECO_STATE_COLUMNS; i++)
+	{
+		const Field *field = &fields[i];
+
+		if (field->setting != NULL &&
+			*(const int *) ((const char *) state + field->offset) != field_setting(field))
+			return true;
+	}
+	return false;
 }
 
 /* Let the settings be in force; derived state must be computed again. */
 void
 reco_state_take_settings(RecoState *state)
 {
-	state->trending_window = reco_trending_window;
-	state->recent_window = reco_recent_window;
-	state->retention = reco_guc_retention();
-	state->trending_size = reco_trending_size;
-	state->trending_max = reco_trending_max;
-	state->max_user_views = reco_max_user_views;
-	state->top_categories = reco_top_categories;
-	state->max_recommendations = reco_max_recommendations;
+	for (int i = 0; i < RECO_STATE_COLUMNS; i++)
+	{
+		if (fields[i].setting != NULL)
+			*(int *) ((char *) state + fields[i].offset) = field_setting(&fields[i]);
+	}
 	reco_state_set_clock(state, state->clock);
 }
 

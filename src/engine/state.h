@@ -9,27 +9,11 @@
 #define RECO_STATE_H
 
 #include "common/xact.h"
-#include "datatype/timestamp.h"
+#include "shmem/service_state.h"
 #include "utils/snapshot.h"
 
-/* reco.state; windows in seconds. */
-typedef struct RecoState
-{
-	TimestampTz clock;			/* whole seconds */
-	TimestampTz horizon;		/* start of the oldest window kept */
-	TimestampTz popularity_at;	/* the clock when it was last taken */
-	int64		generation;
-	int64		mirror_version; /* of reco.product */
-	int64		numbers_version;	/* rises when numbers are given free */
-	int			trending_window;	/* W */
-	int			recent_window;	/* H */
-	int			retention;
-	int			trending_size;
-	int			trending_max;	/* products of a window, whatever ties */
-	int			max_user_views;
-	int			top_categories;
-	int			max_recommendations;	/* 0: no limit */
-} RecoState;
+/* Columns of reco.state that a RecoState has, which come first in the table. */
+#define RECO_STATE_COLUMNS 14
 
 /* What a process caches of product_cache.h and product_dictionary.h is good for these. */
 typedef struct RecoVersions
@@ -49,6 +33,7 @@ extern RecoVersions reco_state_versions(Snapshot snapshot);
 extern void reco_state_read(RecoState *state);
 extern void reco_state_write(const RecoState *state);
 extern void reco_state_publish(const RecoState *state);
+extern void reco_state_values(const RecoState *state, Datum *values);
 extern bool reco_state_settings_differ(const RecoState *state);
 extern void reco_state_take_settings(RecoState *state);
 

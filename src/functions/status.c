@@ -14,6 +14,7 @@
 #include "commands/dbcommands.h"
 #include "common/guc.h"
 #include "common/text_clean.h"
+#include "engine/state.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "functions/worker_health.h"
@@ -40,7 +41,6 @@ static const char *const phase_names[RECO_PHASES] = {
 };
 
 #define WORKER_COLUMNS 14
-#define STATE_COLUMNS 14
 
 static bool
 is_served(void)
@@ -134,15 +134,6 @@ reco_workers(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-static Datum
-interval_of(int seconds)
-{
-	Interval   *interval = palloc0(sizeof(Interval));
-
-	interval->time = seconds * USECS_PER_SEC;
-	return IntervalPGetDatum(interval);
-}
-
 PG_FUNCTION_INFO_V1(reco_state_row);
 
 /* reco.state_row(): what reco.state says, without reading it; of an unknown state all is NULL. */
@@ -150,29 +141,14 @@ Datum
 reco_state_row(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	RecoStateCopy state = reco_shared_state_copy();
-	Datum		values[STATE_COLUMNS];
-	bool		nulls[STATE_COLUMNS] = {false};
-	int			n = 0;
+	RecoState	state = reco_shared_state();
+	Datum		values[RECO_STATE_COLUMNS];
+	bool		nulls[RECO_STATE_COLUMNS] = {false};
 
 	InitMaterializedSRF(fcinfo, 0);
 	if (state.clock == 0 || RecoveryInProgress() || !reco_shared_serves_database())
 		memset(nulls, true, sizeof(nulls));
-	values[n++] = TimestampTzGetDatum(state.clock);
-	values[n++] = TimestampTzGetDatum(state.horizon);
-	values[n++] = Int64GetDatum(state.generation);
-	values[n++] = interval_of(state.trending_window);
-	values[n++] = interval_of(state.recent_window);
-	values[n++] = interval_of(state.retention);
-	values[n++] = Int32GetDatum(state.trending_size);
-	values[n++] = Int32GetDatum(state.trending_max);
-	values[n++] = Int32GetDatum(state.max_user_views);
-	values[n++] = Int32GetDatum(state.top_categories);
-	values[n++] = Int32GetDatum(state.max_recommendations);
-	values[n++] = TimestampTzGetDatum(state.popularity_at);
-	values[n++] = Int64GetDatum(state.mirror_version);
-	values[n++] = Int64GetDatum(state.numbers_version);
-	Assert(n == STATE_COLUMNS);
+	reco_state_values(&state, values);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	return (Datum) 0;
 }

@@ -33,7 +33,7 @@ typedef struct RecoService
 	pg_atomic_uint32 replaying;
 	pg_atomic_uint32 version;	/* of what follows */
 	RecoProgress progress;
-	RecoStateCopy state;
+	RecoState	state;
 } RecoService;
 
 static RecoService *service = NULL;
@@ -125,7 +125,7 @@ reco_shared_follow_position(void)
 void
 reco_shared_set_database(Oid database, Oid extension)
 {
-	RecoStateCopy unknown = {0};
+	RecoState	unknown = {0};
 
 	reco_shared_set_state(&unknown);
 	pg_atomic_write_u32(&service->extension, extension);
@@ -207,17 +207,17 @@ reco_shared_progress(void)
 
 /* What reco.state says, as committed now. */
 void
-reco_shared_set_state(const RecoStateCopy *copy)
+reco_shared_set_state(const RecoState *state)
 {
 	begin_write();
-	service->state = *copy;
+	service->state = *state;
 	end_write();
 }
 
-RecoStateCopy
-reco_shared_state_copy(void)
+RecoState
+reco_shared_state(void)
 {
-	RecoStateCopy copy;
+	RecoState	copy;
 
 	reco_versioned_read(&service->version, &copy, &service->state, sizeof(copy));
 	return copy;

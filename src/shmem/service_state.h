@@ -19,24 +19,24 @@ typedef struct RecoProgress
 	TimestampTz started_at;
 } RecoProgress;
 
-/* What reco.state said when it was last committed; times in seconds; clock = 0: not known. */
-typedef struct RecoStateCopy
+/* The row of reco.state; windows in seconds. */
+typedef struct RecoState
 {
-	TimestampTz clock;
-	TimestampTz horizon;
-	TimestampTz popularity_at;
+	TimestampTz clock;			/* whole seconds */
+	TimestampTz horizon;		/* start of the oldest window kept */
+	TimestampTz popularity_at;	/* the clock when it was last taken */
 	int64		generation;
-	int64		mirror_version;
-	int64		numbers_version;
-	int			trending_window;
-	int			recent_window;
+	int64		mirror_version; /* of reco.product */
+	int64		numbers_version;	/* rises when numbers are given free */
+	int			trending_window;	/* W */
+	int			recent_window;	/* H */
 	int			retention;
 	int			trending_size;
-	int			trending_max;
+	int			trending_max;	/* products of a window, whatever ties */
 	int			max_user_views;
 	int			top_categories;
-	int			max_recommendations;
-} RecoStateCopy;
+	int			max_recommendations;	/* 0: no limit */
+} RecoState;
 
 extern const struct RecoShmemArea reco_service_area;
 extern bool reco_service_is_attached(void);
@@ -57,7 +57,9 @@ extern void reco_shared_announce_extension(void);
 extern uint32 reco_shared_extensions_announced(void);
 extern void reco_shared_set_progress(int64 done, int64 total);
 extern RecoProgress reco_shared_progress(void);
-extern void reco_shared_set_state(const RecoStateCopy *copy);
-extern RecoStateCopy reco_shared_state_copy(void);
+
+/* The row as it was last committed; clock = 0: not known. */
+extern void reco_shared_set_state(const RecoState *state);
+extern RecoState reco_shared_state(void);
 
 #endif							/* RECO_SERVICE_STATE_H */

@@ -20,6 +20,7 @@
 #include "activity/rebuild.h"
 #include "activity/view_batch.h"
 #include "catalog/pg_type.h"
+#include "common/array.h"
 #include "common/spi.h"
 #include "engine/product_cache.h"
 #include "engine/product_dictionary.h"
@@ -142,8 +143,7 @@ reco_rebuild_users(const RecoState *state, const int64 *user_ids, int n)
 	ids = palloc(n * sizeof(Datum));
 	for (int i = 0; i < n; i++)
 		ids[i] = Int64GetDatum(user_ids[i]);
-	values[1] = PointerGetDatum(construct_array(ids, n, INT8OID, 8, FLOAT8PASSBYVAL,
-												TYPALIGN_DOUBLE));
+	values[1] = PointerGetDatum(reco_array(ids, n, INT8OID));
 	replace_views(state, RECO_VIEWS_REPLACE, &some_plan, values, 0);
 }
 

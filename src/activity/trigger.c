@@ -24,13 +24,13 @@
 #include "catalog/pg_collation.h"
 #include "commands/dbcommands.h"
 #include "commands/trigger.h"
+#include "common/array.h"
 #include "common/guc.h"
 #include "common/own_tables.h"
 #include "common/spi.h"
 #include "engine/product_cache.h"
 #include "engine/state.h"
 #include "executor/executor.h"
-#include "lib/qunique.h"
 #include "lists/invalidation.h"
 #include "miscadmin.h"
 #include "shmem/service_state.h"
@@ -188,23 +188,6 @@ rows_inserted(TriggerData *data)
 	ExecDropSingleTupleTableSlot(slot);
 }
 
-static int
-by_id(const void *a, const void *b)
-{
-	int64		x = *(const int64 *) a;
-	int64		y = *(const int64 *) b;
-
-	return (x > y) - (x < y);
-}
-
-/* Sort, and keep each once. */
-static int
-unique_ids(int64 *ids, int n)
-{
-	qsort(ids, n, sizeof(int64), by_id);
-	return qunique(ids, n, sizeof(int64), by_id);
-}
-
 /*
  * Counters lose the views.  The users are read again from activity: older
  * views may come back where the newest max_user_views had pushed them out.
@@ -216,9 +199,8 @@ rows_deleted(TriggerData *data)
 	TupleTableSlot *slot = make_slot(data);
 	RecoViews  *views;
 	RecoState	state;
-	int			count = 0;
 	int			size = 1024;
-	int64	   *users = palloc(size * sizeof(int64));
+	RecoIds		users = {palloc(size * sizeof(int64)), 0};
 
 	begin_maintenance(&state);
 	views = reco_views_begin(&state, RECO_VIEWS_TAKE);
@@ -230,20 +212,23 @@ rows_deleted(TriggerData *data)
 		if (!reco_views_put_row(views, slot))
 			continue;
 		reco_inflight_check("delete from reco.activity");
-		if (count == size)
+		if (users.count == size)
 		{
-			count = unique_ids(users, count);
-			if (count > size / 2)
+			reco_ids_sort(&users);
+			if (users.count > size / 2)
 			{
 				size *= 2;
-				users = repalloc_huge(users, size * sizeof(int64));
+				users.ids = repalloc_huge(users.ids, size * sizeof(int64));
 			}
 		}
-		users[count++] = DatumGetInt64(slot_getattr(slot, RECO_ACTIVITY_USER_ID, &null));
+		users.ids[users.count++] = DatumGetInt64(slot_getattr(slot, RECO_ACTIVITY_USER_ID, &null));
 	}
 	reco_views_end(views);
-	if (count > 0)
-		reco_rebuild_users(&state, users, unique_ids(users, count));
+	if (users.count > 0)
+	{
+		reco_ids_sort(&users);
+		reco_rebuild_users(&state, users.ids, users.count);
+	}
 	ExecDropSingleTupleTableSlot(slot);
 }
 

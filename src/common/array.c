@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * array.c
- *	  The elements of arrays of numbers, as reco's tables hold them.
+ *	  Arrays of numbers: as reco's tables hold them, and sets of ids.
  *
  * Touches memory only.
  *
@@ -9,17 +9,58 @@
  */
 #include "common/compat.h"
 
+#include "catalog/pg_type.h"
 #include "common/array.h"
+#include "common/int.h"
+#include "lib/qunique.h"
+#include "utils/lsyscache.h"
 
 /*
  * The elements of an array; NULL if it does not have so many of the type: a
  * superuser may have written something else to the table.
  */
 void *
-reco_elements(ArrayType *array, Oid type, int count)
+reco_array_elements(ArrayType *array, Oid type, int count)
 {
 	bool		plain = ARR_NDIM(array) == 1 && !ARR_HASNULL(array) &&
 		ARR_ELEMTYPE(array) == type && ARR_DIMS(array)[0] == count;
 
 	return plain ? ARR_DATA_PTR(array) : NULL;
+}
+
+/* An array without a NULL. */
+ArrayType *
+reco_array(const Datum *elements, int count, Oid type)
+{
+	int16		length;
+	bool		by_value;
+	char		align;
+
+	get_typlenbyvalalign(type, &length, &by_value, &align);
+	return construct_array((Datum *) elements, count, type, length, by_value, align);
+}
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	return pg_cmp_s64(*(const int64 *) a, *(const int64 *) b);
+}
+
+/* Sort, and remove duplicates. */
+void
+reco_ids_sort(RecoIds *ids)
+{
+	qsort(ids->ids, ids->count, sizeof(int64), compare_ids);
+	ids->count = qunique(ids->ids, ids->count, sizeof(int64), compare_ids);
+}
+
+/* bigint[] */
+ArrayType *
+reco_ids_array(const int64 *ids, int count)
+{
+	Datum	   *datums = palloc(sizeof(Datum) * Max(count, 1));
+
+	for (int i = 0; i < count; i++)
+		datums[i] = Int64GetDatum(ids[i]);
+	return reco_array(datums, count, INT8OID);
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * array.h
- *	  The elements of arrays of numbers, as reco's tables hold them.
+ *	  Arrays of numbers: as reco's tables hold them, and sets of ids.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,6 +10,16 @@
 
 #include "utils/array.h"
 
-extern void *reco_elements(ArrayType *array, Oid type, int count);
+/* Numbers of users, or windows as TimestampTz. */
+typedef struct RecoIds
+{
+	int64	   *ids;
+	int			count;
+} RecoIds;
+
+extern ArrayType *reco_array(const Datum *elements, int count, Oid type);
+extern void *reco_array_elements(ArrayType *array, Oid type, int count);
+extern void reco_ids_sort(RecoIds *ids);
+extern ArrayType *reco_ids_array(const int64 *ids, int count);
 
 #endif							/* RECO_ARRAY_H */

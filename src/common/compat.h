@@ -37,6 +37,15 @@
 	index_beginscan(heap, index, snapshot, nkeys, 0)
 #endif
 
+/* 17 compares integers in common/int.h. */
+#if PG_VERSION_NUM < 170000
+static inline int
+pg_cmp_s64(int64 a, int64 b)
+{
+	return (a > b) - (a < b);
+}
+#endif
+
 /* 17 fills in a JSON lexer in the caller's space; before, it is palloc'd. */
 #if PG_VERSION_NUM >= 170000
 #define reco_json_lexer(space, json, length) \

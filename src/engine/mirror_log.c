@@ -15,6 +15,7 @@
 #include "common/compat.h"
 
 #include "catalog/pg_type.h"
+#include "common/array.h"
 #include "common/spi.h"
 #include "engine/mirror_log.h"
 #include "engine/state.h"
@@ -53,7 +54,7 @@ reco_changes_write(int64 version, const int32 *numbers, int n)
 	for (int i = 0; i < n; i++)
 		elements[i] = Int32GetDatum(numbers[i]);
 	values[0] = Int64GetDatum(version);
-	values[1] = PointerGetDatum(construct_array(elements, n, INT4OID, 4, true, TYPALIGN_INT));
+	values[1] = PointerGetDatum(reco_array(elements, n, INT4OID));
 	reco_sql_execute(&write_plan, values, NULL);
 }
 

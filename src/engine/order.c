@@ -61,8 +61,8 @@ reco_order_read(int64 after, int64 version, RecoOrder *order)
 		ArrayType  *popularity = DatumGetArrayTypePCopy(reco_sql_value(0, 2, &null));
 
 		order->count = ArrayGetNItems(ARR_NDIM(numbers), ARR_DIMS(numbers));
-		order->numbers = reco_elements(numbers, INT4OID, order->count);
-		order->popularity = reco_elements(popularity, INT8OID, order->count);
+		order->numbers = reco_array_elements(numbers, INT4OID, order->count);
+		order->popularity = reco_array_elements(popularity, INT8OID, order->count);
 		found = order->numbers != NULL && order->popularity != NULL;
 	}
 	SPI_freetuptable(SPI_tuptable);

@@ -17,6 +17,7 @@
 #include "common/compat.h"
 
 #include "catalog/pg_type.h"
+#include "common/array.h"
 #include "common/spi.h"
 #include "engine/product_dictionary.h"
 #include "engine/state.h"
@@ -202,7 +203,7 @@ text_array(const RecoText *ids, const int *which, int n)
 
 	for (int i = 0; i < n; i++)
 		values[i] = PointerGetDatum(cstring_to_text_with_len(ids[which[i]].data, ids[which[i]].length));
-	return PointerGetDatum(construct_array(values, n, TEXTOID, -1, false, TYPALIGN_INT));
+	return PointerGetDatum(reco_array(values, n, TEXTOID));
 }
 
 /* Learn the pairs that a query has found. */
@@ -265,7 +266,7 @@ add(const RecoText *ids, const int *which, int n)
 	dirty = true;
 	take_numbers(numbers, n);
 	values[0] = text_array(ids, which, n);
-	values[1] = PointerGetDatum(construct_array(numbers, n, INT4OID, 4, true, TYPALIGN_INT));
+	values[1] = PointerGetDatum(reco_array(numbers, n, INT4OID));
 	reco_sql_execute(&insert_plan, values, NULL);
 	for (int i = 0; i < n; i++)
 		reco_number_learn(cstring_to_text_with_len(ids[which[i]].data, ids[which[i]].length),
@@ -366,8 +367,7 @@ reco_number_load(const int32 *first, int n, Size stride)
 	}
 	if (count > 0)
 	{
-		Datum		values[1] = {PointerGetDatum(construct_array(missing, count, INT4OID, sizeof(int32),
-																 true, TYPALIGN_INT))};
+		Datum		values[1] = {PointerGetDatum(reco_array(missing, count, INT4OID))};
 
 		learn_found(reco_sql_query(&names_plan, values, NULL, 0));
 		pfree(missing);

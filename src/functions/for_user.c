@@ -12,6 +12,7 @@
 #include "common/compat.h"
 
 #include "catalog/pg_type.h"
+#include "common/array.h"
 #include "common/spi.h"
 #include "engine/lookup.h"
 #include "fmgr.h"
@@ -55,7 +56,7 @@ reco_list_products(PG_FUNCTION_ARGS)
 	for (int i = 0; i < list.count; i++)
 		ids[i] = PointerGetDatum(reco_lookup_product(list.numbers[i]));
 	reco_lookup_end();
-	PG_RETURN_ARRAYTYPE_P(construct_array(ids, list.count, TEXTOID, -1, false, TYPALIGN_INT));
+	PG_RETURN_ARRAYTYPE_P(reco_array(ids, list.count, TEXTOID));
 }
 
 /* One product of the list as a row (rank, product_id, reason, because). */

@@ -18,6 +18,7 @@
 #include "common/compat.h"
 
 #include "catalog/pg_type.h"
+#include "common/array.h"
 #include "common/spi.h"
 #include "engine/product_cache.h"
 #include "engine/product_dictionary.h"
@@ -133,8 +134,8 @@ free_numbers(RecoState *state, const int32 *numbers, int n)
 		ids[i] = Int32GetDatum(numbers[i]);
 		buckets[i] = Int32GetDatum(numbers[i] / RECO_BUCKET);
 	}
-	values[0] = PointerGetDatum(construct_array(ids, n, INT4OID, 4, true, TYPALIGN_INT));
-	values[1] = PointerGetDatum(construct_array(buckets, n, INT4OID, 4, true, TYPALIGN_INT));
+	values[0] = PointerGetDatum(reco_array(ids, n, INT4OID));
+	values[1] = PointerGetDatum(reco_array(buckets, n, INT4OID));
 	reco_sql_execute(&free_plan, values, NULL);
 	reco_product_numbers_changed(state);
 	reco_state_write(state);

@@ -18,6 +18,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "common/array.h"
 #include "common/spi.h"
 #include "engine/product_cache.h"
 #include "engine/product_dictionary.h"
@@ -151,8 +152,8 @@ take_popularity(const RecoState *state, const int32 *numbers)
 	if (n == 0)
 		return;
 	values[0] = TimestampTzGetDatum(state->clock - state->recent_window * USECS_PER_SEC);
-	values[1] = PointerGetDatum(construct_array(buckets, n, INT4OID, 4, true, TYPALIGN_INT));
-	values[2] = PointerGetDatum(construct_array(ids, n, TEXTOID, -1, false, TYPALIGN_INT));
+	values[1] = PointerGetDatum(reco_array(buckets, n, INT4OID));
+	values[2] = PointerGetDatum(reco_array(ids, n, TEXTOID));
 	ignored_at = GetCurrentTransactionNestLevel();
 	reco_sql_execute(&popularity_plan, values, NULL);
 	ignored_at = 0;

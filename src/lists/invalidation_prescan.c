@@ -21,6 +21,8 @@
 #include "common/compat.h"
 
 #include "catalog/pg_type.h"
+#include "common/array.h"
+#include "common/int.h"
 #include "common/spi.h"
 #include "engine/product_cache.h"
 #include "engine/product_dictionary.h"
@@ -125,7 +127,7 @@ watch(void)
 static void
 prepare(const Datum *ids, const Datum *categories, const bool *uncategorized, int n)
 {
-	Datum		values[1] = {PointerGetDatum(construct_array((Datum *) ids, n, TEXTOID, -1, false, TYPALIGN_INT))};
+	Datum		values[1] = {PointerGetDatum(reco_array(ids, n, TEXTOID))};
 	MemoryContext caller;
 
 	reco_product_load(&foreseen.state);
@@ -209,10 +211,7 @@ is_good(const RecoState *state, const RecoTouched *touched)
 static int
 by_id(const void *a, const void *b)
 {
-	int64		x = ((const RecoUserPlace *) a)->user_id;
-	int64		y = ((const RecoUserPlace *) b)->user_id;
-
-	return (x > y) - (x < y);
+	return pg_cmp_s64(((const RecoUserPlace *) a)->user_id, ((const RecoUserPlace *) b)->user_id);
 }
 
 /* Sort, and keep each user once. */

@@ -29,6 +29,7 @@
 #include "access/transam.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
+#include "common/array.h"
 #include "executor/tuptable.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -249,8 +250,7 @@ reco_catalog_look_up(RecoSource *source, const Datum *keys, int nkeys,
 	want(&scan);
 	scan_leaves(&scan);
 	AtEOXact_GUC(true, nest);
-	return PointerGetDatum(construct_array((Datum *) scan.wanted, scan.nwanted, TEXTOID, -1,
-										   false, TYPALIGN_INT));
+	return PointerGetDatum(reco_array((Datum *) scan.wanted, scan.nwanted, TEXTOID));
 }
 
 static void

@@ -14,6 +14,7 @@
 
 #include "activity/trigger.h"
 #include "catalog/pg_type.h"
+#include "common/array.h"
 #include "common/monotonic.h"
 #include "common/spi.h"
 #include "engine/state.h"
@@ -176,8 +177,7 @@ run_for(RecoPlan *plan, const Products *products)
 
 	if (products->count == 0)
 		return;
-	arguments[0] = PointerGetDatum(construct_array(products->ids, products->count, TEXTOID,
-												   -1, false, TYPALIGN_INT));
+	arguments[0] = PointerGetDatum(reco_array(products->ids, products->count, TEXTOID));
 	arguments[1] = PointerGetDatum(construct_md_array(products->categories,
 													  products->uncategorized, 1, dims, lower,
 													  TEXTOID, -1, false, TYPALIGN_INT));

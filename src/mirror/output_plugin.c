@@ -20,6 +20,7 @@
 #include "mirror/source_table.h"
 #include "replication/logical.h"
 #include "replication/output_plugin.h"
+#include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -197,19 +198,10 @@ collect_change(RecoCollect *collect, RecoKeys *keys, Relation table,
 	MemoryContextReset(collect->scratch);
 }
 
-static int
-compare_oids(const void *a, const void *b)
-{
-	Oid			x = *(const Oid *) a;
-	Oid			y = *(const Oid *) b;
-
-	return x < y ? -1 : x > y;
-}
-
 bool
 reco_collect_watches(const RecoCollect *collect, Oid table)
 {
-	return bsearch(&table, collect->tables, collect->ntables, sizeof(Oid), compare_oids) != NULL;
+	return bsearch(&table, collect->tables, collect->ntables, sizeof(Oid), oid_cmp) != NULL;
 }
 
 static bool
@@ -393,7 +385,7 @@ reco_collect_watch(RecoCollect *collect, const RecoSource *source)
 		pfree(collect->key_column);
 	collect->tables = MemoryContextAlloc(collect->context, size);
 	memcpy(collect->tables, source->tables, size);
-	qsort(collect->tables, source->ntables, sizeof(Oid), compare_oids);
+	qsort(collect->tables, source->ntables, sizeof(Oid), oid_cmp);
 	collect->ntables = source->ntables;
 	collect->key_column = MemoryContextStrdup(collect->context, source->key_column);
 	collect->key_type = source->key_type;

@@ -16,6 +16,7 @@
 #include "common/compat.h"
 
 #include "catalog/pg_type.h"
+#include "common/array.h"
 #include "common/monotonic.h"
 #include "common/spi.h"
 #include "mirror/subscription.h"
@@ -91,7 +92,7 @@ look(const RecoSource *source)
 
 	for (int i = 0; i < source->ntables; i++)
 		oids[i] = ObjectIdGetDatum(source->tables[i]);
-	values[0] = PointerGetDatum(construct_array(oids, source->ntables, OIDOID, sizeof(Oid), true, TYPALIGN_INT));
+	values[0] = PointerGetDatum(reco_array(oids, source->ntables, OIDOID));
 	rows = reco_sql_query(&subscriptions_plan, values, NULL, 0);
 	for (uint64 row = 0; row < rows; row++)
 		wrong |= look_at(source, row, &total, &runs);

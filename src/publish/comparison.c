@@ -13,7 +13,7 @@
 
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
-#include "common/ids.h"
+#include "common/array.h"
 #include "common/slice.h"
 #include "common/spi.h"
 #include "common/text_clean.h"

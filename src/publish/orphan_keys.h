@@ -8,7 +8,7 @@
 #ifndef RECO_ORPHAN_KEYS_H
 #define RECO_ORPHAN_KEYS_H
 
-#include "common/ids.h"
+#include "common/array.h"
 #include "publish/value.h"
 #include "redis/connection.h"
 

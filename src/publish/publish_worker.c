@@ -19,6 +19,7 @@
 #include "common/compat.h"
 
 #include "common/guc.h"
+#include "common/int.h"
 #include "common/monotonic.h"
 #include "lib/qunique.h"
 #include "miscadmin.h"
@@ -183,10 +184,7 @@ report_answer(void)
 static int
 compare_keys(const void *a, const void *b)
 {
-	int64		left = ((const RecoKey *) a)->id;
-	int64		right = ((const RecoKey *) b)->id;
-
-	return left < right ? -1 : left > right;
+	return pg_cmp_s64(((const RecoKey *) a)->id, ((const RecoKey *) b)->id);
 }
 
 /* Sort users' keys, and drop duplicates: whose place is kept matters little. */
@@ -205,7 +203,7 @@ compare_pointers(const void *a, const void *b)
 	const RecoKey *right = *(const RecoKey *const *) b;
 
 	if (left->id != right->id)
-		return left->id < right->id ? -1 : 1;
+		return pg_cmp_s64(left->id, right->id);
 	return (left > right) - (left < right);
 }
 

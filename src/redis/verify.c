@@ -18,7 +18,7 @@
 #include "catalog/pg_type.h"
 #include "common/guc.h"
 #include "common/monotonic.h"
-#include "common/ids.h"
+#include "common/array.h"
 #include "common/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"

@@ -57,8 +57,8 @@ unpack(TupleTableSlot *row, RecoTop *top)
 	numbers = DatumGetArrayTypeP(row->tts_values[NUMBERS]);
 	counts = DatumGetArrayTypeP(row->tts_values[VIEW_COUNTS]);
 	top->count = ArrayGetNItems(ARR_NDIM(numbers), ARR_DIMS(numbers));
-	number = reco_elements(numbers, INT4OID, top->count);
-	views = reco_elements(counts, INT8OID, top->count);
+	number = reco_array_elements(numbers, INT4OID, top->count);
+	views = reco_array_elements(counts, INT8OID, top->count);
 	if (number == NULL || views == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
@@ -122,10 +122,8 @@ reco_top_write(RecoTable *table, TimestampTz window, TupleTableSlot *row, const 
 		numbers[i] = Int32GetDatum(top->ranks[i].number);
 		counts[i] = Int64GetDatum(top->ranks[i].views);
 	}
-	values[NUMBERS] = PointerGetDatum(construct_array(numbers, top->count, INT4OID, sizeof(int32),
-													  true, TYPALIGN_INT));
-	values[VIEW_COUNTS] = PointerGetDatum(construct_array(counts, top->count, INT8OID, sizeof(int64),
-														  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	values[NUMBERS] = PointerGetDatum(reco_array(numbers, top->count, INT4OID));
+	values[VIEW_COUNTS] = PointerGetDatum(reco_array(counts, top->count, INT8OID));
 	if (row != NULL)
 		reco_table_update(table, row, values, nulls);
 	else

@@ -21,6 +21,7 @@
 #include "mirror/follow_worker.h"
 #include "miscadmin.h"
 #include "publish/publish_worker.h"
+#include "redis/redis_sink.h"
 #include "shmem/change_queue.h"
 #include "shmem/metrics.h"
 #include "shmem/rejections.h"
@@ -42,6 +43,8 @@ static const RecoShmemArea *const shmem_areas[] = {
 const RecoRoutine *const reco_worker_routines[RECO_WORKERS] = {
 	&reco_ingest_routine, &reco_follow_routine, &reco_publish_routine
 };
+
+const RecoSink *const reco_sink = &reco_redis_sink;
 
 /* Who has something to do when a transaction ends, in this order. */
 static const RecoXactModule *const xact_modules[] = {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * comparison.c
- *	  Keys in Redis beside the rows that they stand for.
+ *	  Keys of the sink beside the rows that they stand for.
  *
  * A key differs if its type or value is another one, if it has no time to live
  * or will expire while its row still lives, or if it is there, and of reco's
@@ -20,42 +20,31 @@
 #include "lists/view_history.h"
 #include "mb/pg_wchar.h"
 #include "publish/comparison.h"
-#include "publish/quote.h"
+#include "publish/value.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-/* Redis rounds the time to live; the clock moves once a second. */
+/* The time to live is rounded; the clock moves once a second. */
 #define LIFE_SLACK 3
 
 /* So much of a value is shown, in bytes. */
 #define SHOWN_BYTES 8192
 
-/* A key: what its row asks for, and what Redis has. */
-typedef struct Pair
+/* What a key's row asks for. */
+typedef struct Expected
 {
 	int64		id;
-	char	   *key;
-	RecoText	expected;		/* UTF-8; data NULL: no row */
+	RecoText	value;			/* UTF-8; data NULL: no row */
 	int64		life;			/* s that the row may still live */
-	bool		right_type;
-	char		type[40];		/* as Redis names it; "none": no such key */
-	int64		ttl;			/* -1: none */
-	bool		same;			/* the value is the expected one */
-	bool		own;			/* it has the form of reco's values */
-	char	   *found;			/* to be shown, if it is not the same; NULL: not of the right type */
-} Pair;
+} Expected;
 
 typedef struct Comparison
 {
-	RecoRedis  *redis;
-	const RecoTemplate *template;
-	Pair	   *pairs;
-	int			count;
-	int			cursor;			/* the pair that takes the next value */
+	bool		windows;
+	Expected   *expected;
+	List	   *differences;	/* of RecoKeyDifference */
 	MemoryContext memory;
-	MemoryContext scratch;		/* of one hash */
 } Comparison;
 
 static RecoPlan user_plan = {
@@ -69,36 +58,10 @@ static RecoPlan window_plan = {
 	1, {TIMESTAMPTZOID}
 };
 
-static int
-compare_texts(const void *a, const void *b)
-{
-	const RecoText *left = a;
-	const RecoText *right = b;
-	int			order = memcmp(left->data, right->data, Min(left->length, right->length));
-
-	return order != 0 ? order : (left->length > right->length) - (left->length < right->length);
-}
-
 static bool
 are_equal(RecoText left, RecoText right)
 {
 	return left.length == right.length && memcmp(left.data, right.data, left.length) == 0;
-}
-
-/* A hash as one text, whatever the order of its fields. */
-static RecoText
-join_fields(RecoText *fields, int count)
-{
-	StringInfoData text;
-
-	initStringInfo(&text);
-	qsort(fields, count, sizeof(RecoText), compare_texts);
-	for (int i = 0; i < count; i++)
-	{
-		appendStringInfoString(&text, i > 0 ? ", " : "");
-		appendBinaryStringInfo(&text, fields[i].data, fields[i].length);
-	}
-	return (RecoText) {text.data, text.len};
 }
 
 /* Seconds until the clock reaches a moment. */
@@ -108,16 +71,15 @@ seconds_until(const RecoState *state, TimestampTz at)
 	return (at - state->clock) / USECS_PER_SEC;
 }
 
-/* Put into the pairs, which are sorted, what the users' rows ask for. */
+/* What the rows of users ask for; those are sorted. */
 static void
-expect_users(Comparison *c, const RecoState *state, const int64 *ids)
+expect_users(Expected *expected, const RecoState *state, const int64 *ids, int count)
 {
-	Datum		values[] = {PointerGetDatum(reco_ids_array(ids, c->count))};
+	Datum		values[] = {PointerGetDatum(reco_ids_array(ids, count))};
 	Snapshot	snapshot = RegisterSnapshot(GetTransactionSnapshot());
 	SPITupleTable *rows;
-	Pair	   *pair = c->pairs;
 
-	reco_quote_begin(snapshot);
+	reco_value_begin(snapshot);
 	reco_sql_query_at(&user_plan, values, snapshot);
 	rows = SPI_tuptable;
 	for (uint64 row = 0; row < rows->numvals; row++)
@@ -128,28 +90,28 @@ expect_users(Comparison *c, const RecoState *state, const int64 *ids)
 		StringInfoData text;
 		RecoRecent	recent;
 
-		while (pair->id != user)
-			pair++;
+		while (expected->id != user)
+			expected++;
 		initStringInfo(&text);
-		reco_quote_list(&text, user, SPI_getbinval(rows->vals[row], rows->tupdesc, 2, &null));
-		pair->expected = (RecoText) {text.data, text.len};
+		reco_value_append_list(&text, user, SPI_getbinval(rows->vals[row], rows->tupdesc, 2, &null));
+		expected->value = (RecoText) {text.data, text.len};
 
 		reco_recent_init(&recent);
 		reco_recent_unpack(&recent, DatumGetByteaPP(recent_views));
 		if (recent.count > 0)
-			pair->life = seconds_until(state, state->recent_window * USECS_PER_SEC +
+			expected->life = seconds_until(state, state->recent_window * USECS_PER_SEC +
 									   reco_state_moment(recent.views[recent.count - 1].second));
 	}
 	SPI_freetuptable(rows);
-	reco_quote_end();
+	reco_value_end();
 	UnregisterSnapshot(snapshot);
 }
 
-/* Put into a pair what its window's rows ask for. */
+/* What the rows of a window ask for. */
 static void
-expect_window(Pair *pair, const RecoState *state)
+expect_window(Expected *expected, const RecoState *state)
 {
-	Datum		values[] = {TimestampTzGetDatum(pair->id)};
+	Datum		values[] = {TimestampTzGetDatum(expected->id)};
 	int			rows = (int) reco_sql_query(&window_plan, values, NULL, 0);
 	RecoText   *fields = palloc(sizeof(RecoText) * Max(rows, 1));
 
@@ -159,15 +121,15 @@ expect_window(Pair *pair, const RecoState *state)
 		StringInfoData field;
 
 		initStringInfo(&field);
-		reco_format_product(&field, reco_sql_value(row, 1, &null));
+		reco_value_append_product(&field, reco_sql_value(row, 1, &null));
 		appendStringInfo(&field, " " INT64_FORMAT, DatumGetInt64(reco_sql_value(row, 2, &null)));
 		fields[row] = (RecoText) {field.data, field.len};
 	}
 	SPI_freetuptable(SPI_tuptable);
 	if (rows > 0)
-		pair->expected = join_fields(fields, rows);
-	pair->life = seconds_until(state, pair->id +
-							   (state->trending_window + state->retention) * USECS_PER_SEC);
+		expected->value = reco_value_join(fields, rows);
+	expected->life = seconds_until(state, expected->id +
+								   (state->trending_window + state->retention) * USECS_PER_SEC);
 }
 
 /* UTF-8 in the database's encoding; NULL if that lacks a character. */
@@ -191,7 +153,7 @@ from_utf8(RecoText utf8)
 	return text;
 }
 
-/* Bytes from Redis as text of the database; as hexadecimal digits if they are none. */
+/* Bytes of the sink as text of the database; as hexadecimal digits if they are none. */
 static char *
 as_text(RecoText bytes)
 {
@@ -212,160 +174,77 @@ as_text(RecoText bytes)
 	return shown.length < bytes.length ? psprintf("%s... (%d bytes)", text, bytes.length) : text;
 }
 
-/* Judge what Redis holds, and keep what is to be shown. */
-static void
-take_bytes(Comparison *c, RecoText value)
+static RecoKeyDifference *
+make_difference(const Expected *expected, const RecoSinkValue *found)
 {
-	Pair	   *pair = &c->pairs[c->cursor];
-	MemoryContext caller = MemoryContextSwitchTo(c->memory);
+	RecoKeyDifference *difference = palloc0(sizeof(RecoKeyDifference));
 
-	pair->same = pair->expected.data != NULL && are_equal(pair->expected, value);
-	pair->own = c->template->window || reco_format_is_list(value.data, value.length, pair->id);
-	if (!pair->same && (pair->own || pair->expected.data != NULL))
-		pair->found = as_text(value);
-	MemoryContextSwitchTo(caller);
+	difference->id = expected->id;
+	difference->key = as_text(found->key);
+	if (expected->value.data != NULL)
+		difference->expected = as_text(expected->value);
+	if (found->value.data != NULL)
+		difference->found = as_text(found->value);
+	return difference;
 }
 
-/* Fields and values of a hash. */
-static void
-take_hash(Comparison *c, const RecoReply *reply)
+/* A key that should be there: NULL if it is, and right. */
+static RecoKeyDifference *
+judge_expected(const Expected *expected, const RecoSinkValue *found)
 {
-	MemoryContext caller = MemoryContextSwitchTo(c->scratch);
-	RecoText   *fields = palloc(sizeof(RecoText) * (reply->nelements / 2 + 1));
+	bool		same = found->value.data != NULL && are_equal(expected->value, found->value);
+	RecoKeyDifference *difference;
 
-	for (int i = 0; i + 1 < reply->nelements; i += 2)
+	if (same && found->ttl >= expected->life - LIFE_SLACK && found->ttl >= 0)
+		return NULL;
+	difference = make_difference(expected, found);
+	if (!found->right_type && found->type != NULL)
+		difference->found = psprintf("a value of type %s", found->type);
+	else if (same)
 	{
-		const RecoReply *field = &reply->elements[i];
-		const RecoReply *value = &reply->elements[i + 1];
-		StringInfoData text;
-
-		if (field->type != RECO_REPLY_TEXT || value->type != RECO_REPLY_TEXT)
-			reco_redis_unexpected(c->redis, "HGETALL");
-		initStringInfo(&text);
-		appendBinaryStringInfo(&text, field->text, field->length);
-		appendStringInfoChar(&text, ' ');
-		appendBinaryStringInfo(&text, value->text, value->length);
-		fields[i / 2] = (RecoText) {text.data, text.len};
-	}
-	take_bytes(c, join_fields(fields, reply->nelements / 2));
-	MemoryContextSwitchTo(caller);
-	MemoryContextReset(c->scratch);
-}
-
-/* Replies come in pairs: to TYPE and to TTL. */
-static void
-take_type(void *arg, int n, const RecoReply *reply)
-{
-	Comparison *c = arg;
-	Pair	   *pair = &c->pairs[n / 2];
-
-	if (reply->type != (n % 2 == 0 ? RECO_REPLY_TEXT : RECO_REPLY_INTEGER))
-		reco_redis_unexpected(c->redis, n % 2 == 0 ? "TYPE" : "TTL");
-	if (n % 2 == 0)
-	{
-		reco_text_copy(pair->type, reply->text, sizeof(pair->type));
-		pair->right_type = strcmp(pair->type, c->template->window ? "hash" : "string") == 0;
-	}
-	else
-		pair->ttl = reply->integer;
-}
-
-/* A string's value, or a hash's fields and values; nil if it has just gone. */
-static void
-take_value(void *arg, int n, const RecoReply *reply)
-{
-	Comparison *c = arg;
-
-	while (!c->pairs[c->cursor].right_type)
-		c->cursor++;
-	if (reply->type == RECO_REPLY_TEXT)
-		take_bytes(c, (RecoText) {reply->text, (int) reply->length});
-	else if (reply->type == RECO_REPLY_ARRAY && c->template->window)
-		take_hash(c, reply);
-	c->cursor++;
-}
-
-/* Ask Redis for all of the keys. */
-static void
-look_up(RecoRedis *redis, Comparison *c)
-{
-	RecoWord	get = reco_redis_word(c->template->window ? "HGETALL" : "GET");
-
-	for (int i = 0; i < c->count; i++)
-	{
-		RecoWord	key = reco_redis_word(c->pairs[i].key);
-
-		reco_redis_append(redis, 2, (RecoWord[]) {{"TYPE", 4}, key});
-		reco_redis_append(redis, 2, (RecoWord[]) {{"TTL", 3}, key});
-	}
-	reco_redis_collect(redis, take_type, c);
-
-	for (int i = 0; i < c->count; i++)
-	{
-		if (c->pairs[i].right_type)
-			reco_redis_append(redis, 2, (RecoWord[]) {get, reco_redis_word(c->pairs[i].key)});
-	}
-	reco_redis_collect(redis, take_value, c);
-}
-
-/* Judge one pair; NULL if all is right. */
-static RecoDifference *
-judge(const Comparison *c, const Pair *pair)
-{
-	RecoDifference *difference = palloc0(sizeof(RecoDifference));
-
-	difference->id = pair->id;
-	difference->key = as_text((RecoText) {pair->key, strlen(pair->key)});
-	difference->found = pair->found;
-	if (pair->expected.data == NULL)
-		return pair->right_type && pair->own ? difference : NULL;
-
-	difference->expected = as_text(pair->expected);
-	if (!pair->right_type && strcmp(pair->type, "none") != 0)
-		difference->found = psprintf("a value of type %s", pair->type);
-	else if (pair->same)
-	{
-		if (pair->ttl >= pair->life - LIFE_SLACK && pair->ttl >= 0)
-			return NULL;
-		difference->expected = psprintf("expires after " INT64_FORMAT " s or later", pair->life);
-		difference->found = pair->ttl < 0 ? pstrdup("does not expire") :
-			psprintf("expires after " INT64_FORMAT " s", pair->ttl);
+		difference->expected = psprintf("expires after " INT64_FORMAT " s or later", expected->life);
+		difference->found = found->ttl < 0 ? pstrdup("does not expire") :
+			psprintf("expires after " INT64_FORMAT " s", found->ttl);
 	}
 	return difference;
 }
 
+/* Judge one key; what differs is kept, the rest of the value is not. */
+static void
+judge(void *arg, int n, const RecoSinkValue *found)
+{
+	Comparison *c = arg;
+	const Expected *expected = &c->expected[n];
+	MemoryContext caller = MemoryContextSwitchTo(c->memory);
+	RecoKeyDifference *difference = NULL;
+
+	if (expected->value.data != NULL)
+		difference = judge_expected(expected, found);
+	else if (found->value.data != NULL &&
+			 (c->windows || reco_value_is_list(found->value.data, found->value.length, expected->id)))
+		difference = make_difference(expected, found);
+	if (difference != NULL)
+		c->differences = lappend(c->differences, difference);
+	MemoryContextSwitchTo(caller);
+}
+
 /* See the header. */
 List *
-reco_compare_keys(RecoRedis *redis, const RecoTemplate *template, const RecoState *state,
-				  const int64 *ids, int count, bool (*settle) (void))
+reco_compare_keys(RecoSinkLink *link, bool windows, const RecoState *state, const int64 *ids, int count,
+				  bool (*settle) (void))
 {
-	Comparison	c = {redis, template, palloc0(sizeof(Pair) * Max(count, 1)), count, 0, CurrentMemoryContext,
-	AllocSetContextCreate(CurrentMemoryContext, "reco hash", ALLOCSET_DEFAULT_SIZES)};
-	List	   *differences = NIL;
+	Comparison	c = {windows, palloc0(sizeof(Expected) * Max(count, 1)), NIL, CurrentMemoryContext};
 
 	for (int i = 0; i < count; i++)
 	{
-		StringInfoData key;
-
-		initStringInfo(&key);
-		reco_format_key(template, ids[i], &key);
-		c.pairs[i].id = ids[i];
-		c.pairs[i].key = key.data;
-		if (template->window)
-			expect_window(&c.pairs[i], state);
+		c.expected[i].id = ids[i];
+		if (windows)
+			expect_window(&c.expected[i], state);
 	}
-	if (!template->window)
-		expect_users(&c, state, ids);
+	if (!windows)
+		expect_users(c.expected, state, ids, count);
 	if (settle != NULL)
 		(void) settle();
-	look_up(redis, &c);
-
-	for (int i = 0; i < count; i++)
-	{
-		RecoDifference *difference = judge(&c, &c.pairs[i]);
-
-		if (difference != NULL)
-			differences = lappend(differences, difference);
-	}
-	return differences;
+	reco_sink->fetch(link, windows, ids, count, judge, &c);
+	return c.differences;
 }

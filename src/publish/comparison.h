@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * comparison.h
- *	  Keys in Redis beside the rows that they stand for.
+ *	  Keys of the sink beside the rows that they stand for.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,26 +10,24 @@
 
 #include "engine/state.h"
 #include "nodes/pg_list.h"
-#include "publish/value.h"
-#include "redis/connection.h"
+#include "publish/sink.h"
 
 /* Texts in the database's encoding; NULL: there is none. */
-typedef struct RecoDifference
+typedef struct RecoKeyDifference
 {
 	int64		id;
 	char	   *key;
 	char	   *expected;
 	char	   *found;
-} RecoDifference;
+} RecoKeyDifference;
 
 /*
  * Compare the keys of some users or windows, at most some thousands, with their
- * rows; returns a list of RecoDifference.  Needs SPI and a client's transaction.
- * After the rows have been read, and before Redis is asked, settle is called
- * unless it is NULL.
+ * rows; returns a list of RecoKeyDifference.  Needs SPI and a client's
+ * transaction.  After the rows have been read, and before the sink is asked,
+ * settle is called unless it is NULL.
  */
-extern List *reco_compare_keys(RecoRedis *redis, const RecoTemplate *template,
-							   const RecoState *state, const int64 *ids, int count,
-							   bool (*settle) (void));
+extern List *reco_compare_keys(RecoSinkLink *link, bool windows, const RecoState *state, const int64 *ids,
+							   int count, bool (*settle) (void));
 
 #endif							/* RECO_COMPARISON_H */

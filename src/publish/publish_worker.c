@@ -3,9 +3,9 @@
  * publish_worker.c
  *	  The publish worker: changed rows to Redis.
  *
- * One round takes keys from the ring (change_queue.c), reads their rows and sends
- * them (sender.c), swaps the stamp (stamp.c), and only then moves the ring's
- * tail on.  So each change arrives at least once, and since the rows are read
+ * One round takes keys from the ring (change_queue.c), reads their rows and
+ * sends them (reader.c), renews the sink's mark that the copy is ours (sink.h),
+ * and only then moves the ring's tail on.  So each change arrives at least once, and since the rows are read
  * anew and one process sends one batch after the other, the newest wins.
  * While everything is to be sent (resync.c), rounds and pieces of that take
  * turns.
@@ -24,10 +24,8 @@
 #include "lib/qunique.h"
 #include "miscadmin.h"
 #include "publish/publish_worker.h"
+#include "publish/reader.h"
 #include "publish/resync.h"
-#include "redis/connection.h"
-#include "redis/sender.h"
-#include "redis/stamp.h"
 #include "shmem/change_queue.h"
 #include "storage/ipc.h"
 #include "utils/memutils.h"
@@ -49,7 +47,7 @@
 /* Redis that has taken what it was sent for so long answers again. */
 #define PROOF_MS 3000
 
-static RecoRedis *redis = NULL;
+static RecoSinkLink *store = NULL;
 static RecoKey *keys;			/* BATCH_KEYS */
 static RecoKey *windows;		/* BATCH_KEYS */
 static const RecoKey **pointers;	/* BATCH_KEYS */
@@ -64,11 +62,10 @@ static bool connecting = false;
 static void
 disconnect(void)
 {
-	if (redis != NULL)
-		reco_redis_close(redis);
-	redis = NULL;
+	if (store != NULL)
+		reco_sink->close(store);
+	store = NULL;
 	resyncing = owned = proved = false;
-	reco_stamp_look_away();
 	reco_trouble_end(RECO_PUBLISH, RECO_TROUBLE_PUBLISHER);
 }
 
@@ -80,10 +77,9 @@ static void
 reload(void)
 {
 	RecoStamp	stamp = reco_ring_stamp();
-	uint32		target = reco_stamp_target();
+	uint32		target = reco_sink->target();
 	int			ttl = reco_guc_redis_ttl();
 
-	reco_send_reload();
 	if (stamp.target != target)
 	{
 		disconnect();
@@ -111,15 +107,15 @@ ensure_connected(void)
 {
 	MemoryContext caller;
 
-	if (redis != NULL)
+	if (store != NULL)
 	{
-		reco_redis_check(redis);
+		reco_sink->check(store);
 		return;
 	}
 	reco_status_tell(RECO_PUBLISH, RECO_HEALTH_STARTING, "connecting to Redis");
 	connecting = true;
 	caller = MemoryContextSwitchTo(TopMemoryContext);
-	redis = reco_redis_connect(false);
+	store = reco_sink->connect(false);
 	MemoryContextSwitchTo(caller);
 	connecting = false;
 	connected_at = reco_monotonic_now();
@@ -147,7 +143,7 @@ ensure_owned(void)
 		return true;
 	if (!owned && !reco_monotonic_has_passed(stamp_due))
 		return false;
-	wait = reco_stamp_claim(redis);
+	wait = reco_sink->claim(store);
 	if (wait > 0)
 	{
 		give_way(wait);
@@ -163,7 +159,7 @@ ensure_owned(void)
 static bool
 swap_stamp(void)
 {
-	if (!reco_stamp_swap(redis))
+	if (!reco_sink->renew(store))
 	{
 		give_way(STAMP_MS);
 		return false;
@@ -239,8 +235,8 @@ publish_batch(void)
 			keys[users++] = keys[i];
 	users = sort_users(keys, users);
 
-	reco_send_users(redis, keys, users);
-	reco_send_windows(redis, windows, nwindows);
+	reco_reader_send_users(store, keys, users);
+	reco_reader_send_windows(store, windows, nwindows);
 	proved = true;
 	if (swap_stamp())
 		reco_ring_advance(count);
@@ -262,7 +258,7 @@ resync(void)
 		reco_resync_resume();
 		resyncing = true;
 	}
-	if (resyncing && !reco_resync_step(redis))
+	if (resyncing && !reco_resync_step(store))
 	{
 		resyncing = false;
 		reco_status_tell(RECO_PUBLISH, RECO_HEALTH_OK, "publishing");
@@ -310,7 +306,7 @@ step(void)
 	/* Reading nothing, we do not notice ourselves that reco was dropped. */
 	if (!reco_shared_serves_database())
 		proc_exit(0);
-	if (reco_redis_url[0] == '\0')
+	if (!reco_sink->is_configured())
 	{
 		reco_status_tell(RECO_PUBLISH, RECO_HEALTH_OFF, "reco.redis_url is not set");
 		reco_trouble_drop(RECO_PUBLISH, RECO_TROUBLE_REDIS);
@@ -345,16 +341,16 @@ step(void)
 }
 
 static pgsocket
-socket_of_redis(void)
+socket_of_sink(void)
 {
-	return redis ? reco_redis_socket(redis) : PGINVALID_SOCKET;
+	return store ? reco_sink->socket(store) : PGINVALID_SOCKET;
 }
 
 /* An error that closed the connection, or while it was made, is Redis'. */
 static RecoTroubleKind
 blame(const ErrorData *error, RecoHealth *health)
 {
-	bool		lost = redis != NULL && reco_redis_socket(redis) == PGINVALID_SOCKET;
+	bool		lost = store != NULL && reco_sink->socket(store) == PGINVALID_SOCKET;
 
 	if (!connecting && !lost)
 		return RECO_TROUBLE_WORKER;
@@ -370,6 +366,6 @@ const RecoRoutine reco_publish_routine = {
 	.start = start,
 	.step = step,
 	.reloaded = reload,
-	.socket = socket_of_redis,
+	.socket = socket_of_sink,
 	.blame = blame,
 };

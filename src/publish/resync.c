@@ -1,17 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * resync.c
- *	  Everything is sent to Redis, and what is left over there deleted.
+ *	  Everything is sent to the sink, and what is left over there deleted.
  *
  * Runs in pieces: between two of them the publisher sends what changed
  * meanwhile.  First the users in the order of their numbers, then the
- * windows, then Redis is scanned for keys without a row.  A row that changes
+ * windows, then the sink is scanned for keys without a row.  A row that changes
  * behind us has its key in the ring; so has one that comes back after we
  * found it gone and before we delete its key.
  *
  * Whoever begins again (lost stamp, full ring) begins from the first user.
  * A publisher that ends in between leaves the ring incomplete; its successor
- * goes on where it was, so that what Redis refuses again and again does not
+ * goes on where it was, so that what the sink refuses again and again does not
  * make all the rest be sent each time.
  *
  *-------------------------------------------------------------------------
@@ -21,8 +21,8 @@
 #include "catalog/pg_type.h"
 #include "common/spi.h"
 #include "publish/orphan_keys.h"
+#include "publish/reader.h"
 #include "publish/resync.h"
-#include "redis/sender.h"
 #include "shmem/change_queue.h"
 #include "shmem/metrics.h"
 #include "shmem/worker_status.h"
@@ -33,7 +33,7 @@
 
 typedef enum Phase
 {
-	IDLE, USERS, WINDOWS, STALE_USERS, STALE_WINDOWS
+	IDLE, USERS, WINDOWS, ORPHANED_USERS, ORPHANED_WINDOWS
 } Phase;
 
 static const char *const phase_names[] = {
@@ -47,7 +47,7 @@ static RecoPlan windows_plan = {
 
 static Phase phase = IDLE;
 static int64 next;				/* user or window to go on with */
-static RecoScan scan;
+static RecoSinkScan scan;
 
 static void
 enter(Phase new)
@@ -71,7 +71,7 @@ reco_resync_begin(void)
 	enter(USERS);
 }
 
-/* Go on where an earlier publisher was; Redis still holds what it has sent. */
+/* Go on where an earlier publisher was; the sink still holds what it has sent. */
 void
 reco_resync_resume(void)
 {
@@ -89,7 +89,7 @@ reco_resync_resume(void)
 
 /* Send some windows; false: there are no more. */
 static bool
-send_windows(RecoRedis *redis)
+send_windows(RecoSinkLink *link)
 {
 	Datum		values[] = {TimestampTzGetDatum(next), Int64GetDatum(PIECE_WINDOWS)};
 	RecoKey    *windows = palloc(sizeof(RecoKey) * PIECE_WINDOWS);
@@ -107,60 +107,59 @@ send_windows(RecoRedis *redis)
 	reco_sql_commit();
 	if (count == 0)
 		return false;
-	reco_send_windows(redis, windows, count);
+	reco_reader_send_windows(link, windows, count);
 	next = windows[count - 1].id + 1;
 	return count == PIECE_WINDOWS;
 }
 
 /* Delete some keys without a row; false: there are no more. */
 static bool
-delete_stale(RecoRedis *redis, RecoTemplate template)
+delete_orphans(RecoSinkLink *link, bool windows)
 {
 	RecoIds		found;
 
-	if (!reco_stale_scan(redis, &template, &scan, &found))
+	if (!reco_sink->scan(link, windows, &scan, &found))
 		return false;
 	if (found.count == 0)
 		return true;
 
 	reco_sql_begin();
-	reco_stale_drop_rows(&template, &found);
+	reco_orphans_drop_rows(windows, &found);
 	reco_sql_commit();
-	reco_stale_drop_foreign(redis, &template, &found);
+	reco_sink->keep_own(link, windows, &found);
 	for (int i = 0; i < found.count; i++)
 	{
-		StringInfoData key;
-
-		initStringInfo(&key);
-		reco_format_key(&template, found.ids[i], &key);
-		reco_redis_append(redis, 2, (RecoWord[]) {{"DEL", 3}, {key.data, key.len}});
+		if (windows)
+			reco_sink->put_window(link, found.ids[i], NULL, 0);
+		else
+			reco_sink->drop_user(link, found.ids[i]);
 	}
-	reco_redis_collect(redis, NULL, NULL);
+	reco_sink->flush(link);
 	return true;
 }
 
 /* One piece, in the current memory context; true: there is more to do. */
 bool
-reco_resync_step(RecoRedis *redis)
+reco_resync_step(RecoSinkLink *link)
 {
 	switch (phase)
 	{
 		case IDLE:
 			return false;
 		case USERS:
-			if (!reco_send_users_from(redis, &next))
+			if (!reco_reader_send_users_from(link, &next))
 				enter(WINDOWS);
 			break;
 		case WINDOWS:
-			if (!send_windows(redis))
-				enter(STALE_USERS);
+			if (!send_windows(link))
+				enter(ORPHANED_USERS);
 			break;
-		case STALE_USERS:
-			if (!delete_stale(redis, reco_format_user_template()))
-				enter(STALE_WINDOWS);
+		case ORPHANED_USERS:
+			if (!delete_orphans(link, false))
+				enter(ORPHANED_WINDOWS);
 			break;
-		case STALE_WINDOWS:
-			if (!delete_stale(redis, reco_format_trending_template()))
+		case ORPHANED_WINDOWS:
+			if (!delete_orphans(link, true))
 			{
 				phase = IDLE;
 				reco_ring_set_resync((RecoResync) {phase, 0});

@@ -25,7 +25,6 @@
 #include "miscadmin.h"
 #include "publish/comparison.h"
 #include "publish/orphan_keys.h"
-#include "redis/stamp.h"
 #include "shmem/change_queue.h"
 #include "shmem/worker_status.h"
 #include "storage/latch.h"
@@ -49,8 +48,8 @@
 /* One run over the users, or over the windows. */
 typedef struct Run
 {
-	RecoRedis  *redis;
-	RecoTemplate template;
+	RecoSinkLink *link;
+	bool		windows;
 	RecoState	state;
 	RecoIds		suspects;
 	int			size;			/* allocated for suspects */
@@ -79,7 +78,7 @@ wait_for_publisher(void)
 	RecoMoment	patience_ends = reco_monotonic_after(PATIENCE_MS);
 
 	while (reco_shared_is_replaying() || !reco_ring_has_published(position) ||
-		   reco_ring_stamp().target != reco_stamp_target())
+		   reco_ring_stamp().target != reco_sink->target())
 	{
 		if (!reco_enabled || reco_monotonic_has_passed(patience_ends))
 			return false;
@@ -119,13 +118,12 @@ end_piece(Run *run)
 static void
 examine(Run *run, const int64 *ids, int count, bool (*settle) (void))
 {
-	List	   *differences = reco_compare_keys(run->redis, &run->template, &run->state, ids, count,
-												settle);
+	List	   *differences = reco_compare_keys(run->link, run->windows, &run->state, ids, count, settle);
 	ListCell   *cell;
 
 	foreach(cell, differences)
 	{
-		RecoDifference *difference = lfirst(cell);
+		RecoKeyDifference *difference = lfirst(cell);
 
 		if (run->suspects.count == run->size)
 		{
@@ -140,7 +138,7 @@ examine(Run *run, const int64 *ids, int count, bool (*settle) (void))
 static void
 examine_rows(Run *run)
 {
-	RecoPlan   *plan = run->template.window ? &windows_plan : &users_plan;
+	RecoPlan   *plan = run->windows ? &windows_plan : &users_plan;
 	int64		next = PG_INT64_MIN;
 	int			count = 1;
 
@@ -175,7 +173,7 @@ examine_rows(Run *run)
 static void
 examine_keys(Run *run)
 {
-	RecoScan	scan = {.begun = false};
+	RecoSinkScan scan = {.begun = false};
 	RecoIds		found;
 	bool		more = true;
 
@@ -183,10 +181,10 @@ examine_keys(Run *run)
 	{
 		MemoryContext caller = MemoryContextSwitchTo(run->piece);
 
-		more = reco_stale_scan(run->redis, &run->template, &scan, &found);
+		more = reco_sink->scan(run->link, run->windows, &scan, &found);
 		if (more && found.count > 0)
 		{
-			reco_stale_drop_rows(&run->template, &found);
+			reco_orphans_drop_rows(run->windows, &found);
 			for (int i = 0; i < found.count; i += run->keys)
 				examine(run, found.ids + i, Min(run->keys, found.count - i), NULL);
 		}
@@ -224,7 +222,7 @@ report_suspects(Run *run, ReturnSetInfo *output)
 	{
 		MemoryContext caller = MemoryContextSwitchTo(run->piece);
 		int			count = Min(run->keys, run->suspects.count - next);
-		List	   *differences = reco_compare_keys(run->redis, &run->template, &run->state,
+		List	   *differences = reco_compare_keys(run->link, run->windows, &run->state,
 													run->suspects.ids + next, count, NULL);
 		ListCell   *cell;
 
@@ -232,7 +230,7 @@ report_suspects(Run *run, ReturnSetInfo *output)
 
 		foreach(cell, differences)
 		{
-			RecoDifference *d = lfirst(cell);
+			RecoKeyDifference *d = lfirst(cell);
 			Datum		values[3] = {CStringGetTextDatum(d->key)};
 			bool		nulls[3] = {false, d->expected == NULL, d->found == NULL};
 
@@ -247,9 +245,9 @@ report_suspects(Run *run, ReturnSetInfo *output)
 
 /* Compare all users or all windows. */
 static void
-verify(RecoRedis *redis, RecoTemplate template, bool sent, ReturnSetInfo *output)
+verify(RecoSinkLink *link, bool windows, bool sent, ReturnSetInfo *output)
 {
-	Run			run = {.redis = redis, .template = template};
+	Run			run = {.link = link, .windows = windows};
 
 	run.piece = AllocSetContextCreate(CurrentMemoryContext, "reco redis verify", ALLOCSET_DEFAULT_SIZES);
 	run.suspects.ids = palloc(sizeof(int64) * MOST_KEYS);
@@ -274,11 +272,11 @@ Datum
 reco_redis_verify(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *output = (ReturnSetInfo *) fcinfo->resultinfo;
-	RecoRedis  *redis;
+	RecoSinkLink *link;
 	bool		sent;
 
 	reco_sql_refuse_recovery();
-	if (!reco_shared_serves_database() || reco_redis_url[0] == '\0')
+	if (!reco_shared_serves_database() || !reco_sink->is_configured())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("nothing is published from this database"),
@@ -293,10 +291,10 @@ reco_redis_verify(PG_FUNCTION_ARGS)
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	redis = reco_redis_connect(true);
-	verify(redis, reco_format_user_template(), sent, output);
-	verify(redis, reco_format_trending_template(), sent, output);
-	reco_redis_close(redis);
+	link = reco_sink->connect(true);
+	verify(link, false, sent, output);
+	verify(link, true, sent, output);
+	reco_sink->close(link);
 	SPI_finish();
 	return (Datum) 0;
 }

@@ -1,0 +1,31 @@
+/*-------------------------------------------------------------------------
+ *
+ * key.h
+ *	  Names of keys in Redis, and back; no I/O.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RECO_REDIS_KEY_H
+#define RECO_REDIS_KEY_H
+
+#include "lib/stringinfo.h"
+
+/* A key's template, cut at its placeholder: what stands before and after it. */
+typedef struct RecoRedisTemplate
+{
+	char	   *prefix;
+	char	   *suffix;
+	bool		window;			/* of windows, not of users */
+} RecoRedisTemplate;
+
+/* The settings' templates; they are palloc'd. */
+extern RecoRedisTemplate reco_redis_user_key_template(void);
+extern RecoRedisTemplate reco_redis_window_key_template(void);
+
+/* id: a user_id, or a window's start as TimestampTz.  The text replaces what key held. */
+extern void reco_redis_key_print(const RecoRedisTemplate *template, int64 id, StringInfo key);
+extern bool reco_redis_key_parse(const RecoRedisTemplate *template, const char *key, size_t length,
+								 int64 *id);
+extern char *reco_redis_key_pattern(const RecoRedisTemplate *template);
+
+#endif							/* RECO_REDIS_KEY_H */

@@ -168,12 +168,16 @@ swap_stamp(void)
 	return true;
 }
 
-/* Redis has taken what it was sent: whatever was the matter with it is over once that has lasted. */
+/*
+ * Redis has taken what it was sent: whatever was the matter with it is over
+ * once there is nothing left that it could refuse, or that has lasted.
+ */
 static void
 report_answer(void)
 {
 	reco_status_answered(RECO_PUBLISH, reco_monotonic_now());
-	if (reco_ring_is_complete() || reco_monotonic_since(connected_at) > PROOF_MS)
+	if ((reco_ring_is_complete() && reco_ring_length() == 0) ||
+		reco_monotonic_since(connected_at) > PROOF_MS)
 		reco_trouble_end(RECO_PUBLISH, RECO_TROUBLE_REDIS);
 }
 

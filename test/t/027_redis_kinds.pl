@@ -52,6 +52,9 @@ sub server
 
 END { my $status = $?; $_->kill_kill for @started; $? = $status; }
 
+# How often the log says that Redis is right again.
+sub answers_again { my ($path, $count) = ("$reco->{dir}/postgres.log", 0); open(my $log, '<', $path) or die $!; /Redis answers again/ && $count++ while <$log>; return $count; }
+
 sub use_redis { my ($port, $rest) = @_; $reco->set('reco.redis_url', "redis://127.0.0.1:$port" . ($rest // '')); }
 
 # 1. Not to be published to at all.
@@ -144,6 +147,20 @@ $port = server('acl');
 	$reco->wait_until('it tries again', sub { publish(q{(detail->>'failures')::int}) > 2 });
 	$reco->redis(qw(ACL SETUSER reco allkeys));
 	$reco->verify('all keys again', 60);
+
+	# windows may be written, lists may not: what is refused is not over while it waits
+	$reco->wait_until('the log has no warning that is so new that another would be left out',
+		sub { publish(q{last_error_at < clock_timestamp() - interval '11 s'}) eq 't' });
+	my $over = answers_again();
+	$reco->redis(qw(ACL SETUSER reco -set));
+	$reco->sql(q{INSERT INTO reco.activity SELECT 'page_view', i, 'p60', NULL, now() FROM generate_series(1, 5) i});
+	says('no right to SET', qr/NOPERM/);
+	$reco->sql('SELECT pg_reload_conf()');
+	$reco->wait_until('it tries again', sub { publish(q{(detail->>'failures')::int}) > 2 });
+	is(answers_again() - $over, 0, 'the log does not say that it is over');
+	$reco->redis(qw(ACL SETUSER reco +set));
+	$reco->verify('SET again', 60);
+	is(answers_again() - $over, 1, 'but when it is');
 
 	$reco->redis(qw(ACL SETUSER reco off));
 	$reco->redis(qw(CLIENT KILL TYPE normal SKIPME yes));

@@ -38,6 +38,7 @@
 /* Pauses, in ms. */
 #define IDLE 50					/* between looks at the end of WAL */
 #define SETTLE 2				/* until what was read is visible */
+#define UNSETTLED 2				/* that this takes so many seconds is worth a word */
 #define PACE 400				/* between writes, for each may begin a generation: */
 #define SHARE 4					/* at least so many times as long as the last one took, */
 #define LONGEST_WAIT 900		/* but no longer than this with such a write */
@@ -288,7 +289,13 @@ follow(void)
 	changes = reco_decode_read(decode);
 	lag = report_lag();
 	if (!reco_decode_settled(decode))
+	{
+		if (lag >= UNSETTLED)
+			reco_status_tell(RECO_FOLLOW, RECO_HEALTH_WAITING,
+							 "waiting for changes of %s to be visible: their commit waits for a synchronous standby",
+							 catalog_name());
 		return lag < 1 ? SETTLE : IDLE;
+	}
 	if (missed_some && !reco_decode_may_have_missed(decode))
 	{
 		missed_some = false;

@@ -81,6 +81,18 @@ $session->say('COMMIT;');
 $session->close;
 all_ok('the lock is released');
 
+# D1: a commit in the catalog that nobody can see yet
+$session = $reco->session;
+$reco->set('synchronous_standby_names', 'nobody');
+$session->{in} .= "UPDATE public.products SET category = 'other' WHERE product_id = 'p1';\n";
+$session->{run}->pump_nb;
+health('follow', 'waiting', 'a commit waits for a synchronous standby');
+like(status('follow', 'state'), qr/synchronous standby/, 'it says so');
+lag_grows('follow', 'a commit that waits');
+$reco->set('synchronous_standby_names', '');
+$session->close;
+all_ok('the commit is done');
+
 # D1, D4: Redis hangs, is away, comes back
 my $redis = service_pid('redis');
 kill 'STOP', $redis;

@@ -1,4 +1,8 @@
-"""Redis stands still, dies, comes back with less than it held, or refuses."""
+"""Redis stands still, dies, comes back with less than it held, refuses, or is another's."""
+import threading
+import time
+
+from engine import query, wait_for
 from fault import Fault
 from store import STAMP
 
@@ -119,6 +123,41 @@ class LeftOver(Fault):
         client.set('987654321', '{"user_id":987654321,"recommended_products":["p1"]}', ex=90000)
         client.hset('trending:2001-01-01T00:00:00', 'p1', 1)
         client.delete(STAMP)
+
+
+class SecondPublisher(Fault):
+    """Another installation publishes to the same Redis for a while: reco gives way, deletes nothing of its, and takes over when it has gone"""
+    kind = 'redis-second-publisher'
+    bound = 15
+    alone = True
+    hold = (0.5, 4)
+    KEY = '987654321'
+
+    def inject(self):
+        self.client, self.gone = self.world.store.client(), threading.Event()
+        self.thread = threading.Thread(target=self.publish, daemon=True)
+        self.thread.start()
+        wait_for(self.is_noticed, 10, 'reco to notice another publisher')
+
+    def publish(self):
+        while True:
+            self.client.set(STAMP, f'1234:1:{time.time_ns() // 1000}:abc:def:{int(time.time())}:other')
+            self.client.set(self.KEY, f'{{"user_id":{self.KEY},"recommended_products":["his"]}}', ex=90000)
+            if self.gone.wait(1):
+                return
+
+    def is_noticed(self):
+        return query(self.world.connection(), """SELECT health = 'failing' AND last_error LIKE '%another publisher%"other"%1234%'
+            FROM reco_status() WHERE component = 'publish'""")[0][0]
+
+    def heal(self):
+        self.gone.set()
+        self.thread.join()
+        self.left = [] if self.client.exists(self.KEY) and self.is_noticed() else ['reco has not given way']
+        wait_for(lambda: not self.is_noticed(), 35, 'reco to take over')  # in traffic: lists live for seconds only
+
+    def problems(self):
+        return self.left
 
 
 class DropConnections(Fault):

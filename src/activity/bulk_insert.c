@@ -43,7 +43,7 @@
 #define LEAF_ROWS 256
 
 /* A partition and the rows that wait for it. */
-typedef struct Leaf
+typedef struct InsertLeaf
 {
 	ResultRelInfo *result;
 	bool		plain;
@@ -52,7 +52,7 @@ typedef struct Leaf
 	int			nslots;
 	TupleTableSlot *slots[LEAF_ROWS];
 	TimestampTz times[LEAF_ROWS];
-} Leaf;
+} InsertLeaf;
 
 struct RecoInsert
 {
@@ -215,13 +215,13 @@ has_minmax(ResultRelInfo *result)
 }
 
 /* The partition that the row belongs to; ERROR if there is none. */
-static Leaf *
+static InsertLeaf *
 find_leaf(RecoInsert *insert)
 {
 	ResultRelInfo *result = ExecFindPartition(insert->modify, insert->modify->rootResultRelInfo,
 											  insert->routing, insert->row, insert->estate);
 	ListCell   *cell;
-	Leaf	   *leaf;
+	InsertLeaf *leaf;
 
 	foreach(cell, insert->leaves)
 	{
@@ -229,7 +229,7 @@ find_leaf(RecoInsert *insert)
 		if (leaf->result == result)
 			return leaf;
 	}
-	leaf = palloc0(sizeof(Leaf));
+	leaf = palloc0(sizeof(InsertLeaf));
 	leaf->result = result;
 	leaf->plain = is_plain(result->ri_RelationDesc, RelationGetNamespace(insert->activity));
 	leaf->minmax = has_minmax(result);
@@ -239,7 +239,7 @@ find_leaf(RecoInsert *insert)
 
 /* Of the rows in each page only two tell such an index anything; all cost 0.5 us each. */
 static void
-index_extremes(Leaf *leaf, EState *estate)
+index_extremes(InsertLeaf *leaf, EState *estate)
 {
 	for (int first = 0, end; first < leaf->count; first = end)
 	{
@@ -264,7 +264,7 @@ index_extremes(Leaf *leaf, EState *estate)
 
 /* Write the rows that wait for a partition. */
 static void
-flush(RecoInsert *insert, Leaf *leaf)
+flush(RecoInsert *insert, InsertLeaf *leaf)
 {
 	EState	   *estate = insert->estate;
 	MemoryContext caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
@@ -285,7 +285,7 @@ flush(RecoInsert *insert, Leaf *leaf)
 
 /* Let the row wait for its partition, in a copy. */
 static void
-keep(RecoInsert *insert, Leaf *leaf)
+keep(RecoInsert *insert, InsertLeaf *leaf)
 {
 	ExecConstraints(leaf->result, insert->row, insert->estate);
 	if (leaf->count == leaf->nslots)
@@ -302,7 +302,7 @@ void
 reco_insert_event(RecoInsert *insert, const RecoEvent *event)
 {
 	MemoryContext caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(insert->estate));
-	Leaf	   *leaf;
+	InsertLeaf *leaf;
 
 	fill(insert->row, event);
 	MemoryContextSwitchTo(caller);
@@ -315,7 +315,7 @@ reco_insert_event(RecoInsert *insert, const RecoEvent *event)
 }
 
 static void
-end_leaf(RecoInsert *insert, Leaf *leaf)
+end_leaf(RecoInsert *insert, InsertLeaf *leaf)
 {
 	if (leaf->count > 0)
 		flush(insert, leaf);

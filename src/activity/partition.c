@@ -49,26 +49,26 @@
 /* The longest that a worker's command may take, whatever event triggers do; in ms. */
 #define PATIENCE 3000
 
-typedef struct Leaf
+typedef struct PartitionLeaf
 {
 	Oid			oid;
 	TimestampTz lower;
 	TimestampTz upper;
-} Leaf;
+} PartitionLeaf;
 
 /* The partitions there are, by time; returns their number. */
 static int
-read_leaves(Leaf **leaves)
+read_leaves(PartitionLeaf **leaves)
 {
 	Relation	parent = table_open(reco_sql_table("activity"), AccessShareLock);
 	PartitionDesc desc = RelationGetPartitionDesc(parent, true);
 	PartitionBoundInfo bounds = desc->boundinfo;
 	int			count = 0;
 
-	*leaves = palloc(Max(1, desc->nparts) * sizeof(Leaf));
+	*leaves = palloc(Max(1, desc->nparts) * sizeof(PartitionLeaf));
 	for (int i = 1; bounds != NULL && i < bounds->ndatums; i++)
 	{
-		Leaf	   *leaf = &(*leaves)[count];
+		PartitionLeaf *leaf = &(*leaves)[count];
 
 		if (bounds->indexes[i] < 0)
 			continue;
@@ -166,7 +166,7 @@ fill(const RecoState *state, TimestampTz upto, bool make)
 	int64		span = leaf_span(state);
 	TimestampTz at = boundary(state, state->horizon);
 	bool		missing = false;
-	Leaf	   *leaves;
+	PartitionLeaf *leaves;
 	int			count = read_leaves(&leaves);
 
 	for (int i = 0; i <= count; i++)
@@ -242,7 +242,7 @@ reco_activity_prepare(const RecoState *state)
 void
 reco_activity_drop_oldest(const RecoState *state)
 {
-	Leaf	   *leaves;
+	PartitionLeaf *leaves;
 	int			count = read_leaves(&leaves);
 	char	   *name;
 

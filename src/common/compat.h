@@ -56,11 +56,11 @@ pg_cmp_s64(int64 a, int64 b)
 	 makeJsonLexContextCstringLen(unconstify(char *, json), length, PG_UTF8, false))
 #endif
 
-/* 17 gives an extension wait events of its own; keep what this gives. */
+/* 17 gives an extension wait events of its own. */
 #if PG_VERSION_NUM >= 170000
-#define reco_wait_event(name) WaitEventExtensionNew(name)
+#define reco_wait_event_new(name) WaitEventExtensionNew(name)
 #else
-#define reco_wait_event(name) PG_WAIT_EXTENSION
+#define reco_wait_event_new(name) ((void) (name), PG_WAIT_EXTENSION)
 #endif
 
 /* 17 lets slots fail over to a standby, which temporary ones cannot. */

@@ -48,19 +48,19 @@ static RecoState written;		/* by the present transaction, */
 static int	written_level = 0;	/* the nest level that wrote the row; 0: none did */
 
 /* A column of reco.state and its place in RecoState; of an interval that holds the seconds. */
-typedef struct Field
+typedef struct StateColumn
 {
 	const char *column;
 	Oid			type;
 	size_t		offset;
 	const int  *setting;		/* that a parameter takes over; NULL: it is none */
-} Field;
+} StateColumn;
 
 #define FIELD(column, type) {#column, type, offsetof(RecoState, column), NULL}
 #define PARAMETER(column, type) {#column, type, offsetof(RecoState, column), &reco_##column}
 
 /* In the order of the table's columns; the one place where they stand in C. */
-static const Field fields[RECO_STATE_COLUMNS] = {
+static const StateColumn fields[RECO_STATE_COLUMNS] = {
 	FIELD(clock, TIMESTAMPTZOID),
 	FIELD(horizon, TIMESTAMPTZOID),
 	FIELD(generation, INT8OID),
@@ -117,7 +117,7 @@ state_plan(RecoPlan *plan)
 }
 
 static Datum
-field_get(const Field *field, const RecoState *state)
+field_get(const StateColumn *field, const RecoState *state)
 {
 	const void *value = (const char *) state + field->offset;
 	Interval   *interval;
@@ -137,7 +137,7 @@ field_get(const Field *field, const RecoState *state)
 }
 
 static void
-field_set(const Field *field, RecoState *state, Datum datum)
+field_set(const StateColumn *field, RecoState *state, Datum datum)
 {
 	void	   *value = (char *) state + field->offset;
 	Interval   *interval;
@@ -160,7 +160,7 @@ field_set(const Field *field, RecoState *state, Datum datum)
 
 /* The setting of a parameter; a retention that is too short is raised. */
 static int
-field_setting(const Field *field)
+field_setting(const StateColumn *field)
 {
 	return field->setting == &reco_retention ? reco_guc_retention() : *field->setting;
 }
@@ -396,7 +396,7 @@ reco_state_settings_differ(const RecoState *state)
 {
 	for (int i = 0; i < RECO_STATE_COLUMNS; i++)
 	{
-		const Field *field = &fields[i];
+		const StateColumn *field = &fields[i];
 
 		if (field->setting != NULL &&
 			*(const int *) ((const char *) state + field->offset) != field_setting(field))

@@ -14,12 +14,12 @@
 #include "access/xlog_internal.h"
 #include "common/guc.h"
 #include "common/monotonic.h"
+#include "common/wait_event.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "shmem/worker_status.h"
 #include "storage/latch.h"
 #include "utils/pg_lsn.h"
-#include "utils/wait_event.h"
 
 /* Ms between two looks. */
 #define LOOK_INTERVAL 5
@@ -76,7 +76,7 @@ reco_follow_wait(PG_FUNCTION_ARGS)
 		if (reco_monotonic_has_passed(until))
 			PG_RETURN_BOOL(false);
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 LOOK_INTERVAL, PG_WAIT_EXTENSION);
+						 LOOK_INTERVAL, reco_wait_event(RECO_WAIT_FOLLOWED));
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}

@@ -46,11 +46,11 @@
 #define SANE_EPOCH_MIN 946684800.0
 #define SANE_EPOCH_MAX 7258118400.0
 
-typedef enum Field
+typedef enum EventField
 {
 	FIELD_EVENT_TYPE, FIELD_USER_ID, FIELD_PRODUCT_ID, FIELD_QUERY,
 	FIELD_TIMESTAMP, FIELD_UNKNOWN
-} Field;
+} EventField;
 
 static const char *const field_names[] = {
 	"event_type", "user_id", "product_id", "query", "timestamp"
@@ -140,7 +140,7 @@ text_equals(RecoText text, const char *other)
 }
 
 /* Which field does this key name? */
-static Field
+static EventField
 find_field(RecoText key)
 {
 	if (memchr(key.data, '\\', key.length) != NULL && !reco_json_unescape(&key))
@@ -172,7 +172,7 @@ find_values(JsonLexContext *lex, Value *values)
 		return "invalid JSON";
 	while (lex->token_type != JSON_TOKEN_OBJECT_END)
 	{
-		Field		field;
+		EventField	field;
 
 		if (lex->token_type != JSON_TOKEN_STRING)
 			return "invalid JSON";
@@ -201,7 +201,7 @@ find_values(JsonLexContext *lex, Value *values)
 
 /* Take a string. */
 static const char *
-take_text(Field field, Value *value, RecoText *text)
+take_text(EventField field, Value *value, RecoText *text)
 {
 	text->data = NULL;
 	text->length = 0;

@@ -15,11 +15,11 @@
 
 #include "common/guc.h"
 #include "common/monotonic.h"
+#include "common/wait_event.h"
 #include "kafka/gather.h"
 #include "kafka/topic.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
-#include "utils/wait_event.h"
 
 /* Messages that are taken from the consumer at a time. */
 #define GULP 1000
@@ -68,7 +68,7 @@ reco_gather(RecoKafka *kafka, RecoMessage *messages, bool *full)
 	if (count > 0 && !*full && delay > 0)
 	{
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 delay, PG_WAIT_EXTENSION);
+						 delay, reco_wait_event(RECO_WAIT_KAFKA));
 		CHECK_FOR_INTERRUPTS();
 		count = take_messages(kafka, messages, count, &bytes);
 		*full = count >= reco_batch_events || bytes >= reco_batch_bytes;

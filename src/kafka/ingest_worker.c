@@ -55,16 +55,16 @@
 #define MIRROR_PATIENCE 30000
 
 /* What the consumer was made with. */
-typedef struct Source
+typedef struct IngestSource
 {
 	char	   *brokers;
 	char	   *topic;
 	char	   *config;
 	time_t		config_changed;
-} Source;
+} IngestSource;
 
 static RecoKafka *kafka = NULL;
-static Source source;
+static IngestSource source;
 static RecoMessage *messages = NULL;
 static int	max_messages = 0;
 

@@ -26,22 +26,22 @@ typedef struct Interest
 } Interest;
 
 /* A category whose products are taken, and its next one. */
-typedef struct Source
+typedef struct MergeSource
 {
 	const RecoCategory *list;
 	int			next;
 	int32		order;			/* of the next product; see RecoProduct */
-} Source;
+} MergeSource;
 
 /* Where a category stands among the interests; good if mark is the present one. */
-typedef struct Slot
+typedef struct MergeSlot
 {
 	uint32		mark;
 	int32		interest;
-} Slot;
+} MergeSlot;
 
 /* Scratch space of the process: slots by category. */
-static Slot *slot_of = NULL;
+static MergeSlot *slot_of = NULL;
 static int32 slots = 0;
 static uint32 mark = 0;			/* of the present list; nothing is cleared in between */
 
@@ -76,7 +76,7 @@ make_room(void)
 
 	if (categories > slots)
 	{
-		slot_of = grow(slot_of, sizeof(Slot), slots, 2 * categories);
+		slot_of = grow(slot_of, sizeof(MergeSlot), slots, 2 * categories);
 		slots = 2 * categories;
 	}
 	if (words > viewed_words)
@@ -91,7 +91,7 @@ next_mark(void)
 {
 	if (++mark == 0)
 	{
-		memset(slot_of, 0, slots * sizeof(Slot));
+		memset(slot_of, 0, slots * sizeof(MergeSlot));
 		mark = 1;
 	}
 }
@@ -122,7 +122,7 @@ count_interests(const RecoRecent *recent, Interest *interests)
 {
 	int32	   *categories = palloc(recent->count * sizeof(int32));
 	int			count = 0;
-	Slot	   *slot;
+	MergeSlot  *slot;
 
 	for (int i = 0; i < recent->count; i++)
 		categories[i] = recent->views[i].number;
@@ -141,7 +141,7 @@ count_interests(const RecoRecent *recent, Interest *interests)
 		if (slot->mark != mark)
 		{
 			interests[count] = (Interest) {.category = categories[i]};
-			*slot = (Slot) {mark, count++};
+			*slot = (MergeSlot) {mark, count++};
 		}
 		interests[slot->interest].views++;
 	}
@@ -175,7 +175,7 @@ select_most_viewed(Interest *interests, int first, int count)
 
 /* Step over viewed products; false at the end. */
 static inline bool
-find_next(Source *source)
+find_next(MergeSource *source)
 {
 	const RecoCategory *list = source->list;
 
@@ -194,7 +194,7 @@ find_next(Source *source)
 
 /* Does the next product of x come before that of y? */
 static inline bool
-is_better(const Source *x, const Source *y)
+is_better(const MergeSource *x, const MergeSource *y)
 {
 	if (x->order != 0 && y->order != 0)
 		return x->order < y->order;
@@ -207,7 +207,7 @@ is_better(const Source *x, const Source *y)
  * each has one that is better than all of those behind it.
  */
 static int
-insert(Source *sorted, int n, int wanted, Source source)
+insert(MergeSource *sorted, int n, int wanted, MergeSource source)
 {
 	int			at = n;
 
@@ -216,7 +216,7 @@ insert(Source *sorted, int n, int wanted, Source source)
 	if (at == wanted)
 		return n;
 	n = Min(n + 1, wanted);
-	memmove(&sorted[at + 1], &sorted[at], (n - 1 - at) * sizeof(Source));
+	memmove(&sorted[at + 1], &sorted[at], (n - 1 - at) * sizeof(MergeSource));
 	sorted[at] = source;
 	return n;
 }
@@ -228,22 +228,22 @@ insert(Source *sorted, int n, int wanted, Source source)
 static void
 append_group(RecoList *list, const Interest *group, int n, int wanted)
 {
-	Source	   *sorted = palloc(n * sizeof(Source));
+	MergeSource *sorted = palloc(n * sizeof(MergeSource));
 	int			left = 0;
 
 	for (int i = 0; i < n; i++)
 	{
-		Source		source = {.list = reco_product_list(group[i].category)};
+		MergeSource source = {.list = reco_product_list(group[i].category)};
 
 		if (find_next(&source))
 			left = insert(sorted, left, Min(n, wanted), source);
 	}
 	for (; wanted > 0 && left > 0; wanted--)
 	{
-		Source		best = sorted[0];
+		MergeSource best = sorted[0];
 
 		reco_list_append(list, best.list->products[best.next++].number);
-		memmove(sorted, sorted + 1, --left * sizeof(Source));
+		memmove(sorted, sorted + 1, --left * sizeof(MergeSource));
 		if (find_next(&best))
 			left = insert(sorted, left, Min(n, wanted), best);
 	}

@@ -26,6 +26,7 @@
 #include "common/guc.h"
 #include "common/monotonic.h"
 #include "common/spi.h"
+#include "common/wait_event.h"
 #include "engine/order.h"
 #include "engine/product_cache.h"
 #include "engine/state.h"
@@ -40,7 +41,6 @@
 #include "utils/array.h"
 #include "utils/fmgroids.h"
 #include "utils/timestamp.h"
-#include "utils/wait_event.h"
 
 /*
  * Products are written PART_SIZE at a time, in about 10 ms, with a pause of so
@@ -143,7 +143,7 @@ static void
 give_way(void)
 {
 	CHECK_FOR_INTERRUPTS();
-	(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, PAUSE, PG_WAIT_EXTENSION);
+	(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, PAUSE, reco_wait_event(RECO_WAIT_PACE));
 }
 
 /*

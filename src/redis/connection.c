@@ -31,6 +31,7 @@
 #include "common/monotonic.h"
 #include "common/redis_url.h"
 #include "common/text_clean.h"
+#include "common/wait_event.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "redis/connection.h"
@@ -38,7 +39,6 @@
 #include "storage/latch.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/wait_event.h"
 
 #define TIMEOUT_MS 10000
 
@@ -164,14 +164,11 @@ reco_redis_unexpected(RecoRedis *redis, const char *command)
 static bool
 wait_for_socket(RecoRedis *redis, int events)
 {
-	static uint32 wait_event = 0;
 	int			happened = 0;
 	RecoMoment	begun = reco_monotonic_now();
 	RecoMoment	no_progress = begun + TIMEOUT_MS * 1000;
 
 	Assert(redis->client || !IsTransactionState());
-	if (wait_event == 0)
-		wait_event = reco_wait_event("RecoRedis");
 
 	CHECK_FOR_INTERRUPTS();
 	if (redis->waited / 1000 > TIMEOUT_MS + redis->traffic / SLOWEST_RATE)
@@ -182,7 +179,8 @@ wait_for_socket(RecoRedis *redis, int events)
 			fail_connection(redis, "no answer within 10 seconds");
 		happened = WaitLatchOrSocket(MyLatch, events | WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 									 redis->context->fd,
-									 Max(1, Min(reco_monotonic_left(no_progress), TIMEOUT_MS)), wait_event);
+									 Max(1, Min(reco_monotonic_left(no_progress), TIMEOUT_MS)),
+									 reco_wait_event(RECO_WAIT_REDIS));
 		if (happened & WL_LATCH_SET)
 		{
 			ResetLatch(MyLatch);

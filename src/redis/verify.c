@@ -20,6 +20,7 @@
 #include "common/monotonic.h"
 #include "common/array.h"
 #include "common/spi.h"
+#include "common/wait_event.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -31,7 +32,6 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
-#include "utils/wait_event.h"
 
 /* Keys looked at in one go: adapted to the memory that they take. */
 #define FIRST_KEYS 64
@@ -83,7 +83,7 @@ wait_for_publisher(void)
 		if (!reco_enabled || reco_monotonic_has_passed(patience_ends))
 			return false;
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LOOK_MS,
-						 PG_WAIT_EXTENSION);
+						 reco_wait_event(RECO_WAIT_PUBLISHED));
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}

@@ -14,13 +14,13 @@
 #include "shmem/metrics.h"
 #include "shmem/shmem.h"
 
-typedef struct RecoCounts
+typedef struct RecoMetrics
 {
 	pg_atomic_uint64 counters[RECO_COUNTERS];
 	pg_atomic_uint64 phases[RECO_PHASES];
-} RecoCounts;
+} RecoMetrics;
 
-static RecoCounts *counts = NULL;
+static RecoMetrics *counts = NULL;
 
 static void
 counters_init(LWLock *lock)
@@ -32,7 +32,7 @@ counters_init(LWLock *lock)
 }
 
 const RecoShmemArea reco_counters_area = {
-	.name = "reco_counters",.size = sizeof(RecoCounts),.address = (void **) &counts,
+	.name = "reco_counters",.size = sizeof(RecoMetrics),.address = (void **) &counts,
 	.init = counters_init
 };
 

@@ -33,18 +33,18 @@
 /* A trouble that comes back sooner is not warned of anew before this has passed, in ms. */
 #define WARN_INTERVAL 10000
 
-typedef struct Slot
+typedef struct WorkerSlot
 {
 	pg_atomic_uint32 version;	/* of status */
 	pg_atomic_uint64 alive;
 	pg_atomic_uint64 round;
 	RecoWorkerStatus status;
-} Slot;
+} WorkerSlot;
 
 typedef struct Workers
 {
 	LWLock	   *lock;			/* of all but the atomics */
-	Slot		slots[RECO_WORKERS];
+	WorkerSlot	slots[RECO_WORKERS];
 	Latch	   *latches[RECO_WORKERS + 1];	/* the last one: the launcher's */
 } Workers;
 
@@ -75,7 +75,7 @@ static const KindOfTrouble kinds[RECO_TROUBLES] = {
 static const char *const worker_names[] = {"reco ingest", "reco follow", "reco publish"};
 
 static Workers *workers = NULL;
-static Slot *own_slot = NULL;	/* of this process, if it is a worker */
+static WorkerSlot *own_slot = NULL;	/* of this process, if it is a worker */
 
 static void
 status_init(LWLock *lock)
@@ -83,7 +83,7 @@ status_init(LWLock *lock)
 	workers->lock = lock;
 	for (int i = 0; i < RECO_WORKERS; i++)
 	{
-		Slot	   *slot = &workers->slots[i];
+		WorkerSlot *slot = &workers->slots[i];
 
 		pg_atomic_init_u32(&slot->version, 0);
 		pg_atomic_init_u64(&slot->alive, 0);
@@ -381,7 +381,7 @@ reco_trouble_drop(RecoWorkerId worker, RecoTroubleKind kind)
 RecoWorkerStatus
 reco_status_read(RecoWorkerId worker)
 {
-	Slot	   *slot = &workers->slots[worker];
+	WorkerSlot *slot = &workers->slots[worker];
 	RecoWorkerStatus copy;
 
 	reco_versioned_read(&slot->version, &copy, &slot->status, sizeof(copy));

@@ -19,6 +19,7 @@
 #include "common/hashfn.h"
 #include "common/monotonic.h"
 #include "common/spi.h"
+#include "common/wait_event.h"
 #include "common/xact.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -114,7 +115,7 @@ reco_worker_wait(long ms, pgsocket socket)
 
 	if (socket != PGINVALID_SOCKET)
 		events |= WL_SOCKET_READABLE;
-	(void) WaitLatchOrSocket(MyLatch, events, socket, ms, PG_WAIT_EXTENSION);
+	(void) WaitLatchOrSocket(MyLatch, events, socket, ms, reco_wait_event(RECO_WAIT_WORKER));
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
 }

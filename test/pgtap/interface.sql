@@ -69,6 +69,11 @@ SELECT is_empty($$
 	WHERE e.extname = 'reco' AND p.prosecdef AND NOT coalesce(p.proconfig::text ~ 'search_path', false) $$,
 	'every function with its owner''s rights fixes its search_path');
 
+-- what a process waits for has a name where the server lets it
+SELECT matches(wait_event, CASE WHEN current_setting('server_version_num')::int >= 170000 THEN '^RecoWorker$' ELSE '^Extension$' END,
+	'the launcher waits by name')
+FROM pg_stat_activity WHERE backend_type = 'reco launcher';
+
 -- every setting says what it is, and belongs to reco
 SELECT cmp_ok(count(*), '>=', 25::bigint, 'the settings are there') FROM pg_settings WHERE name LIKE 'reco.%';
 SELECT is_empty($$SELECT name FROM pg_settings WHERE name LIKE 'reco.%' AND coalesce(short_desc, '') = ''$$,

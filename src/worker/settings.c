@@ -23,6 +23,9 @@ static const char *const overrides[][2] = {
 	{"idle_in_transaction_session_timeout", "0"},
 	{"idle_session_timeout", "0"},
 
+	/* a comparison of the catalog spills, to no more than the catalog's size */
+	{"temp_file_limit", "-1"},
+
 	/* what a transaction is */
 	{"default_transaction_isolation", "read committed"},
 	{"default_transaction_read_only", "off"},

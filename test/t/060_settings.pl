@@ -42,7 +42,7 @@ my %hostile = (
 	exit_on_error => 'on', session_replication_role => 'replica', row_security => 'off', search_path => 'nowhere', role => 'nobody',
 	DateStyle => 'German', IntervalStyle => 'sql_standard', TimeZone => 'Asia/Tokyo', bytea_output => 'escape', extra_float_digits => -15,
 	quote_all_identifiers => 'on', standard_conforming_strings => 'off', transform_null_equals => 'on', array_nulls => 'off',
-	default_table_access_method => 'columnar', default_tablespace => 'gone', temp_tablespaces => 'gone', work_mem => '64kB',
+	default_table_access_method => 'columnar', default_tablespace => 'gone', temp_tablespaces => 'gone', work_mem => '64kB', temp_file_limit => '1kB',
 	enable_indexscan => 'off', enable_bitmapscan => 'off', enable_seqscan => 'off', enable_hashjoin => 'off', enable_nestloop => 'off');
 my @known = grep { $_ eq 'role' || $reco->sql("SELECT count(*) FROM pg_settings WHERE name = '$_'") } sort keys %hostile;
 $reco->sql("ALTER ROLE observer SET $_ FROM CURRENT", 'postgres') for @known;
@@ -53,6 +53,8 @@ restart_workers();
 my $running = $reco->sql($pids);
 $reco->sql("INSERT INTO public.products VALUES ('2020-02-03', 'c'), ('2020-02-04', 'c')");
 $reco->wait_for('the catalog is followed, its keys written as ever', 'SELECT count(*) FROM reco.product WHERE product_id LIKE \'2020-02-0_\'', 2);
+$reco->sql(q{INSERT INTO public.products SELECT date '1900-01-01' + i, 'c' FROM generate_series(1, 20000) i});
+$reco->wait_for('a catalog that does not fit into memory is followed, too', 'SELECT count(*) FROM reco.product', 20002);
 my $leaves = "SELECT max(inhrelid::bigint) FROM pg_inherits WHERE inhparent = 'reco.activity'::regclass";
 my $newest = $reco->sql($leaves);
 $reco->wait_for('partitions are made', "SELECT ($leaves) > $newest");

@@ -209,6 +209,8 @@ ingest_reloaded(void)
 {
 	if (!source_changed())
 		return;
+	reco_trouble_drop(RECO_INGEST, RECO_TROUBLE_PARTITION);
+	reco_trouble_drop(RECO_INGEST, RECO_TROUBLE_TRANSACTION);
 	reopen_kafka();
 }
 

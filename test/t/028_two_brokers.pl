@@ -77,6 +77,13 @@ views(0, 'd', 3);
 held('a 3, b 3, c 3, d 3', 'and goes on being read');
 is(logged("WARNING:  reco ingest: $away"), 1, 'one warning');
 
+# what was said of a topic does not stay when another is set, there or not
+$reco->set('reco.kafka_topic', 'nothing');
+$reco->wait_for('a topic that is not there', q{SELECT health = 'waiting' AND last_error LIKE 'topic "nothing"%' AND state NOT LIKE '%partition%'
+	FROM reco_status() WHERE component = 'ingest'});
+$reco->set('reco.kafka_topic', $reco->{topic});
+$reco->wait_for('back', $is_away);
+
 # the events of the broker that is away must come back, too: until then lists are not published
 $reco->crash('postgres');
 $reco->up('postgres');

@@ -179,5 +179,18 @@ $writer->say('COMMIT;');
 $shop->say('COMMIT;');
 right('a lock that was rolled back');
 
+# A table that is altered while somebody waits for it is not read by the types that it had.
+anew();
+$reco->sql("INSERT INTO reco.product VALUES ('c', 'y')");
+$shop->say('INSERT INTO reco.activity VALUES ' . view(1, 'a') . ';');
+$writer->say('BEGIN; ALTER TABLE reco.product DROP CONSTRAINT category_not_empty, ALTER category TYPE bigint USING 5;');
+$shop->{out} = '';
+$shop->{in} .= "\\set VERBOSITY verbose\nINSERT INTO reco.activity VALUES " . view(1, 'c') . ";\n\\echo over\n";
+$shop->{run}->pump_nb;
+$reco->wait_for('a product whose category is not known yet is waited for', 'SELECT count(*) FROM pg_locks WHERE NOT granted', 1);
+$writer->say('COMMIT;');
+$shop->{run}->pump until $shop->{out} =~ /^over$/m;
+like($shop->{out}, qr/55000: table reco.product has been altered/, 'and learns that the table is another one');
+
 $_->close for $writer, $limited, $shop;
 done_testing;

@@ -90,8 +90,11 @@ is(lose_tail(2), 8, 'two messages are cut off');
 workers_on();
 held('tail lost', 'a 10', 8);
 is(warnings($cut), 1, 'a warning says so');
+$reco->down('kafka');
+$reco->up('kafka');
 views('b', 1);
 held('what comes then', 'a 10, b 1', 9);
+is(warnings($cut), 1, 'and no other one when the worker looks again');
 
 # and grows again, past what was read
 workers_off();

@@ -5,13 +5,14 @@ import glob
 import os
 import re
 import signal
+import struct
 import subprocess
 import time
 
-from engine import wait_for
+from engine import HERE, wait_for
 
 WORKERS = ('ingest', 'follow', 'publish')
-FAKETIME = '/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1'
+STEPPED_CLOCK = os.path.join(HERE, 'lib', 'stepped_clock.c')
 
 
 def as_postgres(*command, **options):
@@ -45,11 +46,11 @@ class Server:
     # Start and stop
 
     def start(self, faked_clock=False, wait=True):
-        """faked_clock: the processes take the time of day from clock_file, and the monotonic clock from the kernel."""
+        """faked_clock: the processes add to the time of day what stands in clock_file (test/lib/stepped_clock.c)."""
         environment = []
         if faked_clock:
-            environment = ['env', f'LD_PRELOAD={FAKETIME}', f'FAKETIME_TIMESTAMP_FILE={self.clock_file}',
-                           'DONT_FAKE_MONOTONIC=1', 'FAKETIME_NO_CACHE=1']
+            subprocess.run(['cc', '-shared', '-fPIC', '-o', self.clock_file + '.so', STEPPED_CLOCK], check=True)
+            environment = ['env', f'LD_PRELOAD={self.clock_file}.so', f'STEPPED_CLOCK={self.clock_file}']
         # pg_ctl's child must not keep the pipe of as_postgres open
         as_postgres(*environment, 'pg_ctl', '-D', self.data, '-l', self.log, '-o', f'-p {self.port}',
                     '-w' if wait else '-W', '-t', '60', 'start')
@@ -69,11 +70,9 @@ class Server:
         wait_for(lambda: all(map(is_gone, [pid, *children])), 20, 'the server to end')
 
     def step_clock(self, seconds):
-        """The wall clock of a server that was started with faked_clock jumps; whole processes see it at once."""
-        with open(self.clock_file + '.new', 'w') as file:
-            file.write(f'{seconds:+d}\n')
-        os.chmod(self.clock_file + '.new', 0o644)
-        os.rename(self.clock_file + '.new', self.clock_file)
+        """The wall clock of a server that was started with faked_clock jumps; all processes see it at once."""
+        with open(self.clock_file, 'r+b' if os.path.exists(self.clock_file) else 'wb', buffering=0) as file:
+            file.write(struct.pack('q', seconds))
 
     # Processes
 

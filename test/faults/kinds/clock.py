@@ -1,4 +1,5 @@
 """The host's clock is set; the monotonic clock goes on."""
+from engine import wait_for
 from fault import Fault
 
 
@@ -20,8 +21,10 @@ class ClockStep(Fault):
         problems = world.await_right(20)
         world.go_on()
         if problems:
-            raise TimeoutError(f'with libfaketime: {problems}')
+            raise TimeoutError(f'with a stepped clock: {problems}')
         world.server.step_clock(step)
+        if step > 0:  # that the workers see it, too
+            wait_for(lambda: world.sql("SELECT clock > clock_timestamp() - interval '2 s' FROM reco.state")[0][0], 10, 'the step')
 
     def heal(self):
         self.world.server.step_clock(0)

@@ -24,7 +24,6 @@
 #include "catalog/pg_type.h"
 #include "common/guc.h"
 #include "common/jsonapi.h"
-#include "common/pg_prng.h"
 #include "common/redis_url.h"
 #include "fmgr.h"
 #include "kafka/consumer_config.h"
@@ -33,6 +32,8 @@
 #include "lists/view_history.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "reco_fuzz.h"
+#include "redis/login.h"
 #include "trending/counter_bucket.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -42,36 +43,27 @@
 
 PG_MODULE_MAGIC;
 
-#define MAX_INPUT (256 * 1024)
-
-typedef struct FuzzCorpus
-{
-	int			count;
-	Datum	   *elements;
-	pg_prng_state random;
-	char	   *input;			/* MAX_INPUT bytes of a file in the data directory */
-	Size		length;
-} FuzzCorpus;
-
 /* Words that mean something to one of the parsers. */
 static const char *const words[] = {
 	"\"", "\\", "\\u0000", "\\ud83d", "\\ude00", "{", "}", "[", "]", ":", ",", "null", "true",
 	"-", "0", "9223372036854775807", "-9223372036854775808", "1e400", "1E-5", "0.1", "\n", "\r\n", "=", "#",
 	"\"event_type\"", "\"user_id\"", "\"product_id\"", "\"query\"", "\"timestamp\"", "page_view", "search",
 	"2024-07-27T10:00:00Z", "+14:00", "T", ".999999999", "1722074400000", "\xf0\x9f\x98\x80", "\xff", "\xc0\x80",
+	"*-1\r\n", "$-1\r\n", "*100000000\r\n", "$100000000\r\n", "$0\r\n\r\n", ":-1\r\n", "+OK\r\n", "-ERR \xff\xfe\x1b[31m", "%1\r\n",
+	">2\r\n", "_\r\n", "#t\r\n", ",1.5\r\n", "(12345678901234567890\r\n", "=15\r\ntxt:", "~3\r\n", "|1\r\n", "!5\r\nERR x\r\n", "*?\r\n", "$?\r\n",
 	"redis://", "unix://", "@", "/", "%00", "%2", "?db=", "[::1]", "sasl.password", "bootstrap.servers"
 };
 
 /* Open the corpus; begins with the seed. */
-static FuzzCorpus *
+FuzzCorpus *
 fuzz_open(ArrayType *array, int64 seed)
 {
 	FuzzCorpus *corpus = palloc0(sizeof(FuzzCorpus));
 	int			file = open("reco_fuzz.input", O_RDWR | O_CREAT, 0600);
 
-	if (file < 0 || ftruncate(file, MAX_INPUT + sizeof(Size)) != 0)
+	if (file < 0 || ftruncate(file, FUZZ_INPUT_BYTES + sizeof(Size)) != 0)
 		elog(ERROR, "could not create file \"reco_fuzz.input\": %m");
-	corpus->input = mmap(NULL, MAX_INPUT + sizeof(Size), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	corpus->input = mmap(NULL, FUZZ_INPUT_BYTES + sizeof(Size), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
 	if (corpus->input == MAP_FAILED)
 		elog(ERROR, "could not map file \"reco_fuzz.input\": %m");
 	close(file);
@@ -82,13 +74,13 @@ fuzz_open(ArrayType *array, int64 seed)
 	return corpus;
 }
 
-static void
+void
 fuzz_close(FuzzCorpus *corpus)
 {
-	munmap(corpus->input, MAX_INPUT + sizeof(Size));
+	munmap(corpus->input, FUZZ_INPUT_BYTES + sizeof(Size));
 }
 
-static Size
+Size
 fuzz_below(FuzzCorpus *corpus, Size limit)
 {
 	return limit == 0 ? 0 : pg_prng_uint64_range(&corpus->random, 0, limit - 1);
@@ -98,7 +90,7 @@ fuzz_below(FuzzCorpus *corpus, Size limit)
 static void
 fuzz_insert(FuzzCorpus *corpus, Size at, const char *data, Size length)
 {
-	length = Min(length, MAX_INPUT - corpus->length);
+	length = Min(length, FUZZ_INPUT_BYTES - corpus->length);
 	memmove(corpus->input + at + length, corpus->input + at, corpus->length - at);
 	memcpy(corpus->input + at, data, length);
 	corpus->length += length;
@@ -109,7 +101,7 @@ fuzz_take_element(FuzzCorpus *corpus, Size n)
 {
 	bytea	   *element = DatumGetByteaPP(corpus->elements[n]);
 
-	corpus->length = Min(VARSIZE_ANY_EXHDR(element), MAX_INPUT);
+	corpus->length = Min(VARSIZE_ANY_EXHDR(element), FUZZ_INPUT_BYTES);
 	memcpy(corpus->input, VARDATA_ANY(element), corpus->length);
 }
 
@@ -162,22 +154,37 @@ fuzz_mutate(FuzzCorpus *corpus)
 	}
 }
 
-/* The next input, in memory of its size alone; a round in 16 is an element as it is. */
+/* What was made, in memory of its size alone. */
 static char *
-fuzz_next(FuzzCorpus *corpus)
+fuzz_made(FuzzCorpus *corpus)
 {
-	char	   *copy;
+	char	   *copy = malloc(Max(corpus->length, 1));
 
-	CHECK_FOR_INTERRUPTS();
-	fuzz_take_element(corpus, fuzz_below(corpus, corpus->count));
-	for (Size n = fuzz_below(corpus, 16); n > 0; n--)
-		fuzz_mutate(corpus);
-	memcpy(corpus->input + MAX_INPUT, &corpus->length, sizeof(Size));
-	copy = malloc(Max(corpus->length, 1));
+	memcpy(corpus->input + FUZZ_INPUT_BYTES, &corpus->length, sizeof(Size));
 	if (copy == NULL)
 		elog(ERROR, "out of memory");
 	memcpy(copy, corpus->input, corpus->length);
 	return copy;
+}
+
+/* An element as it is; the caller frees it. */
+char *
+fuzz_element(FuzzCorpus *corpus)
+{
+	CHECK_FOR_INTERRUPTS();
+	fuzz_take_element(corpus, fuzz_below(corpus, corpus->count));
+	return fuzz_made(corpus);
+}
+
+/* The next input, likewise; a round in 16 is an element as it is. */
+char *
+fuzz_next(FuzzCorpus *corpus)
+{
+	CHECK_FOR_INTERRUPTS();
+	fuzz_take_element(corpus, fuzz_below(corpus, corpus->count));
+	for (Size n = fuzz_below(corpus, 16); n > 0; n--)
+		fuzz_mutate(corpus);
+	return fuzz_made(corpus);
 }
 
 static void
@@ -223,7 +230,7 @@ fuzz_messages(PG_FUNCTION_ARGS)
 				elog(ERROR, "accepted a message that is no JSON");
 			fuzz_check_text("event_type", event.event_type, 1, RECO_EVENT_TYPE_MAX);
 			fuzz_check_text("product_id", event.product_id, 1, RECO_PRODUCT_ID_MAX);
-			fuzz_check_text("query", event.query, 0, MAX_INPUT);
+			fuzz_check_text("query", event.query, 0, FUZZ_INPUT_BYTES);
 			if (!IS_VALID_TIMESTAMP(event.timestamp))
 				elog(ERROR, "accepted a timestamp that is none");
 		}

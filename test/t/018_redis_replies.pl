@@ -82,9 +82,9 @@ for my $name (qw(silent drip))
 $reco->set('reco.enabled', 'off');
 $reco->sql('DELETE FROM reco.activity WHERE user_id > 64');
 $reco->set('reco.redis_url', "redis://127.0.0.1:$port{long_values}");
-my ($shown, $kept) = split /\n/, $reco->sql(q{SELECT min(found) || ' ' || count(*) FROM reco_redis_verify() WHERE key ~ '^\d+$';
+my ($shown, $kept) = split /\n/, $reco->sql(q{SELECT replace(min(found), repeat('x', 8192), 'the beginning') || ' ' || count(*) FROM reco_redis_verify() WHERE key ~ '^\d+$';
 	SELECT substring(pg_read_file('/proc/self/status') from 'VmHWM:\s+(\d+)')});
-like($shown, qr/^x{8192}\.\.\. \(8000000 bytes\) 64$/, 'a long value is shown by its beginning');
+like($shown, qr/^the beginning\.\.\. \(8000000 bytes\) 64$/, 'a long value is shown by its beginning');
 cmp_ok($kept, '<', 200 * 1024, "the memory of reco_redis_verify() is bounded ($kept kB)");
 $reco->set('reco.enabled', 'on');
 

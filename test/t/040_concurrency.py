@@ -1,6 +1,7 @@
 #!/usr/bin/python3 -B
 """Kafka, five clients that INSERT, COPY and DELETE, a writer of the catalog and reco_verify() at once, popularity taken every
-second: nobody fails, reco_verify() never finds a thing, reco_status() names who blocks, and every event is there in the end.
+second: nobody fails, reco_verify() never finds a thing, reco_status() names who blocks, and every event is there in the end,
+in tables and indexes that amcheck finds whole.
 RECO_TEST_SECONDS sets the length."""
 import io
 import json
@@ -12,11 +13,12 @@ import time
 import traceback
 
 import confluent_kafka
+import psycopg2
 import psycopg2.errors
 from psycopg2.extras import execute_values
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
-from engine import Services, Tap, execute, make_oracle, oracle_differences, query, wait_for  # noqa: E402
+from engine import Services, Tap, execute, make_oracle, oracle_differences, query, take_settings, wait_for  # noqa: E402
 
 SECONDS = int(os.environ.get('RECO_TEST_SECONDS') or 30)
 USERS, PRODUCTS, CATEGORIES = 300, 200, 12
@@ -186,6 +188,27 @@ class Verifier(Client):
             raise AssertionError('\n'.join(map(str, found[:20])))
 
 
+def damage(connection):
+    """What amcheck finds in reco's tables and their indexes, TOAST among them."""
+    take_settings(connection, enabled='off')    # who drops a partition between two looks
+    wait_for(lambda: query(connection, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'reco ingest'")[0][0] == 0, 30,
+             'ingestion to leave')
+    execute(connection, 'CREATE EXTENSION amcheck')
+    relations = """FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+        WHERE c.oid IN (SELECT oid FROM pg_class WHERE relnamespace = 'reco'::regnamespace
+            UNION SELECT reltoastrelid FROM pg_class WHERE relnamespace = 'reco'::regnamespace)"""
+    found = []
+    for table, in query(connection, f"SELECT c.oid::regclass {relations} AND relkind IN ('r', 't')"):
+        found += [f'{table}: {row}' for row in query(connection, 'SELECT * FROM verify_heapam(%s)', (table,))]
+    for index, in query(connection, f"""SELECT indexrelid::regclass FROM pg_index JOIN pg_class i ON i.oid = indexrelid JOIN pg_am a ON a.oid = i.relam
+            WHERE amname = 'btree' AND i.relkind = 'i' AND indrelid IN (SELECT c.oid {relations})"""):
+        try:
+            execute(connection, 'SELECT bt_index_check(%s, true)', (index,))
+        except psycopg2.Error as error:
+            found.append(f'{index}: {error}')
+    return found
+
+
 def main():
     tap = Tap()
     seed = int(os.environ.get('RECO_TEST_SEED') or random.randrange(10**6))
@@ -231,6 +254,8 @@ def main():
         tap.ok(not found, 'the oracle is empty', found)
         wait_for(lambda: not query(connection, 'SELECT * FROM reco_redis_verify()'), 30, 'reco_redis_verify() to find nothing')
         tap.ok(True, 'Redis equals the tables')
+        found = damage(connection)
+        tap.ok(not found, 'amcheck finds nothing in tables and indexes', found)
     except TimeoutError as error:
         tap.ok(False, str(error))
     tap.done()

@@ -10,6 +10,8 @@ SHLIB_LINK = -lrdkafka -lhiredis
 
 REGRESS = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
 REGRESS_OPTS = --load-extension=reco
+ISOLATION = $(patsubst test/isolation/specs/%.spec,%,$(sort $(wildcard test/isolation/specs/*.spec)))
+ISOLATION_OPTS = --load-extension=reco --inputdir=test/isolation
 
 # No bitcode: the hot functions are not worth inlining into queries.
 override with_llvm = no

@@ -19,7 +19,10 @@
 #include "access/table.h"
 #include "activity/membership.h"
 #include "activity/partition.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "commands/extension.h"
 #include "common/guc.h"
 #include "common/spi.h"
 #include "lib/stringinfo.h"
@@ -56,6 +59,21 @@ typedef struct PartitionLeaf
 	TimestampTz upper;
 } PartitionLeaf;
 
+/* A bound of a partition that somebody else made may have no end. */
+static TimestampTz
+bound_at(PartitionBoundInfo bounds, int i)
+{
+	switch (bounds->kind[i][0])
+	{
+		case PARTITION_RANGE_DATUM_MINVALUE:
+			return DT_NOBEGIN;
+		case PARTITION_RANGE_DATUM_MAXVALUE:
+			return DT_NOEND;
+		default:
+			return DatumGetTimestampTz(bounds->datums[i][0]);
+	}
+}
+
 /* The partitions there are, by time; returns their number. */
 static int
 read_leaves(PartitionLeaf **leaves)
@@ -73,8 +91,8 @@ read_leaves(PartitionLeaf **leaves)
 		if (bounds->indexes[i] < 0)
 			continue;
 		leaf->oid = desc->oids[bounds->indexes[i]];
-		leaf->lower = DatumGetTimestampTz(bounds->datums[i - 1][0]);
-		leaf->upper = DatumGetTimestampTz(bounds->datums[i][0]);
+		leaf->lower = bound_at(bounds, i - 1);
+		leaf->upper = bound_at(bounds, i);
 		count++;
 	}
 	table_close(parent, AccessShareLock);
@@ -238,22 +256,38 @@ reco_activity_prepare(const RecoState *state)
 	fill(state, upto, true);
 }
 
-/* The oldest partition goes if the horizon has passed it. */
+/* The oldest of reco's partitions that the horizon has passed; InvalidOid: there is none. */
+static Oid
+find_passed(const RecoState *state)
+{
+	Oid			extension = get_extension_oid("reco", false);
+	PartitionLeaf *leaves;
+	int			count = read_leaves(&leaves);
+
+	for (int i = 0; i < count && leaves[i].upper <= state->horizon; i++)
+	{
+		if (getExtensionOfObject(RelationRelationId, leaves[i].oid) == extension)
+			return leaves[i].oid;
+	}
+	return InvalidOid;
+}
+
+/* The oldest partition goes if the horizon has passed it; what others have attached is theirs. */
 void
 reco_activity_drop_oldest(const RecoState *state)
 {
-	PartitionLeaf *leaves;
-	int			count = read_leaves(&leaves);
+	Oid			oldest = find_passed(state);
 	char	   *name;
 
-	if (count == 0 || leaves[0].upper > state->horizon)
+	if (!OidIsValid(oldest))
 		return;
 	if (!reco_sql_lock_table(reco_sql_table("activity"), AccessExclusiveLock, LOCK_WAIT) ||
-		!reco_sql_lock_table(leaves[0].oid, AccessExclusiveLock, LOCK_WAIT))
+		!reco_sql_lock_table(oldest, AccessExclusiveLock, LOCK_WAIT))
 		return;
-	name = get_rel_name(leaves[0].oid);
+	name = get_rel_name(oldest);
 	if (name == NULL)
 		return;					/* dropped before it was locked */
-	reco_membership_end(leaves[0].oid);
-	run(psprintf("DROP TABLE reco.%s", quote_identifier(name)));
+	name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(oldest)), name);
+	reco_membership_end(oldest);
+	run(psprintf("DROP TABLE %s", name));
 }

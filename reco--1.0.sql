@@ -378,7 +378,7 @@ CREATE FUNCTION reco.service(OUT mode text, OUT extension oid, OUT database oid,
 	OUT role text, OUT is_superuser boolean)
 	AS 'MODULE_PATHNAME', 'reco_service'
 	LANGUAGE C STRICT VOLATILE;
-COMMENT ON FUNCTION reco.service() IS 'does reco work here: on, off, elsewhere, standby; the object whose lock is reco''s; and reco.role';
+COMMENT ON FUNCTION reco.service() IS 'does reco work here: on, off, elsewhere, standby; the object whose lock is reco''s; reco.role, and whether it is a superuser, NULL if it does not exist';
 
 CREATE FUNCTION reco.counters(OUT name text, OUT value bigint)
 	RETURNS SETOF record
@@ -437,10 +437,11 @@ CREATE FUNCTION @extschema@.reco_status()
 			CASE WHEN s.clock IS NOT NULL THEN to_jsonb(s) END
 		FROM service v CROSS JOIN reco.state_row() s LEFT JOIN @extschema@.reco_progress() p ON true
 		UNION ALL
-		SELECT 'role', CASE WHEN NOT v.is_superuser THEN format('the workers run as "%s"', v.role)
+		SELECT 'role', CASE WHEN v.is_superuser IS NULL THEN format('the role "%s" of reco.role does not exist', v.role)
+				WHEN NOT v.is_superuser THEN format('the workers run as "%s"', v.role)
 				ELSE 'warning: the workers run as ' || CASE v.role WHEN '' THEN 'a superuser: reco.role is not set'
 					ELSE format('"%s", a superuser', v.role) END END,
-			CASE v.mode WHEN 'on' THEN 'ok' ELSE 'off' END,
+			CASE WHEN v.mode <> 'on' THEN 'off' WHEN v.is_superuser IS NULL THEN 'failing' ELSE 'ok' END,
 			NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 		FROM service v
 		UNION ALL

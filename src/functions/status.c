@@ -173,6 +173,7 @@ reco_service(PG_FUNCTION_ARGS)
 	values[2] = ObjectIdGetDatum(MyDatabaseId);
 	values[3] = CStringGetTextDatum(reco_role);
 	values[4] = BoolGetDatum(!reco_role[0] || superuser_arg(role));
+	nulls[4] = reco_role[0] && !OidIsValid(role);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls)));
 }
 

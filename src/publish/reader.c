@@ -32,6 +32,9 @@
 #define ROUND_ROWS 1000
 #define ROUND_BYTES (4 * 1024 * 1024)
 
+/* Rows of a first round, while nobody knows how long the lists are. */
+#define FIRST_ROWS 32
+
 /* A user's value, or a product of a window and its views. */
 typedef struct Entry
 {
@@ -202,11 +205,11 @@ reco_reader_send_users(RecoSinkLink *link, const RecoKey *users, int count)
 	flush(link);
 }
 
-/* Read users with a list, from one on, into a round. */
+/* Read users with a list, so many at most from one on, into a round. */
 static void
-read_users_from(Round *round, int64 first)
+read_users_from(Round *round, int64 first, int64 limit)
 {
-	Datum		values[] = {Int64GetDatum(first), Int64GetDatum(ROUND_ROWS)};
+	Datum		values[] = {Int64GetDatum(first), Int64GetDatum(limit)};
 	Snapshot	snapshot = GetActiveSnapshot();
 	SPITupleTable *rows;
 
@@ -223,16 +226,22 @@ read_users_from(Round *round, int64 first)
 	reco_value_end();
 }
 
-/* The users with a list from *next on, some of them; false: that was the last. */
+/*
+ * The users with a list from *next on, some of them; false: that was the last.
+ * Their rows are all in memory before the first is looked at, so how many are
+ * asked for follows how long the lists of the last round were.
+ */
 bool
 reco_reader_send_users_from(RecoSinkLink *link, int64 *next)
 {
+	static int	limit = FIRST_ROWS;
 	Round		round;
 	int64		last;
 
 	begin_round(&round);
-	read_users_from(&round, *next);
+	read_users_from(&round, *next, limit);
 	end_reading();
+	limit = is_full(&round) ? Max(round.count, 1) : Min(limit * 2, ROUND_ROWS);
 	send_users(link, &round);
 	flush(link);
 	if (round.count == 0)

@@ -210,6 +210,9 @@ is(others_objects('"Second one"'), 'function reco.assign_role()', 'all is still 
 $reco->sql('TRUNCATE public.ran_as; SELECT count(*) FROM reco_verify()');
 is($reco->sql('SELECT DISTINCT who FROM public.ran_as'), 'Second one', 'so what it wrote runs as itself');
 $reco->sql('CREATE ROLE root SUPERUSER LOGIN REPLICATION');
+$reco->set('reco.role', 'nobody knows');
+$reco->wait_for('a role that does not exist', q{SELECT health || ' ' || state FROM reco_status() WHERE component = 'role'},
+	'failing the role "nobody knows" of reco.role does not exist');
 $reco->set('reco.role', 'root');
 wait_for_trouble('nor a superuser by name', 'belongs to role "Second one", but reco.role is "root".*no superuser, or run DROP EXTENSION');
 like($reco->sql_error('SELECT reco.assign_role()'), qr/ERROR:  55000: cannot give .* to superuser "root"/, 'nor is it');

@@ -3,6 +3,7 @@ import subprocess
 
 from engine import query, wait_for
 from fault import Fault
+from server import is_gone
 
 
 class SlotLost(Fault):
@@ -12,6 +13,7 @@ class SlotLost(Fault):
 
     def inject(self):
         world = self.world
+        self.server, self.log = world.server, world.server.log_end()
         self.pid = wait_for(self.stop, 20, 'the follow worker')
         for _ in range(6):
             query(world.connection(), "SELECT pg_logical_emit_message(false, 'fault', 'x'), pg_switch_wal()")
@@ -26,5 +28,11 @@ class SlotLost(Fault):
         return pid if subprocess.run(['kill', '-STOP', str(pid)], stderr=subprocess.DEVNULL).returncode == 0 else None
 
     def heal(self):
-        subprocess.run(['kill', '-CONT', str(self.pid)])
+        self.there = not is_gone(self.pid)  # another fault may have ended it, and its slot
+        subprocess.run(['kill', '-CONT', str(self.pid)], stderr=subprocess.DEVNULL)
         self.checkpoint.wait(30)
+
+    def problems(self):
+        if self.there and f'terminating process {self.pid} to release replication slot' not in self.server.log_since(self.log):
+            return ['the slot was not lost']
+        return []

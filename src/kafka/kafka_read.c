@@ -16,8 +16,12 @@
 #include "common/monotonic.h"
 #include "kafka/kafka_private.h"
 #include "kafka/trail.h"
+#include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+
+/* How soon a signal ends a wait for probes; ms. */
+#define PROBE_POLL_MS 100
 
 /* Milliseconds since 1970 that a message's time may be: 30,000 years. */
 #define TIME_LIMIT INT64CONST(1000000000000000)
@@ -295,9 +299,10 @@ reco_kafka_probe(RecoKafka *kafka, RecoProbe *probes, int count, int timeout)
 		(void) rd_kafka_consume_start_queue(kafka->topic, probes[i].position.partition,
 											probes[i].position.offset, queue);
 	}
-	while (left > 0 && !reco_monotonic_has_passed(end))
+	/* a signal ends the wait, for no ERROR may leave the queue behind */
+	while (left > 0 && !reco_monotonic_has_passed(end) && !InterruptPending)
 	{
-		rd_kafka_message_t *message = rd_kafka_consume_queue(queue, reco_monotonic_left(end));
+		rd_kafka_message_t *message = rd_kafka_consume_queue(queue, Min(reco_monotonic_left(end), PROBE_POLL_MS));
 
 		if (message == NULL)
 			continue;
@@ -318,6 +323,7 @@ reco_kafka_probe(RecoKafka *kafka, RecoProbe *probes, int count, int timeout)
 			rd_kafka_consume_stop(kafka->topic, probes[i].position.partition);
 	}
 	rd_kafka_queue_destroy(queue);
+	CHECK_FOR_INTERRUPTS();
 }
 
 /* The fields of a message, or of an event. */

@@ -27,6 +27,10 @@
 #include "miscadmin.h"
 #include "shmem/metrics.h"
 
+/* An answer is waited for up to this, and the next look is no later than this; ms. */
+#define LONGEST_PATIENCE 8000
+#define LONGEST_GAP 10000
+
 /* The search in the marks of one partition. */
 typedef struct Search
 {
@@ -53,14 +57,68 @@ is_same(const RecoProbe *probe, const RecoMark *mark)
 }
 
 /*
- * Look at the messages read last.  A partition of which nothing was read has
+ * Messages that librdkafka has to inflate first may take longer than the usual
+ * patience, so each look that was in vain makes the next one longer.  Meanwhile
+ * the others are to be read for most of the time.
+ */
+static void
+note_answer(const RecoPartitions *partitions, RecoPartition *partition, bool answered)
+{
+	if (answered)
+	{
+		partition->patience = 0;
+		return;
+	}
+	partition->patience = Min(Max(2 * partition->patience, RECO_KAFKA_PATIENCE), LONGEST_PATIENCE);
+	partition->look_due = partitions->count > 1 ? reco_monotonic_after(Min(4 * partition->patience, LONGEST_GAP)) : 0;
+}
+
+static int
+patience_with(const RecoPartition *partition)
+{
+	return Min(Max(2 * partition->patience, RECO_KAFKA_PATIENCE), LONGEST_PATIENCE);
+}
+
+/* Look at the messages read last; of those which were answered last time, or of the others. */
+static void
+probe_last(RecoPartitions *partitions, RecoKafka *kafka, const bool *wanted, bool slow, bool *suspect)
+{
+	RecoProbe  *probes = palloc(partitions->count * sizeof(RecoProbe));
+	int			patience = RECO_KAFKA_PATIENCE;
+	int			count = 0;
+
+	for (int i = 0; i < partitions->count; i++)
+	{
+		const RecoPartition *partition = &partitions->at[i];
+
+		if (!wanted[i] || (partition->patience > 0) != slow ||
+			(slow && !reco_monotonic_has_passed(partition->look_due)))
+			continue;
+		patience = Max(patience, patience_with(partition));
+		aim(&probes[count++], i, &partition->trail->marks[partition->trail->count - 1]);
+	}
+	if (count > 0)
+		reco_kafka_probe(kafka, probes, count, patience);
+	for (int k = 0; k < count; k++)
+	{
+		RecoPartition *partition = &partitions->at[probes[k].position.partition];
+
+		note_answer(partitions, partition, probes[k].answered);
+		if (!probes[k].answered)
+			continue;
+		partition->checked = is_same(&probes[k], &partition->trail->marks[partition->trail->count - 1]);
+		suspect[probes[k].position.partition] = !partition->checked;
+	}
+}
+
+/*
+ * Compare the messages read last.  A partition of which nothing was read has
  * nothing to compare; but in another cluster it is not taken for the same.
  */
 static void
 compare_last(RecoPartitions *partitions, RecoKafka *kafka, bool other_cluster, bool *suspect)
 {
-	RecoProbe  *probes = palloc(partitions->count * sizeof(RecoProbe));
-	int			count = 0;
+	bool	   *wanted = palloc0(partitions->count * sizeof(bool));
 
 	for (int i = 0; i < partitions->count; i++)
 	{
@@ -74,23 +132,15 @@ compare_last(RecoPartitions *partitions, RecoKafka *kafka, bool other_cluster, b
 		if (partition->out_of_range)
 			suspect[i] = true;
 		else if (trail != NULL && trail->count > 0)
-			aim(&probes[count++], i, &trail->marks[trail->count - 1]);
+			wanted[i] = true;
 		else if (other_cluster)
 			suspect[i] = true;
 		else
 			partition->checked = true;
 	}
-	if (count > 0)
-		reco_kafka_probe(kafka, probes, count, RECO_KAFKA_PATIENCE);
-	for (int k = 0; k < count; k++)
-	{
-		RecoPartition *partition = &partitions->at[probes[k].position.partition];
-
-		if (!probes[k].answered)
-			continue;
-		partition->checked = is_same(&probes[k], &partition->trail->marks[partition->trail->count - 1]);
-		suspect[probes[k].position.partition] = !partition->checked;
-	}
+	/* in this order, for one that is slow now is to be looked at again later */
+	probe_last(partitions, kafka, wanted, true, suspect);
+	probe_last(partitions, kafka, wanted, false, suspect);
 }
 
 /* Begin a search among the marks that Kafka can hold; false if it does not answer. */
@@ -144,10 +194,14 @@ step(Search *search, const RecoProbe *probe)
 
 /* All searches together, by halves: a dozen of fetches in turn at most. */
 static void
-run_searches(Search *searches, int count, RecoKafka *kafka)
+run_searches(Search *searches, int count, RecoPartitions *partitions, RecoKafka *kafka)
 {
 	RecoProbe  *probes = palloc(count * sizeof(RecoProbe));
+	int			patience = RECO_KAFKA_PATIENCE;
 	int			running;
+
+	for (int i = 0; i < count; i++)
+		patience = Max(patience, patience_with(&partitions->at[searches[i].number]));
 
 	do
 	{
@@ -161,7 +215,7 @@ run_searches(Search *searches, int count, RecoKafka *kafka)
 					&search->marks[(search->same + search->differs) / 2]);
 		}
 		if (running > 0)
-			reco_kafka_probe(kafka, probes, running, RECO_KAFKA_PATIENCE);
+			reco_kafka_probe(kafka, probes, running, patience);
 		for (int i = 0, k = 0; k < running; i++)
 		{
 			if (!searches[i].failed && searches[i].differs - searches[i].same > 1)
@@ -289,9 +343,11 @@ reco_partitions_check(RecoPartitions *partitions, RecoKafka *kafka, const char *
 			begin_search(&searches[count], partitions, kafka, number, other_cluster))
 			count++;
 	}
-	run_searches(searches, count, kafka);
+	run_searches(searches, count, partitions, kafka);
 	for (int i = 0; i < count; i++)
 	{
+		if (searches[i].failed)
+			note_answer(partitions, &partitions->at[searches[i].number], false);
 		if (end_search(&searches[i], partitions, kafka))
 			apply(partitions, topic, &searches[i]);
 	}

@@ -26,6 +26,8 @@ typedef struct RecoPartition
 	bool		at_end;			/* Kafka says that nothing is left */
 	bool		out_of_range;	/* Kafka says that it does not hold next */
 	bool		stuck;			/* before next is what the consumer cannot take */
+	int			patience;		/* ms for which the last look was waited for in vain; 0: it was answered */
+	RecoMoment	look_due;		/* it is not looked at again before */
 	RecoMoment	unread_since;	/* not running though it should be; 0: no */
 	RecoMoment	behind_since;	/* Kafka holds messages that are not taken; 0: no */
 	TimestampTz behind_time;	/* time, then */

@@ -12,9 +12,9 @@ sub latin { return $reco->sql(shift, 'latin'); }
 
 sub arrived
 {
-	my ($name, $query, $expected) = @_;
+	my ($name, $query, $expected, $seconds) = @_;
 
-	return $reco->wait_until($name, sub { latin($query) eq $expected }) || diag(latin($query));
+	return $reco->wait_until($name, sub { latin($query) eq $expected }, $seconds) || diag(latin($query));
 }
 
 sub counter { return latin("SELECT value FROM reco.counters() WHERE name = 'ingest.$_[0]'"); }
@@ -50,6 +50,38 @@ $reco->set('reco.enabled', 'on');
 $reco->produce(event('page_view', 1, 'after'));
 arrived('rows that mean nothing stop nothing', q{SELECT count(*) FROM reco.activity WHERE product_id = 'after'}, 1);
 is(latin('SELECT count(*) FROM reco.activity'), 1901, 'and nothing is read twice');
+# 4. Messages of 200 kB on the wire that inflate to 200 MB each: one at a time is unpacked, and no copy of it is made
+my $inflating = 200_000_000;
+my $worker = latin("SELECT pid FROM reco.workers() WHERE component = 'ingest'");
+my $before = latin('SELECT next_offset FROM reco.offsets WHERE partition = 0');
+sub inflating
+{
+	my ($name, $count, $bytes) = @_;
+
+	is(system('/usr/bin/python3', '-c', <<"END"), 0, $name);
+import confluent_kafka
+for _ in range($count):
+    producer = confluent_kafka.Producer({'bootstrap.servers': '$ENV{KAFKA}', 'message.max.bytes': 1000000000, 'compression.codec': 'gzip',
+                                         'queue.buffering.max.kbytes': 2097151})
+    producer.produce('$reco->{topic}', b'x' * $bytes)
+    assert producer.flush(60) == 0
+END
+}
+inflating('messages that inflate are sent', 3, $inflating);
+arrived('they are passed by', "SELECT next_offset = $before + 3 FROM reco.offsets WHERE partition = 0", 't', 120);
+is(latin("SELECT count(*) FROM reco.rejected WHERE payload_length = $inflating AND length(payload) = 1024"), 3, 'and refused');
+is(latin(q{SELECT pid FROM reco.workers() WHERE component = 'ingest'}), $worker, 'by the same worker');
+my ($peak) = latin("SELECT pg_read_file('/proc/$worker/status')") =~ /^VmHWM:\s+(\d+) kB/m;
+cmp_ok($peak * 1024, '<', 1.75 * $inflating, "whose memory never held two of them ($peak kB)");
+inflating('a longer one, which takes longer than an answer should', 1, 4 * $inflating);
+arrived('it is passed by, too', "SELECT next_offset = $before + 4 FROM reco.offsets WHERE partition = 0", 't', 120);
+$reco->set('reco.enabled', 'off');
+arrived('the worker has left again', q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'reco ingest'}, 0);
+$reco->set('reco.enabled', 'on');
+$reco->produce(event('page_view', 1, 'behind'));
+arrived('what was read last takes long to be looked at, and no partition stands still for it',
+	q{SELECT count(*) FROM reco.activity WHERE product_id = 'behind'}, 1, 120);
+is(latin('SELECT count(*) FROM reco.activity'), 1902, 'and nothing is read twice');
 is(system('grep', '-q', 'terminated by signal', "$reco->{dir}/postgres.log") != 0, 1, 'no process crashed');
 
 done_testing;

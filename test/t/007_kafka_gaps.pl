@@ -97,17 +97,20 @@ arrived('bought', 1, 'a committed transaction is read, an aborted one is not');
 $reco->wait_for('both are passed by', 'SELECT next_offset FROM reco.offsets', 7);
 $reco->wait_for('nothing is left to read', q{SELECT lag_messages FROM reco_status() WHERE component = 'ingest'}, 0);
 
-# 4. Another cluster
+# 4. Another cluster; a partition that was not read before is read as by a new installation, not from its beginning
 $reco->down('kafka');
 remove_tree("$reco->{dir}/kafka");
 $reco->up('kafka');
 $reco->{ends} = {};
 $reco->topic(2);
+$early -= 7200;
+$reco->produce({ value => event('page_view', 1, 'early', time - $early), partition => 1, timestamp => 1000 * $early });
 views('elsewhere', 2, 1);
 $reco->set('reco.kafka_brokers', $ENV{KAFKA});
 arrived('elsewhere', 2, 'another cluster is read');
 warned('reco.kafka_brokers leads to another Kafka cluster');
 is($reco->sql('SELECT count(*) FROM reco.activity'), 17, 'what was read before stays');
+is($reco->sql(q{SELECT value FROM reco.counters() WHERE name = 'ingest.late'}), 100, 'what is older than the horizon is not read');
 
 # 5. Settings that do not work, and the clock runs
 open($file, '>', "$reco->{dir}/kafka.conf") or die $!;

@@ -40,7 +40,12 @@ sub goes_on
 # not the first: the second is the one that fails
 $reco->sql('CREATE FUNCTION public.harmless() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN END $$;
 	CREATE EVENT TRIGGER a_harmless ON ddl_command_end EXECUTE FUNCTION public.harmless()');
-goes_on('frozen', 'ddl_command_start', q{RAISE EXCEPTION 'DDL is frozen'}, 'DDL is frozen');
+$reco->sql('CREATE SEQUENCE public.attempts');
+my $begin = time;
+goes_on('frozen', 'ddl_command_start', q{IF tg_tag = 'CREATE TABLE' THEN PERFORM nextval('public.attempts'); END IF;
+	RAISE EXCEPTION 'DDL is frozen'}, 'DDL is frozen');
+# pauses of 2, 4, 8, ... s
+cmp_ok(2 ** $reco->sql('SELECT last_value FROM public.attempts') - 2, '<=', time - $begin + 1, 'attempts with pauses that grow');
 goes_on('audit', 'ddl_command_end', q{INSERT INTO nowhere.audit VALUES (tg_tag)}, 'nowhere.audit');
 goes_on('keep', 'sql_drop', q{RAISE EXCEPTION 'nothing is dropped here'}, 'nothing is dropped here');
 goes_on('sleepy', q{ddl_command_end WHEN TAG IN ('CREATE TABLE')}, q{PERFORM pg_sleep(3600)}, 'canceling statement');

@@ -89,7 +89,6 @@ reco_membership_end(Oid partition)
 	(void) locked_extension();
 	(void) deleteDependencyRecordsForClass(RelationRelationId, partition, ExtensionRelationId,
 										   DEPENDENCY_EXTENSION);
-	removeExtObjInitPriv(partition, RelationRelationId);
 	CommandCounterIncrement();
 }
 

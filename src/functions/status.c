@@ -146,7 +146,7 @@ reco_state_row(PG_FUNCTION_ARGS)
 	bool		nulls[RECO_STATE_COLUMNS] = {false};
 
 	InitMaterializedSRF(fcinfo, 0);
-	if (state.clock == 0 || RecoveryInProgress() || !reco_shared_serves_database())
+	if (state.clock == 0 || !reco_shared_serves_database())
 		memset(nulls, true, sizeof(nulls));
 	reco_state_values(&state, values);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);

@@ -130,62 +130,81 @@ ask_range(RecoKafka *kafka, int number, int *patience, int64 *low, int64 *high)
 	return false;
 }
 
-/* Partitions that are new are read from their beginning; false: some cannot yet. */
-static bool
-start_at_beginning(RecoKafka *kafka)
+/* What is asked of partitions, and which of them still lack it. */
+typedef struct RangeQuestion
 {
-	static int	turn = 0;
+	bool		(*is_open) (const RecoPartition *partition);
+	void		(*answer) (RecoPartition *partition, int64 low, int64 high);
+	int			turn;			/* each time another partition comes first */
+} RangeQuestion;
+
+/* Ask it; false: some do not say. */
+static bool
+ask_ranges(RecoKafka *kafka, RangeQuestion *question)
+{
 	int			patience = PATIENCE;
 	bool		done = true;
 
-	turn++;
+	question->turn++;
 	for (int i = 0; i < partitions.count; i++)
 	{
-		int			number = (turn + i) % partitions.count;
+		int			number = (question->turn + i) % partitions.count;
 		RecoPartition *partition = &partitions.at[number];
 		int64		low,
 					high;
 
-		if (partition->next >= 0 || partition->by_time)
+		if (!question->is_open(partition))
 			continue;
-		if (!ask_range(kafka, number, &patience, &low, &high))
-		{
+		if (ask_range(kafka, number, &patience, &low, &high))
+			question->answer(partition, low, high);
+		else
 			done = false;
-			continue;
-		}
-		partition->next = low;
-		partition->checked = partition->changed = true;
 	}
 	return done;
+}
+
+static bool
+lacks_beginning(const RecoPartition *partition)
+{
+	return partition->next < 0 && !partition->by_time;
+}
+
+static void
+take_beginning(RecoPartition *partition, int64 low, int64 high)
+{
+	partition->next = low;
+	partition->checked = partition->changed = true;
+}
+
+/* Partitions that are new are read from their beginning; false: some cannot yet. */
+static bool
+start_at_beginning(RecoKafka *kafka)
+{
+	static RangeQuestion question = {lacks_beginning, take_beginning};
+
+	return ask_ranges(kafka, &question);
+}
+
+static bool
+lacks_replay_end(const RecoPartition *partition)
+{
+	return partition->replay_end < 0;
+}
+
+static void
+take_replay_end(RecoPartition *partition, int64 low, int64 high)
+{
+	partition->replay_low = low;
+	partition->replay_end = high;
 }
 
 /* What is in the partitions by now is the past; false: some do not say. */
 static bool
 find_replay_ends(RecoKafka *kafka)
 {
-	static int	turn = 0;
-	int			patience = PATIENCE;
-	bool		done = true;
+	static RangeQuestion question = {lacks_replay_end, take_replay_end};
 
-	turn++;
-	for (int i = 0; i < partitions.count; i++)
-	{
-		int			number = (turn + i) % partitions.count;
-		RecoPartition *partition = &partitions.at[number];
-		int64		low,
-					high;
-
-		if (partition->replay_end >= 0)
-			continue;
-		if (!ask_range(kafka, number, &patience, &low, &high))
-		{
-			done = false;
-			continue;
-		}
-		partition->replay_low = low;
-		partition->replay_end = high;
-	}
-	return done;
+	return ask_ranges(kafka, &question);
 }
 
 /* Let the partitions that are read by time begin with their first message since then. */

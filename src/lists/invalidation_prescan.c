@@ -153,7 +153,8 @@ look_through(BlockNumber first)
 	users = reco_user_open(&foreseen.state);
 	foreseen.good = reco_user_file(users) == foreseen.file;
 	if (foreseen.good)
-		first = reco_user_scan(users, first, Min(STEP_BLOCKS, foreseen.blocks - first), reco_search_visit, &foreseen.search);
+		first = reco_user_scan(users, first, Min(STEP_BLOCKS, foreseen.blocks - first),
+							   reco_search_visit, &foreseen.search);
 	reco_user_close(users);
 	reco_sql_commit();
 	return first;

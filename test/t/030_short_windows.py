@@ -110,6 +110,7 @@ def main():
     producer.start()
     begun = time.monotonic()
     flat, largest, checks, wrong, slow, missed = {}, {}, 0, [], [], []
+    snapshots = [1, 1]  # the longest that the oracle's kept old rows, in the two parts of the run
     while producer.is_alive():
         time.sleep(min(1, SECONDS / 100))
         change_catalog(connection, pick)
@@ -119,7 +120,10 @@ def main():
             lag, late = query(connection, 'SELECT extract(epoch FROM clock_timestamp() - clock)::float FROM reco.state')[0][0], behind()
             if lag > 30 or late > 30 * RATE:  # the oracle itself slows all down: its snapshot keeps old rows
                 slow.append(f'after {passed:.0f} s the clock is {lag:.1f} s late, ingestion {late} messages behind')
+            looked_at = time.monotonic()
             found, left_out = oracle_differences(connection)
+            part = passed >= RETENTION + 0.25 * SECONDS
+            snapshots[part] = max(snapshots[part], time.monotonic() - looked_at)
             wrong += [f'after {passed:.0f} s: {line}' for line in found]
             tap.note(f'{passed:.0f} s: {len(found)} differences, {left_out} lists left out, clock {lag:.1f} s late, {late} messages behind')
         missed += index_differences(connection, pick)
@@ -137,7 +141,7 @@ def main():
     found, _ = oracle_differences(connection)
     tap.ok(not wrong and not found, f'the oracle stayed empty, looked at {checks + 1} times', wrong + found)
     grown = [f'{name}: {flat[name]} bytes, then {size}' for name, size in largest.items()
-             if size > 1.5 * flat.get(name, 0) + 1000000]
+             if size > 1.5 * max(1, snapshots[1] / snapshots[0]) * flat.get(name, 0) + 1000000]
     tap.ok(bool(largest) and not grown, 'no table grew on', grown)
     tap.note(largest)
     left = query(connection, 'SELECT count(*) FROM reco.rejected')[0][0]

@@ -30,6 +30,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "common/init_privileges.h"
 #include "miscadmin.h"
@@ -66,6 +67,22 @@ record_privileges(Oid partition)
 	recordExtObjInitPriv(partition, RelationRelationId);
 }
 
+#define MEMBERS 3
+
+/* What of a partition is a member where the server makes it one. */
+static int
+partition_members(Oid partition, ObjectAddress *members)
+{
+	Oid			type = get_rel_type_id(partition);
+
+	ObjectAddressSet(members[0], RelationRelationId, partition);
+	if (!RECO_TYPES_ARE_MEMBERS)
+		return 1;
+	ObjectAddressSet(members[1], TypeRelationId, type);
+	ObjectAddressSet(members[2], TypeRelationId, get_array_type(type));
+	return MEMBERS;
+}
+
 /* A partition that was just made becomes a member. */
 void
 reco_membership_begin(Oid partition)
@@ -73,10 +90,11 @@ reco_membership_begin(Oid partition)
 	if (!creating_extension)	/* else CREATE TABLE has done it */
 	{
 		ObjectAddress extension = locked_extension();
-		ObjectAddress member;
+		ObjectAddress members[MEMBERS];
+		int			count = partition_members(partition, members);
 
-		ObjectAddressSet(member, RelationRelationId, partition);
-		recordDependencyOn(&member, &extension, DEPENDENCY_EXTENSION);
+		for (int i = 0; i < count; i++)
+			recordDependencyOn(&members[i], &extension, DEPENDENCY_EXTENSION);
 		CommandCounterIncrement();
 	}
 	record_privileges(partition);
@@ -86,9 +104,13 @@ reco_membership_begin(Oid partition)
 void
 reco_membership_end(Oid partition)
 {
+	ObjectAddress members[MEMBERS];
+	int			count = partition_members(partition, members);
+
 	(void) locked_extension();
-	(void) deleteDependencyRecordsForClass(RelationRelationId, partition, ExtensionRelationId,
-										   DEPENDENCY_EXTENSION);
+	for (int i = 0; i < count; i++)
+		(void) deleteDependencyRecordsForClass(members[i].classId, members[i].objectId,
+											   ExtensionRelationId, DEPENDENCY_EXTENSION);
 	CommandCounterIncrement();
 }
 

@@ -104,6 +104,9 @@ pg_cmp_s64(int64 a, int64 b)
 	ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL)
 #endif
 
+/* 17 makes the row type of an extension's table, and the array of it, members as well. */
+#define RECO_TYPES_ARE_MEMBERS (PG_VERSION_NUM >= 170000)
+
 /* 17 can ask for a stronger lock as well. */
 #if PG_VERSION_NUM >= 170000
 #define reco_lock_is_held(tag, mode) LockHeldByMe(tag, mode, false)

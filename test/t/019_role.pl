@@ -39,6 +39,7 @@ WHERE extname = 'reco' AND deptype = 'e'
   AND NOT EXISTS (SELECT FROM pg_class WHERE oid = objid AND classid = 'pg_class'::regclass AND relowner = '$role'::regrole)
   AND NOT EXISTS (SELECT FROM pg_proc WHERE oid = objid AND classid = 'pg_proc'::regclass AND proowner = '$role'::regrole)
   AND NOT EXISTS (SELECT FROM pg_namespace WHERE oid = objid AND classid = 'pg_namespace'::regclass AND nspowner = '$role'::regrole)
+  AND NOT EXISTS (SELECT FROM pg_type WHERE oid = objid AND classid = 'pg_type'::regclass AND typowner = '$role'::regrole)
 END
 }
 

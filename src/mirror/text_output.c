@@ -17,6 +17,7 @@
  */
 #include "common/compat.h"
 
+#include "access/detoast.h"
 #include "access/htup_details.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_enum.h"
@@ -31,6 +32,12 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
+
+/* Of a larger value no text is made: it would be longer than any that is used. */
+#define VALUE_MAX (1024 * 1024)
+
+/* The length of the text that stands for it. */
+#define TOO_LONG 4096
 
 /* May it run with reco's rights?  Then nobody but a superuser can replace it. */
 bool
@@ -70,6 +77,7 @@ reco_text_output_init(RecoTextOutput *output, Oid type)
 	bool		is_varlena;
 
 	output->is_cast = false;
+	output->is_varlena = get_typlen(base) == -1;
 	if (base == TEXTOID || (path == COERCION_PATH_RELABELTYPE && casts_are_trusted(base)))
 	{
 		output->function = InvalidOid;
@@ -83,10 +91,17 @@ reco_text_output_init(RecoTextOutput *output, Oid type)
 	fmgr_info(output->function, &output->call);
 }
 
-/* A value as text, palloc'd or the value itself. */
+/*
+ * A value as text, palloc'd or the value itself.  One that is too large stands
+ * for itself by a text that no key and no category may be as long as: to make
+ * text of it could take more memory than the server gives.
+ */
 text *
 reco_text_output_call(RecoTextOutput *output, Datum value)
 {
+	if (output->is_varlena && toast_raw_datum_size(value) > VALUE_MAX)
+		return cstring_to_text(psprintf("%-*s", TOO_LONG,
+										psprintf("(%zu bytes)", toast_raw_datum_size(value))));
 	if (!OidIsValid(output->function))
 		return DatumGetTextPP(value);
 	if (!output->is_cast)

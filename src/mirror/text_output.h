@@ -17,6 +17,7 @@ typedef struct RecoTextOutput
 {
 	Oid			function;		/* InvalidOid: they are text as they are */
 	bool		is_cast;		/* the function gives text; else a cstring */
+	bool		is_varlena;		/* of any length */
 	FmgrInfo	call;
 } RecoTextOutput;
 

@@ -290,6 +290,18 @@ $reco->verify('beside what is too long');
 $reco->sql("SELECT pg_terminate_backend(pid) FROM ($follow) f; DELETE FROM public.later WHERE product_id = 'l4'");
 $reco->wait_for('nor where all is compared', q{SELECT string_agg(product_id || coalesce(category, '-'), ' ' ORDER BY product_id) FROM reco.product}, 'l1- l2L l3-');
 like(do { local (@ARGV, $/) = "$reco->{dir}/postgres.log"; <> }, qr/WARNING:  categories of catalog table public.later that are longer than 2048 bytes count as none/, 'the log says so');
+# Of what is larger than a text can be none is made
+my $huge = q{(SELECT h || h || h || h || h || h || h FROM (SELECT B'0'::bit(83886080)::varbit || B'0'::bit(83886080)::varbit) x (h))};
+$reco->sql(<<"END");
+DROP TABLE public.later;
+CREATE TABLE public.later (product_id varbit, category varbit);
+ALTER TABLE public.later REPLICA IDENTITY FULL;
+INSERT INTO public.later VALUES (B'1', B'11'), (B'10', B'00');
+END
+$reco->wait_for('a table of other types', q{SELECT string_agg(product_id || category, ' ' ORDER BY product_id) FROM reco.product}, '111 1000', 60);
+$reco->sql("UPDATE public.later SET category = $huge WHERE product_id = B'1'; INSERT INTO public.later VALUES ($huge, B'00'), (B'101', B'00')");
+$reco->wait_for('a value that no text can hold is too long', q{SELECT string_agg(product_id || coalesce(category, '-'), ' ' ORDER BY product_id) FROM reco.product}, '1- 1000 10100', 60);
+$reco->verify('beside it');
 $reco->sql('DROP TABLE public.later');
 $reco->wait_for('dropped: said so', q{SELECT count(*) > 0 FROM reco_status() s WHERE s::text LIKE '%later%'});
 

@@ -14,6 +14,7 @@
 
 #include <ctype.h>
 
+#include "common/private_file.h"
 #include "common/string.h"
 #include "kafka/properties.h"
 #include "lib/stringinfo.h"
@@ -55,6 +56,23 @@ read_line(char *text, int line, List **properties)
 	return true;
 }
 
+/* Does one of the properties hold a password, a key or the like? */
+static bool
+hold_secret(const List *properties)
+{
+	ListCell   *cell;
+
+	foreach(cell, properties)
+	{
+		const char *name = ((RecoProperty *) lfirst(cell))->name;
+
+		if (strstr(name, "password") != NULL || strstr(name, "secret") != NULL ||
+			strcmp(name, "ssl.key.pem") == 0 || strcmp(name, "sasl.oauthbearer.config") == 0)
+			return true;
+	}
+	return false;
+}
+
 /*
  * Read a file into a list of RecoProperty, in the current memory context.
  * Returns NULL, or what is wrong.
@@ -80,6 +98,8 @@ reco_properties_read(const char *path, List **properties)
 	}
 	if (problem == NULL && ferror(file))
 		problem = psprintf("could not read file \"%s\": %m", path);
+	if (hold_secret(*properties))
+		reco_private_file_check(file, "configuration file", path);
 	FreeFile(file);
 	return problem;
 }

@@ -7,8 +7,7 @@
  */
 #include "common/compat.h"
 
-#include <sys/stat.h>
-
+#include "common/private_file.h"
 #include "common/string.h"
 #include "redis/login.h"
 #include "storage/fd.h"
@@ -49,28 +48,21 @@ static const ReplyError reply_errors[] = {
 	{NULL, ERRCODE_EXTERNAL_ROUTINE_EXCEPTION, NULL}
 };
 
-/*
- * The first line of a file.  Like libpq with its password file, complain when
- * others can read it.
- */
+/* The first line of a file. */
 char *
 reco_redis_read_password(const char *path)
 {
 	FILE	   *file;
-	struct stat status;
 	char	   *line;
 
 	if (path == NULL || *path == '\0')
 		return NULL;
 	file = AllocateFile(path, "r");
-	if (file == NULL || fstat(fileno(file), &status) != 0)
+	if (file == NULL)
 		ereport(ERROR,
 				(errcode_for_file_access(),
 				 errmsg("could not read password file \"%s\": %m", path)));
-	if (status.st_mode & (S_IRWXG | S_IRWXO))
-		ereport(WARNING,
-				(errmsg("password file \"%s\" has group or world access", path),
-				 errhint("Permissions should be u=rw (0600) or less.")));
+	reco_private_file_check(file, "password file", path);
 	line = pg_get_line(file, NULL);
 	FreeFile(file);
 	if (line == NULL || pg_strip_crlf(line) == 0)

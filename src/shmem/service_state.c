@@ -25,6 +25,7 @@ typedef struct RecoService
 {
 	LWLock	   *lock;			/* of who writes progress and the copy */
 	pg_atomic_uint64 follow_position;
+	pg_atomic_uint64 reloaded_at;	/* TimestampTz; 0: never */
 	pg_atomic_uint32 database;
 	pg_atomic_uint32 extension; /* in that database */
 	pg_atomic_uint32 forgotten; /* how often that was forgotten */
@@ -43,6 +44,7 @@ service_init(LWLock *lock)
 {
 	service->lock = lock;
 	pg_atomic_init_u64(&service->follow_position, InvalidXLogRecPtr);
+	pg_atomic_init_u64(&service->reloaded_at, 0);
 	pg_atomic_init_u32(&service->database, InvalidOid);
 	pg_atomic_init_u32(&service->extension, InvalidOid);
 	pg_atomic_init_u32(&service->forgotten, 0);
@@ -119,6 +121,19 @@ XLogRecPtr
 reco_shared_follow_position(void)
 {
 	return pg_atomic_read_u64(&service->follow_position);
+}
+
+/* The launcher has read the settings anew. */
+void
+reco_shared_set_reloaded(TimestampTz at)
+{
+	pg_atomic_write_u64(&service->reloaded_at, (uint64) at);
+}
+
+TimestampTz
+reco_shared_reloaded(void)
+{
+	return (TimestampTz) pg_atomic_read_u64(&service->reloaded_at);
 }
 
 /* The database in which a worker found the extension; InvalidOid: none yet. */

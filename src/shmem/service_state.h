@@ -47,6 +47,8 @@ extern void reco_shared_set_replaying(bool replaying);
 extern bool reco_shared_is_replaying(void);
 extern void reco_shared_set_follow_position(XLogRecPtr position);
 extern XLogRecPtr reco_shared_follow_position(void);
+extern void reco_shared_set_reloaded(TimestampTz at);
+extern TimestampTz reco_shared_reloaded(void);
 extern void reco_shared_set_database(Oid database, Oid extension);
 extern void reco_shared_forget_database(void);
 extern uint32 reco_shared_forgotten(void);

@@ -29,6 +29,7 @@
 #include "storage/ipc.h"
 #include "tcop/tcopprot.h"
 #include "utils/fmgroids.h"
+#include "utils/timestamp.h"
 #include "worker/launcher.h"
 #include "worker/role.h"
 #include "worker/settings.h"
@@ -236,7 +237,6 @@ reco_launcher_main(Datum arg)
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
-	ProcessConfigFile(PGC_SIGHUP);	/* see reco_worker_main */
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	reco_settings_override();
 	pgstat_report_appname("reco launcher");
@@ -249,6 +249,7 @@ reco_launcher_main(Datum arg)
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
+			reco_shared_set_reloaded(PgReloadTime);
 
 			/* What failed may work with other settings. */
 			for (int i = 0; i < RECO_WORKERS; i++)

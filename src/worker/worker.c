@@ -230,6 +230,24 @@ measure(RecoWorkerId id)
 	before = work_done(id);
 }
 
+/*
+ * The server forgets a SIGHUP that comes while it starts a background worker;
+ * the launcher, which has been there, tells.  To read the files without one
+ * would bring into force what nobody has reloaded yet.
+ */
+static bool
+missed_reload(void)
+{
+	return reco_shared_reloaded() > PgReloadTime;
+}
+
+static void
+read_missed_settings(void)
+{
+	if (missed_reload())
+		ProcessConfigFile(PGC_SIGHUP);
+}
+
 static void
 run(const RecoRoutine *routine, uint32 forgotten, const char *role)
 {
@@ -250,7 +268,7 @@ run(const RecoRoutine *routine, uint32 forgotten, const char *role)
 			/* The extension was dropped: begin anew with the next one. */
 			if (reco_shared_forgotten() != forgotten)
 				proc_exit(0);
-			if (ConfigReloadPending)
+			if (ConfigReloadPending || missed_reload())
 			{
 				ConfigReloadPending = false;
 				ProcessConfigFile(PGC_SIGHUP);
@@ -297,8 +315,7 @@ reco_worker_main(Datum arg)
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 
-	/* the server forgets a SIGHUP that came while it started us */
-	ProcessConfigFile(PGC_SIGHUP);
+	read_missed_settings();
 	if (!reco_enabled || !reco_status_attach(routine->id))
 		proc_exit(0);
 	before_shmem_exit(reco_worker_detach, arg);

@@ -20,7 +20,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-/* How soon a signal ends a wait for probes; ms. */
+/* How soon the end of the process ends a wait for probes; ms. */
 #define PROBE_POLL_MS 100
 
 /* Milliseconds since 1970 that a message's time may be: 30,000 years. */
@@ -299,8 +299,8 @@ reco_kafka_probe(RecoKafka *kafka, RecoProbe *probes, int count, int timeout)
 		(void) rd_kafka_consume_start_queue(kafka->topic, probes[i].position.partition,
 											probes[i].position.offset, queue);
 	}
-	/* a signal ends the wait, for no ERROR may leave the queue behind */
-	while (left > 0 && !reco_monotonic_has_passed(end) && !InterruptPending)
+	/* the end of the process ends the wait, for no ERROR may leave the queue behind */
+	while (left > 0 && !reco_monotonic_has_passed(end) && !ProcDiePending)
 	{
 		rd_kafka_message_t *message = rd_kafka_consume_queue(queue, Min(reco_monotonic_left(end), PROBE_POLL_MS));
 

@@ -185,8 +185,10 @@ read_users(Round *round, const RecoKey *users, int count)
 	return taken;
 }
 
-void
-reco_reader_send_users(RecoSinkLink *link, const RecoKey *users, int count)
+/* Send the rows of keys of one kind, round by round. */
+static void
+send_rows(RecoSinkLink *link, const RecoKey *keys, int count,
+		  int (*read_round) (Round *, const RecoKey *, int), void (*send_round) (RecoSinkLink *, Round *))
 {
 	if (count == 0)
 		return;
@@ -196,13 +198,19 @@ reco_reader_send_users(RecoSinkLink *link, const RecoKey *users, int count)
 		int			taken;
 
 		begin_round(&round);
-		taken = read_users(&round, users, Min(count, ROUND_ROWS));
+		taken = read_round(&round, keys, Min(count, ROUND_ROWS));
 		end_reading();
-		send_users(link, &round);
-		users += taken;
+		send_round(link, &round);
+		keys += taken;
 		count -= taken;
 	}
 	flush(link);
+}
+
+void
+reco_reader_send_users(RecoSinkLink *link, const RecoKey *users, int count)
+{
+	send_rows(link, users, count, read_users, send_users);
 }
 
 /* Read users with a list, so many at most from one on, into a round. */
@@ -262,7 +270,7 @@ read_windows(Round *round, const RecoKey *windows, int count)
 	int			taken;
 
 	reco_lookup_begin(snapshot);
-	for (taken = 0; taken < count && taken < ROUND_ROWS && !is_full(round); taken++)
+	for (taken = 0; taken < count && !is_full(round); taken++)
 	{
 		RecoKey		window = windows[taken];
 		RecoTop		top;
@@ -310,19 +318,5 @@ send_windows(RecoSinkLink *link, Round *round)
 void
 reco_reader_send_windows(RecoSinkLink *link, const RecoKey *windows, int count)
 {
-	if (count == 0)
-		return;
-	while (count > 0)
-	{
-		Round		round;
-		int			taken;
-
-		begin_round(&round);
-		taken = read_windows(&round, windows, count);
-		end_reading();
-		send_windows(link, &round);
-		windows += taken;
-		count -= taken;
-	}
-	flush(link);
+	send_rows(link, windows, count, read_windows, send_windows);
 }

@@ -242,13 +242,6 @@ missed_reload(void)
 }
 
 static void
-read_missed_settings(void)
-{
-	if (missed_reload())
-		ProcessConfigFile(PGC_SIGHUP);
-}
-
-static void
 run(const RecoRoutine *routine, uint32 forgotten, const char *role)
 {
 	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "reco worker",
@@ -315,7 +308,8 @@ reco_worker_main(Datum arg)
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 
-	read_missed_settings();
+	if (missed_reload())
+		ProcessConfigFile(PGC_SIGHUP);
 	if (!reco_enabled || !reco_status_attach(routine->id))
 		proc_exit(0);
 	before_shmem_exit(reco_worker_detach, arg);

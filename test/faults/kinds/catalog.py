@@ -6,7 +6,7 @@ from kinds.locks import Session
 
 
 class Truncated(Fault):
-    """TRUNCATE of the catalog, and all products come back"""
+    """The catalog is truncated, and all products are inserted again"""
     kind = 'catalog-truncated'
 
     def inject(self):
@@ -19,7 +19,7 @@ class Truncated(Fault):
 
 
 class Renamed(Fault):
-    """The catalog is renamed away and back"""
+    """The catalog is renamed, and renamed back"""
     kind = 'catalog-renamed'
     bound = 15
 
@@ -31,7 +31,7 @@ class Renamed(Fault):
 
 
 class Replaced(Fault):
-    """Another table takes the catalog's place, as a nightly load does"""
+    """Another table takes over the catalog's name, as in a nightly load"""
     kind = 'catalog-replaced'
     bound = 15
 
@@ -47,7 +47,7 @@ class Replaced(Fault):
 
 
 class ColumnChanged(Fault):
-    """The category's column changes its type, is renamed away and back, or is made anew"""
+    """The category column changes its type, is renamed and renamed back, or is dropped and added again"""
     kind = 'catalog-altered'
     bound = 15
 
@@ -66,7 +66,7 @@ class ColumnChanged(Fault):
 
 
 class LockCatalog(Session):
-    """ACCESS EXCLUSIVE on the catalog"""
+    """A session holds an ACCESS EXCLUSIVE lock on the catalog"""
     kind = 'lock-catalog'
     hold = (1, 5)
 
@@ -75,7 +75,7 @@ class LockCatalog(Session):
 
 
 class Prepared(Session):
-    """A prepared transaction that has changed the catalog, committed later"""
+    """A prepared transaction has changed the catalog, and is committed later"""
     kind = 'prepared-transaction'
     hold = (1, 4)
 

@@ -4,7 +4,7 @@ from fault import Fault
 
 
 class ClockStep(Fault):
-    """The server's clock steps ahead or back by some seconds, and back again"""
+    """The server's clock steps forward or backward by some seconds, and back again"""
     kind = 'clock-step'
     bound = 25
     alone = True

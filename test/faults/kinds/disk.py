@@ -5,7 +5,7 @@ from fault import Fault
 
 
 class DiskFull(Fault):
-    """No room in the database's tablespace, for a while"""
+    """The database's tablespace is full for a while"""
     kind = 'disk-full'
     bound = 30
     hold = (2, 6)

@@ -4,7 +4,7 @@ from world import TOPIC
 
 
 class FreezeBroker(Fault):
-    """SIGSTOP of the broker, later SIGCONT"""
+    """The broker gets SIGSTOP, and later SIGCONT"""
     kind = 'stop-broker'
     hold = (1, 4)
     bound = 15
@@ -17,7 +17,7 @@ class FreezeBroker(Fault):
 
 
 class KillBroker(Fault):
-    """kill -9 of the broker, and a start"""
+    """The broker is killed by SIGKILL and restarted"""
     kind = 'kill-broker'
     bound = 20
 
@@ -29,7 +29,7 @@ class KillBroker(Fault):
 
 
 class LoseTail(Fault):
-    """kill -9 of the broker, which loses the last batches of a partition; what comes next takes their offsets"""
+    """The broker is killed by SIGKILL and loses the last batches of a partition, whose offsets new messages take"""
     kind = 'kafka-tail-lost'
     bound = 30
     alone = True
@@ -50,7 +50,7 @@ class LoseTail(Fault):
 
 
 class DeleteRecords(Fault):
-    """The first records of a partition are deleted, as by retention; all of them now and then"""
+    """The first records of a partition are deleted, as by retention; sometimes all of them"""
     kind = 'kafka-records-deleted'
     bound = 20
 
@@ -66,7 +66,7 @@ class DeleteRecords(Fault):
 
 
 class AddPartitions(Fault):
-    """The topic gets more partitions, which are read from their beginning"""
+    """The topic gets more partitions, which must be read from their beginning"""
     kind = 'kafka-partitions-added'
     bound = 20
 
@@ -92,7 +92,7 @@ def recreate(world, partitions):
 
 
 class RecreateTopic(Fault):
-    """The topic is deleted and created again, and grows"""
+    """The topic is deleted and created again, and gets new messages"""
     kind = 'kafka-topic-created-again'
     bound = 30
     alone = True
@@ -104,7 +104,7 @@ class RecreateTopic(Fault):
 
 
 class DeleteTopic(Fault):
-    """The topic is gone for some seconds, and created again"""
+    """The topic is deleted, and created again some seconds later"""
     kind = 'kafka-topic-gone'
     bound = 30
     alone = True

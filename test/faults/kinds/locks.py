@@ -17,7 +17,7 @@ class Session(Fault):
 
 
 class LockTable(Session):
-    """ACCESS EXCLUSIVE on one of reco's tables"""
+    """A session holds an ACCESS EXCLUSIVE lock on one of reco's tables"""
     kind = 'lock-reco-table'
     hold = (1, 5)
 
@@ -28,7 +28,7 @@ class LockTable(Session):
 
 
 class LockReco(Session):
-    """A transaction that holds reco's own lock, and ends by ROLLBACK or COMMIT"""
+    """A transaction holds reco's own lock until it commits or rolls back"""
     kind = 'lock-reco'
     hold = (1, 5)
 
@@ -41,7 +41,7 @@ class LockReco(Session):
 
 
 class LongSnapshot(Session):
-    """A snapshot that stays open through the checks"""
+    """A snapshot is held until after the checks"""
     kind = 'long-snapshot'
     hold = (1, 3)
 
@@ -56,7 +56,7 @@ class LongSnapshot(Session):
 
 
 class OpenTransaction(Session):
-    """A transaction that has written stays open while the follow worker begins anew, which must wait for it"""
+    """A transaction that has written stays open while the follow worker restarts, which has to wait for it"""
     kind = 'open-transaction'
     hold = (1, 5)
     bound = 15

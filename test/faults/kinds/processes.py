@@ -8,7 +8,7 @@ from server import WORKERS
 
 
 class KillPostmaster(Fault):
-    """kill -9 of the postmaster alone: its processes notice by themselves"""
+    """The postmaster alone is killed by SIGKILL; its child processes must notice"""
     kind = 'kill-postmaster'
     bound = 25
     alone = True
@@ -27,7 +27,7 @@ class KillPostmaster(Fault):
 
 
 class KillWorker(Fault):
-    """kill -9 of a worker: the server restarts all of its processes, unlogged tables are empty"""
+    """A worker is killed by SIGKILL: the server restarts all processes, and unlogged tables are emptied"""
     kind = 'kill-worker'
     bound = 25
     last = True
@@ -40,7 +40,7 @@ class KillWorker(Fault):
 
 
 class KillBackend(Fault):
-    """kill -9 of the session that changes the catalog"""
+    """The backend that changes the catalog is killed by SIGKILL"""
     kind = 'kill-backend'
     bound = 25
     last = True
@@ -52,7 +52,7 @@ class KillBackend(Fault):
 
 
 class EndWorker(Fault):
-    """pg_terminate_backend() of one or more workers, some times"""
+    """One or more workers are terminated by pg_terminate_backend(), several times"""
     kind = 'end-worker'
 
     def inject(self):
@@ -63,7 +63,7 @@ class EndWorker(Fault):
 
 
 class StopWorker(Fault):
-    """SIGSTOP of a worker, later SIGCONT"""
+    """A worker gets SIGSTOP, and later SIGCONT"""
     kind = 'stop-worker'
     hold = (1, 4)
 
@@ -80,7 +80,7 @@ class StopWorker(Fault):
 
 
 class KillLauncher(Fault):
-    """pg_terminate_backend() of the launcher: it comes back, and the workers are not started twice"""
+    """The launcher is terminated; it must come back, and not start the workers twice"""
     kind = 'end-launcher'
 
     def inject(self):

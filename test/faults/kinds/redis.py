@@ -8,7 +8,7 @@ from store import STAMP
 
 
 class FreezeRedis(Fault):
-    """SIGSTOP of Redis, later SIGCONT"""
+    """Redis gets SIGSTOP, and later SIGCONT"""
     kind = 'stop-redis'
     hold = (1, 6)
     bound = 20
@@ -21,7 +21,7 @@ class FreezeRedis(Fault):
 
 
 class KillRedis(Fault):
-    """kill -9 of Redis, which comes back with its last dump, or with nothing"""
+    """Redis is killed by SIGKILL and comes back with its last dump, or empty"""
     kind = 'kill-redis'
     bound = 20
 
@@ -36,7 +36,7 @@ class KillRedis(Fault):
 
 
 class FlushRedis(Fault):
-    """FLUSHALL"""
+    """Redis gets FLUSHALL"""
     kind = 'redis-flushed'
 
     def inject(self):
@@ -59,7 +59,7 @@ class OlderDump(Fault):
 
 
 class OutOfMemory(Fault):
-    """Redis refuses to write: maxmemory"""
+    """Redis refuses writes because of maxmemory"""
     kind = 'redis-oom'
     bound = 20
     hold = (0.5, 4)
@@ -72,7 +72,7 @@ class OutOfMemory(Fault):
 
 
 class ReadOnly(Fault):
-    """Redis becomes a replica of a primary that does not answer, and a primary again"""
+    """Redis becomes a replica of a primary that does not answer, and then a primary again"""
     kind = 'redis-readonly'
     bound = 20
     hold = (0.5, 4)
@@ -85,7 +85,7 @@ class ReadOnly(Fault):
 
 
 class RequirePass(Fault):
-    """Redis asks for a password that reco does not know, for a while"""
+    """For a while, Redis requires a password that reco does not know"""
     kind = 'redis-requirepass'
     bound = 20
     hold = (0.5, 4)
@@ -99,7 +99,7 @@ class RequirePass(Fault):
 
 
 class WrongTypes(Fault):
-    """Keys of lists and windows, and the stamp, turn into keys of other types"""
+    """The keys of lists and windows and the stamp are replaced by keys of other types"""
     kind = 'redis-wrong-types'
 
     def inject(self):
@@ -115,7 +115,7 @@ class WrongTypes(Fault):
 
 
 class LeftOver(Fault):
-    """Redis loses reco's stamp and holds keys that no row stands for: a user who is gone, a window that is over"""
+    """Redis loses reco's stamp, and contains keys without a row: a user who is gone, a window that has expired"""
     kind = 'redis-left-over'
 
     def inject(self):
@@ -126,7 +126,7 @@ class LeftOver(Fault):
 
 
 class SecondPublisher(Fault):
-    """Another installation publishes to the same Redis for a while: reco gives way, deletes nothing of its, and takes over when it has gone"""
+    """Another installation publishes to the same Redis for a while: reco must stop, delete nothing, and take over afterwards"""
     kind = 'redis-second-publisher'
     bound = 15
     alone = True
@@ -161,7 +161,7 @@ class SecondPublisher(Fault):
 
 
 class DropConnections(Fault):
-    """Redis ends every connection, again and again"""
+    """Redis closes all connections, again and again"""
     kind = 'redis-disconnects'
 
     def inject(self):

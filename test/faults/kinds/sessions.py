@@ -7,7 +7,7 @@ from server import WORKERS
 
 
 class ConnectionsFull(Fault):
-    """Every connection is taken while a worker ends and starts again"""
+    """All connection slots are in use while a worker restarts"""
     kind = 'connections-full'
     hold = (1, 4)
     alone = True
@@ -29,7 +29,7 @@ class ConnectionsFull(Fault):
 
 
 class RebuildCancelled(Fault):
-    """reco_rebuild() that ends by a cancel, a timeout, or the end of its session"""
+    """reco_rebuild() is cancelled, times out, or loses its session"""
     kind = 'rebuild-cancelled'
 
     def inject(self):
@@ -48,7 +48,7 @@ class RebuildCancelled(Fault):
 
 
 class WorkerCancelled(Fault):
-    """pg_cancel_backend() of the workers, some times"""
+    """The workers are cancelled by pg_cancel_backend(), several times"""
     kind = 'cancel-worker'
     bound = 15
 

@@ -16,7 +16,7 @@ class Settings(Fault):
 
 
 class Windows(Settings):
-    """Other windows: the state is computed again, and once more on the way back"""
+    """The window settings are changed, and changed back; each time the state is computed again"""
     kind = 'settings-windows'
     bound = 20
     # none may put the horizon later: what it drops does not come back
@@ -24,7 +24,7 @@ class Windows(Settings):
 
 
 class Sizes(Settings):
-    """Other sizes of lists, tops and what a user's views are worth"""
+    """The settings for the sizes of lists and tops and for the number of views are changed"""
     kind = 'settings-sizes'
     bound = 20
     values = {'max_recommendations': [0, 1, 5, 20], 'trending_size': [1, 3, 10], 'top_categories': [1, 2, 3],
@@ -32,7 +32,7 @@ class Sizes(Settings):
 
 
 class Disabled(Settings):
-    """reco.enabled off, and on again"""
+    """reco.enabled is turned off, and on again"""
     kind = 'settings-enabled'
     bound = 20
     hold = (1, 4)
@@ -41,7 +41,7 @@ class Disabled(Settings):
 
 
 class OtherRedis(Settings):
-    """Another database of Redis, or one that nobody serves"""
+    """reco.redis_url is set to another database of Redis, or to a port where nothing listens"""
     kind = 'settings-redis'
     bound = 20
     values = {'redis_url': ['redis://127.0.0.1:{port}/1', 'redis://127.0.0.1:1/0', '']}
@@ -52,7 +52,7 @@ class OtherRedis(Settings):
 
 
 class OtherTopic(Settings):
-    """Another topic, which is not there, and back"""
+    """reco.kafka_topic is set to a topic that does not exist, and set back"""
     kind = 'settings-topic'
     bound = 20
     values = {'kafka_topic': ['another_topic']}

@@ -15,12 +15,12 @@ class Restart(Fault):
 
 
 class RestartFast(Restart):
-    """pg_ctl stop -m fast, and a start: nothing is lost, nothing replayed"""
+    """The server is restarted in fast mode: nothing may be lost or replayed"""
     kind = 'restart-fast'
 
 
 class RestartSmart(Restart):
-    """pg_ctl stop -m smart, and a start: reco's workers do not keep the server from stopping"""
+    """The server is restarted in smart mode: reco's workers must not prevent the shutdown"""
     kind = 'restart-smart'
     mode = 'smart'
 
@@ -35,7 +35,7 @@ class RestartSmart(Restart):
 
 
 class RestartImmediate(Restart):
-    """pg_ctl stop -m immediate, and a start: unlogged tables are empty"""
+    """The server is restarted in immediate mode: unlogged tables are emptied"""
     kind = 'restart-immediate'
     mode = 'immediate'
     bound = 25

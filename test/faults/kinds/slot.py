@@ -7,7 +7,7 @@ from server import is_gone
 
 
 class SlotLost(Fault):
-    """More WAL than max_slot_wal_keep_size while the follow worker stands still: core invalidates the slot"""
+    """More WAL than max_slot_wal_keep_size is written while the follow worker is stopped, so its slot is invalidated"""
     kind = 'slot-lost'
     bound = 20
 

@@ -20,7 +20,7 @@ def free_port():
 
 
 class Promoted(Fault):
-    """A standby is promoted while events go on; the old server is stopped"""
+    """A standby is promoted under load; the old server is stopped"""
     kind = 'standby-promoted'
     bound = 30
     alone = True
@@ -83,7 +83,7 @@ class Promoted(Fault):
 
 
 class Zombie(Promoted):
-    """A standby is promoted, and the old server runs on: its publisher must stop by itself"""
+    """A standby is promoted while the old server keeps running, whose publisher must stop by itself"""
     kind = 'standby-promoted-zombie'
     zombie = True
 

@@ -36,7 +36,7 @@ PG_MODULE_MAGIC;
 extern PGDLLEXPORT void _PG_init(void);
 
 static const RecoShmemArea *const shmem_areas[] = {
-	&reco_status_area, &reco_service_area, &reco_rejections_area, &reco_ring_area, &reco_counters_area,
+	&reco_status_area, &reco_service_area, &reco_rejections_area, &reco_ring_area, &reco_metrics_area,
 	&reco_written_area
 };
 

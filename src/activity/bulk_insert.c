@@ -64,7 +64,7 @@ struct RecoInsert
 	TupleTableSlot *row;
 	List	   *leaves;
 	RecoViews  *views;
-	RecoFeed   *feed;			/* rows for SQL */
+	RecoTuplestore *feed;		/* rows for SQL */
 };
 
 static const struct
@@ -166,7 +166,7 @@ reco_insert_begin(const RecoState *state)
 	Assert(reco_state_is_locked());
 	insert->activity = table_open(reco_sql_table("activity"), RowExclusiveLock);
 	insert->plain = is_plain(insert->activity, RelationGetNamespace(insert->activity));
-	insert->feed = reco_feed_open("reco_new_activity", tupdesc);
+	insert->feed = reco_tuplestore_open("reco_new_activity", tupdesc);
 	insert->row = MakeSingleTupleTableSlot(tupdesc, &TTSOpsVirtual);
 	insert->estate = CreateExecutorState();
 	insert->estate->es_output_cid = GetCurrentCommandId(true);
@@ -177,7 +177,7 @@ reco_insert_begin(const RecoState *state)
 }
 
 static Datum
-text_datum(RecoText text, bool *null)
+text_datum(RecoSlice text, bool *null)
 {
 	*null = text.data == NULL;
 	if (*null)
@@ -310,7 +310,7 @@ reco_insert_event(RecoInsert *insert, const RecoEvent *event)
 	if (leaf != NULL && leaf->plain)
 		keep(insert, leaf);
 	else
-		reco_feed_put(insert->feed, insert->row->tts_values, insert->row->tts_isnull);
+		reco_tuplestore_put(insert->feed, insert->row->tts_values, insert->row->tts_isnull);
 	ResetPerTupleExprContext(insert->estate);
 }
 
@@ -338,5 +338,5 @@ reco_insert_end(RecoInsert *insert)
 	table_close(insert->activity, NoLock);
 
 	reco_views_end(insert->views);
-	reco_feed_run(insert->feed, &insert_plan);
+	reco_tuplestore_run(insert->feed, &insert_plan);
 }

@@ -110,7 +110,7 @@ advance(RecoState *state, TimestampTz to)
 	reco_product_sync(state);
 	written = expire(state, before - recent, state->clock - recent);
 	if (state->horizon > horizon)
-		reco_trending_drop(state);
+		reco_window_counter_drop(state);
 	reco_state_write(state);
 	return written;
 }
@@ -147,7 +147,7 @@ take_settings(RecoState *state)
 {
 	if (!reco_state_settings_differ(state))
 		return;
-	reco_status_tell(RECO_INGEST, RECO_HEALTH_REBUILDING, "computing the state anew for changed parameters");
+	reco_status_report(RECO_INGEST, RECO_HEALTH_REBUILDING, "computing the state anew for changed parameters");
 	ereport(LOG, (errmsg("reco computes its state anew for changed parameters")));
 	reco_state_take_settings(state);
 	reco_activity_prepare(state);

@@ -16,10 +16,10 @@
 
 typedef struct RecoEvent
 {
-	RecoText	event_type;
+	RecoSlice	event_type;
 	int64		user_id;
-	RecoText	product_id;
-	RecoText	query;
+	RecoSlice	product_id;
+	RecoSlice	query;
 	TimestampTz timestamp;
 } RecoEvent;
 

@@ -77,7 +77,7 @@ put_rows(RecoViews *views, SPITupleTable *rows, uint64 count)
 		bool		null;
 		int64		user_id = DatumGetInt64(SPI_getbinval(rows->vals[i], rows->tupdesc, 1, &null));
 		text	   *product = DatumGetTextPP(SPI_getbinval(rows->vals[i], rows->tupdesc, 2, &null));
-		RecoText	id = {VARDATA_ANY(product), VARSIZE_ANY_EXHDR(product)};
+		RecoSlice	id = {VARDATA_ANY(product), VARSIZE_ANY_EXHDR(product)};
 
 		reco_views_put(views, user_id, id,
 					   DatumGetTimestampTz(SPI_getbinval(rows->vals[i], rows->tupdesc, 3, &null)));
@@ -104,7 +104,7 @@ replace_views(const RecoState *state, RecoViewsMode mode, RecoPlan *plan, Datum 
 		done += SPI_processed;
 		put_rows(views, SPI_tuptable, SPI_processed);
 		if (total > 0)
-			reco_shared_set_progress(done, total);
+			reco_service_set_progress(done, total);
 		CHECK_FOR_INTERRUPTS();
 	}
 	SPI_cursor_close(portal);
@@ -161,7 +161,7 @@ static void
 number_products(RecoPlan *plan)
 {
 	uint64		count = reco_sql_query(plan, NULL, NULL, 0);
-	RecoText   *ids = palloc_extended(Max(1, count) * sizeof(RecoText), MCXT_ALLOC_HUGE);
+	RecoSlice  *ids = palloc_extended(Max(1, count) * sizeof(RecoSlice), MCXT_ALLOC_HUGE);
 	int32	   *numbers = palloc_extended(Max(1, count) * sizeof(int32), MCXT_ALLOC_HUGE);
 
 	for (uint64 i = 0; i < count; i++)
@@ -184,7 +184,7 @@ rebuild(RecoState *state)
 
 	reco_sql_query(&estimate_plan, values, NULL, 1);
 	total = Max(1, DatumGetInt64(reco_sql_value(0, 1, &null)));
-	reco_shared_set_progress(0, total);
+	reco_service_set_progress(0, total);
 
 	/* a process may have cached what a damaged dictionary said */
 	reco_product_numbers_changed(state);
@@ -217,7 +217,7 @@ reco_rebuild_all(RecoState *state)
 	}
 	PG_FINALLY();
 	{
-		reco_shared_set_progress(0, 0);
+		reco_service_set_progress(0, 0);
 	}
 	PG_END_TRY();
 }

@@ -84,7 +84,7 @@ check_protocol(FunctionCallInfo fcinfo, const char *table)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("trigger function is only for statement triggers of reco.%s", table)));
-	reco_tables_check();
+	reco_own_tables_check();
 	return data;
 }
 
@@ -149,7 +149,7 @@ begin_maintenance(RecoState *state)
 static void
 check_served(void)
 {
-	if (!reco_enabled || reco_shared_serves_database() ||
+	if (!reco_enabled || reco_service_serves_database() ||
 		strcmp(get_database_name(MyDatabaseId), reco_database) == 0)
 		return;
 	ereport(ERROR,

@@ -72,7 +72,7 @@ struct RecoViews
 	bool		any_view;		/* in sort */
 	MemoryContext chunk_context;
 	int			chunk_count;
-	RecoText	products[CHUNK_VIEWS];
+	RecoSlice	products[CHUNK_VIEWS];
 	int32		numbers[CHUNK_VIEWS];
 	int64		user_ids[CHUNK_VIEWS];
 	TimestampTz times[CHUNK_VIEWS];
@@ -99,7 +99,7 @@ reco_views_begin(const RecoState *state, RecoViewsMode mode)
 static void
 write_counts(RecoViews *views)
 {
-	RecoCount  *counts;
+	RecoCounterDelta *counts;
 	counters_iterator iterator;
 	Counter    *counter;
 	int			n = 0;
@@ -108,7 +108,7 @@ write_counts(RecoViews *views)
 	INSTR_TIME_SET_CURRENT(start);
 	if (views->counters->members == 0)
 		return;
-	counts = palloc(views->counters->members * sizeof(RecoCount));
+	counts = palloc(views->counters->members * sizeof(RecoCounterDelta));
 	counters_start_iterate(views->counters, &iterator);
 	while ((counter = counters_iterate(views->counters, &iterator)) != NULL)
 	{
@@ -117,9 +117,9 @@ write_counts(RecoViews *views)
 		counts[n++].views = counter->views;
 	}
 	counters_reset(views->counters);
-	reco_trending_add(&views->state, counts, n);
+	reco_window_counter_add(&views->state, counts, n);
 	pfree(counts);
-	reco_phase_end(RECO_PHASE_TRENDING, &start);
+	reco_metrics_phase_end(RECO_PHASE_TRENDING, &start);
 }
 
 static void
@@ -161,14 +161,14 @@ end_chunk(RecoViews *views)
 	}
 	views->chunk_count = 0;
 	MemoryContextReset(views->chunk_context);
-	reco_phase_end(RECO_PHASE_SORT, &start);
+	reco_metrics_phase_end(RECO_PHASE_SORT, &start);
 	if (views->counters->members > MAX_COUNTERS)
 		write_counts(views);
 }
 
 /* Take a view; product is copied. */
 void
-reco_views_put(RecoViews *views, int64 user_id, RecoText product, TimestampTz at)
+reco_views_put(RecoViews *views, int64 user_id, RecoSlice product, TimestampTz at)
 {
 	int			i = views->chunk_count++;
 	char	   *copy = MemoryContextAlloc(views->chunk_context, product.length);
@@ -209,7 +209,7 @@ reco_views_put_row(RecoViews *views, TupleTableSlot *row)
 		return false;
 	product = DatumGetTextPP(slot_getattr(row, RECO_ACTIVITY_PRODUCT_ID, &null));
 	reco_views_put(views, DatumGetInt64(slot_getattr(row, RECO_ACTIVITY_USER_ID, &null)),
-				   (RecoText) {VARDATA_ANY(product), VARSIZE_ANY_EXHDR(product)},
+				   (RecoSlice) {VARDATA_ANY(product), VARSIZE_ANY_EXHDR(product)},
 				   DatumGetTimestampTz(slot_getattr(row, RECO_ACTIVITY_TIMESTAMP, &null)));
 	return true;
 }
@@ -224,13 +224,13 @@ write_user(RecoViews *views, RecoUsers *users, int64 user_id, const RecoRecent *
 }
 
 /* Views by which the stages of prefetching are ahead of the writing. */
-static const int ahead[RECO_PLACE_STAGES] = {12, 8, 4};
+static const int ahead[RECO_PREFETCH_STAGES] = {12, 8, 4};
 
 /* The rows of users who come soon are brought into the processor's caches. */
 static void
 look_ahead(const RecoByUser *sort)
 {
-	for (int stage = 0; stage < RECO_PLACE_STAGES; stage++)
+	for (int stage = 0; stage < RECO_PREFETCH_STAGES; stage++)
 	{
 		const RecoUserView *view = reco_by_user_ahead(sort, ahead[stage]);
 
@@ -271,7 +271,7 @@ write_users(RecoViews *views)
 	if (group.count > 0)
 		write_user(views, users, user_id, &group);
 	written = reco_user_close(users);
-	reco_phase_end(RECO_PHASE_USERS, &start);
+	reco_metrics_phase_end(RECO_PHASE_USERS, &start);
 	return written;
 }
 

@@ -30,7 +30,7 @@ typedef enum RecoViewsMode
 } RecoViewsMode;
 
 extern RecoViews *reco_views_begin(const RecoState *state, RecoViewsMode mode);
-extern void reco_views_put(RecoViews *views, int64 user_id, RecoText product, TimestampTz at);
+extern void reco_views_put(RecoViews *views, int64 user_id, RecoSlice product, TimestampTz at);
 extern bool reco_views_put_row(RecoViews *views, TupleTableSlot *row);
 extern int64 reco_views_end(RecoViews *views);
 

@@ -89,7 +89,7 @@ check_redis_url(char **newval, void **extra, GucSource source)
 
 	if (*newval == NULL || **newval == '\0')
 		return true;
-	wrong = reco_redis_parse_url(*newval, &url, &hint);
+	wrong = reco_redis_url_parse(*newval, &url, &hint);
 	if (wrong == NULL)
 		return true;
 	GUC_check_errmsg("invalid value for parameter \"reco.redis_url\"");

@@ -62,7 +62,7 @@ unescape_unicode(const char **at, const char *end)
  * left to refuse is a character that text cannot hold.
  */
 bool
-reco_json_unescape(RecoText *text)
+reco_json_unescape(RecoSlice *text)
 {
 	const char *at = text->data;
 	const char *end = at + text->length;

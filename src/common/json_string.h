@@ -12,7 +12,7 @@
 #include "lib/stringinfo.h"
 
 /* In UTF-8. */
-extern bool reco_json_unescape(RecoText *text);
+extern bool reco_json_unescape(RecoSlice *text);
 
 /* These give UTF-8, and need a transaction where the database has another encoding. */
 extern const char *reco_json_utf8(const char *text, int *length, bool *raw);

@@ -15,7 +15,7 @@
 #include "utils/queryenvironment.h"
 #include "utils/tuplestore.h"
 
-struct RecoFeed
+struct RecoTuplestore
 {
 	const char *name;
 	TupleDesc	tupdesc;
@@ -24,10 +24,10 @@ struct RecoFeed
 };
 
 /* Begin to take rows; beyond work_mem they go to a file. */
-RecoFeed *
-reco_feed_open(const char *name, TupleDesc tupdesc)
+RecoTuplestore *
+reco_tuplestore_open(const char *name, TupleDesc tupdesc)
 {
-	RecoFeed   *feed = palloc(sizeof(RecoFeed));
+	RecoTuplestore *feed = palloc(sizeof(RecoTuplestore));
 
 	feed->name = name;
 	feed->tupdesc = tupdesc;
@@ -38,7 +38,7 @@ reco_feed_open(const char *name, TupleDesc tupdesc)
 
 /* Take a row; it is copied. */
 void
-reco_feed_put(RecoFeed *feed, Datum *values, bool *nulls)
+reco_tuplestore_put(RecoTuplestore *feed, Datum *values, bool *nulls)
 {
 	tuplestore_putvalues(feed->rows, feed->tupdesc, values, nulls);
 	feed->count++;
@@ -46,7 +46,7 @@ reco_feed_put(RecoFeed *feed, Datum *values, bool *nulls)
 
 /* Let the statements of the caller's SPI connection see the relation. */
 static void
-feed_register(RecoFeed *feed)
+feed_register(RecoTuplestore *feed)
 {
 	EphemeralNamedRelation relation = palloc0(sizeof(EphemeralNamedRelationData));
 
@@ -60,7 +60,7 @@ feed_register(RecoFeed *feed)
 }
 
 static void
-feed_close(RecoFeed *feed)
+feed_close(RecoTuplestore *feed)
 {
 	tuplestore_end(feed->rows);
 	pfree(feed);
@@ -71,7 +71,7 @@ feed_close(RecoFeed *feed)
  * feed.  Returns how many rows it had.
  */
 uint64
-reco_feed_run(RecoFeed *feed, RecoPlan *plan)
+reco_tuplestore_run(RecoTuplestore *feed, RecoPlan *plan)
 {
 	uint64		count = feed->count;
 
@@ -91,7 +91,7 @@ reco_feed_run(RecoFeed *feed, RecoPlan *plan)
  * time, since the planner's idea of the relation's size is fixed then.
  */
 void
-reco_feed_query(RecoFeed *feed, RecoPlan *plan, Datum *values, DestReceiver *receiver)
+reco_tuplestore_query(RecoTuplestore *feed, RecoPlan *plan, Datum *values, DestReceiver *receiver)
 {
 	feed_register(feed);
 	reco_sql_send(plan, values, receiver);

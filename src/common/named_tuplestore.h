@@ -11,12 +11,12 @@
 #include "access/tupdesc.h"
 #include "common/spi.h"
 
-typedef struct RecoFeed RecoFeed;
+typedef struct RecoTuplestore RecoTuplestore;
 
-extern RecoFeed *reco_feed_open(const char *name, TupleDesc tupdesc);
-extern void reco_feed_put(RecoFeed *feed, Datum *values, bool *nulls);
-extern uint64 reco_feed_run(RecoFeed *feed, RecoPlan *plan);
-extern void reco_feed_query(RecoFeed *feed, RecoPlan *plan, Datum *values,
-							DestReceiver *receiver);
+extern RecoTuplestore *reco_tuplestore_open(const char *name, TupleDesc tupdesc);
+extern void reco_tuplestore_put(RecoTuplestore *feed, Datum *values, bool *nulls);
+extern uint64 reco_tuplestore_run(RecoTuplestore *feed, RecoPlan *plan);
+extern void reco_tuplestore_query(RecoTuplestore *feed, RecoPlan *plan, Datum *values,
+								  DestReceiver *receiver);
 
 #endif							/* RECO_NAMED_TUPLESTORE_H */

@@ -7,7 +7,7 @@
  * to be of the type that reco--1.0.sql gives it: a text where a number is
  * expected would crash the server; and rows that reco's triggers have not seen
  * would not be counted.  So whatever uses rows of theirs calls
- * reco_tables_check() with the table locked, after which nobody alters it.
+ * reco_own_tables_check() with the table locked, after which nobody alters it.
  *
  * The answer is kept until the relation cache says that one of the tables or
  * indexes has changed.  Reads system catalogs only, and locks nothing.  A table
@@ -64,46 +64,46 @@ typedef struct Table
 
 static const Table tables[] = {
 	{"state", false, {
-		{"clock", TIMESTAMPTZOID}, {"horizon", TIMESTAMPTZOID}, {"generation", INT8OID},
-		{"trending_window", INTERVALOID}, {"recent_window", INTERVALOID}, {"retention", INTERVALOID},
-		{"trending_size", INT4OID}, {"trending_max", INT4OID}, {"max_user_views", INT4OID},
-		{"top_categories", INT4OID}, {"max_recommendations", INT4OID}, {"popularity_at", TIMESTAMPTZOID},
-		{"mirror_version", INT8OID}, {"numbers_version", INT8OID}, {"next_number", INT4OID}}},
+			{"clock", TIMESTAMPTZOID}, {"horizon", TIMESTAMPTZOID}, {"generation", INT8OID},
+			{"trending_window", INTERVALOID}, {"recent_window", INTERVALOID}, {"retention", INTERVALOID},
+			{"trending_size", INT4OID}, {"trending_max", INT4OID}, {"max_user_views", INT4OID},
+			{"top_categories", INT4OID}, {"max_recommendations", INT4OID}, {"popularity_at", TIMESTAMPTZOID},
+	{"mirror_version", INT8OID}, {"numbers_version", INT8OID}, {"next_number", INT4OID}}},
 	/* a row that lacks what its constraints ask for is passed over */
 	{"activity", true, {
-		{"event_type", TEXTOID, true}, {"user_id", INT8OID, true}, {"product_id", TEXTOID, true, C},
-		{"query", TEXTOID, true}, {"timestamp", TIMESTAMPTZOID}},
+			{"event_type", TEXTOID, true}, {"user_id", INT8OID, true}, {"product_id", TEXTOID, true, C},
+	{"query", TEXTOID, true}, {"timestamp", TIMESTAMPTZOID}},
 	NULL, {0}, 6},
 	{"rejected", false, {
-		{"topic", TEXTOID}, {"partition", INT4OID}, {"offset", INT8OID}, {"reason", TEXTOID},
-		{"payload", BYTEAOID, true}, {"payload_length", INT8OID, true}, {"rejected_at", TIMESTAMPTZOID}}},
+			{"topic", TEXTOID}, {"partition", INT4OID}, {"offset", INT8OID}, {"reason", TEXTOID},
+	{"payload", BYTEAOID, true}, {"payload_length", INT8OID, true}, {"rejected_at", TIMESTAMPTZOID}}},
 	{"offsets", false, {
-		{"topic", TEXTOID}, {"partition", INT4OID}, {"next_offset", INT8OID},
-		{"trail", BYTEAOID, true}},
+			{"topic", TEXTOID}, {"partition", INT4OID}, {"next_offset", INT8OID},
+	{"trail", BYTEAOID, true}},
 	"offsets_pkey", {1, 2}},
 	{"kafka_topic", false, {
-		{"topic", TEXTOID}, {"cluster_id", TEXTOID, true}, {"replaying", BOOLOID}}},
+	{"topic", TEXTOID}, {"cluster_id", TEXTOID, true}, {"replaying", BOOLOID}}},
 	{"product", false, {
-		{"product_id", TEXTOID, false, C}, {"category", TEXTOID, true, C}, {"popularity", INT8OID}},
+	{"product_id", TEXTOID, false, C}, {"category", TEXTOID, true, C}, {"popularity", INT8OID}},
 	"product_pkey", {1}, 4},
 	{"product_number", false, {
-		{"product_id", TEXTOID, false, C}, {"number", INT4OID}},
+	{"product_id", TEXTOID, false, C}, {"number", INT4OID}},
 	"product_number_number_key", {2}},
 	{"free_number", false, {
-		{"number", INT4OID}}},
+	{"number", INT4OID}}},
 	{"mirror_change", false, {
-		{"version", INT8OID}, {"number", INT4OID}}},
+	{"version", INT8OID}, {"number", INT4OID}}},
 	{"product_order", false, {
-		{"version", INT8OID}, {"numbers", INT4ARRAYOID}, {"popularity", INT8ARRAYOID}}},
+	{"version", INT8OID}, {"numbers", INT4ARRAYOID}, {"popularity", INT8ARRAYOID}}},
 	{"window_counter", false, {
-		{"window_start", TIMESTAMPTZOID}, {"bucket", INT4OID}, {"counts", BYTEAOID}},
+	{"window_start", TIMESTAMPTZOID}, {"bucket", INT4OID}, {"counts", BYTEAOID}},
 	"window_counter_pkey", {1, 2}},
 	{"window_top", false, {
-		{"window_start", TIMESTAMPTZOID}, {"numbers", INT4ARRAYOID}, {"view_counts", INT8ARRAYOID}},
+	{"window_start", TIMESTAMPTZOID}, {"numbers", INT4ARRAYOID}, {"view_counts", INT8ARRAYOID}},
 	"window_top_pkey", {1}},
 	{"user_state", false, {
-		{"user_id", INT8OID}, {"updated_at", TIMESTAMPTZOID}, {"generation", INT8OID},
-		{"sent_at", TIMESTAMPTZOID, true}, {"list", INT4ARRAYOID, true}, {"recent", BYTEAOID}},
+			{"user_id", INT8OID}, {"updated_at", TIMESTAMPTZOID}, {"generation", INT8OID},
+	{"sent_at", TIMESTAMPTZOID, true}, {"list", INT4ARRAYOID, true}, {"recent", BYTEAOID}},
 	"user_state_pkey", {1}},
 };
 
@@ -331,7 +331,7 @@ check_all(Oid schema)
 
 /* Be told when one of the tables changes, its owner too; counts the times that it may have. */
 uint32
-reco_tables_watch(void)
+reco_own_tables_watch(void)
 {
 	static bool registered = false;
 	Oid			schema;
@@ -347,13 +347,13 @@ reco_tables_watch(void)
 }
 
 void
-reco_tables_check(void)
+reco_own_tables_check(void)
 {
 	Oid			schema;
 
 	if (checked)
 		return;
-	(void) reco_tables_watch();
+	(void) reco_own_tables_watch();
 	schema = get_namespace_oid("reco", true);
 	changed = false;
 	if (OidIsValid(schema) && check_all(schema))

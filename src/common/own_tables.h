@@ -9,8 +9,8 @@
 #define RECO_OWN_TABLES_H
 
 /* ERROR if not; cheap until one of them is altered. */
-extern void reco_tables_check(void);
+extern void reco_own_tables_check(void);
 
-extern uint32 reco_tables_watch(void);
+extern uint32 reco_own_tables_watch(void);
 
 #endif							/* RECO_OWN_TABLES_H */

@@ -157,7 +157,7 @@ parse_path(char *rest, RecoRedisUrl *url)
 
 /* See the header. */
 const char *
-reco_redis_parse_url(const char *text, RecoRedisUrl *url, const char **hint)
+reco_redis_url_parse(const char *text, RecoRedisUrl *url, const char **hint)
 {
 	char	   *rest = pstrdup(text);
 	const char *wrong;

@@ -22,6 +22,6 @@ typedef struct RecoRedisUrl
  * Parse a URL; what it gives is palloc'd.  Returns NULL, or what is wrong as a
  * sentence that does not repeat the URL, which may hold a secret by mistake.
  */
-extern const char *reco_redis_parse_url(const char *text, RecoRedisUrl *url, const char **hint);
+extern const char *reco_redis_url_parse(const char *text, RecoRedisUrl *url, const char **hint);
 
 #endif							/* RECO_REDIS_URL_H */

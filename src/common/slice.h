@@ -9,10 +9,10 @@
 #define RECO_SLICE_H
 
 /* Not terminated; data is NULL where there is none. */
-typedef struct RecoText
+typedef struct RecoSlice
 {
 	const char *data;
 	int			length;
-} RecoText;
+} RecoSlice;
 
 #endif							/* RECO_SLICE_H */

@@ -57,7 +57,7 @@ reco_sql_prepare(RecoPlan *plan)
 	if (plan->plan == NULL)
 		plan->own = strstr(plan->query, "reco.") != NULL;
 	if (plan->own)
-		reco_tables_check();
+		reco_own_tables_check();
 	if (plan->plan == NULL)
 	{
 		MemoryContext caller = CurrentMemoryContext;
@@ -80,7 +80,7 @@ rows_of(const RecoPlan *plan, int result)
 {
 	/* whoever altered a table before it was locked here is seen only now */
 	if (plan->own)
-		reco_tables_check();
+		reco_own_tables_check();
 	if (result < 0)
 		elog(ERROR, "could not run \"%s\": %s", plan->query, SPI_result_code_string(result));
 	return SPI_processed;
@@ -157,7 +157,7 @@ reco_sql_value(uint64 row, int column, bool *isnull)
 
 /* On a standby unlogged tables have no files to read. */
 void
-reco_sql_refuse_recovery(void)
+reco_sql_require_primary(void)
 {
 	if (RecoveryInProgress())
 		ereport(ERROR,

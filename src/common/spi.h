@@ -35,7 +35,7 @@ extern uint64 reco_sql_query_at(RecoPlan *plan, Datum *values, Snapshot snapshot
 extern void reco_sql_send(const RecoPlan *plan, Datum *values, DestReceiver *receiver);
 extern Datum reco_sql_value(uint64 row, int column, bool *isnull);
 extern void reco_sql_set_local(const char *name, const char *value);
-extern void reco_sql_refuse_recovery(void);
+extern void reco_sql_require_primary(void);
 extern void reco_sql_require_read_committed(const char *what);
 extern Oid	reco_sql_table(const char *name);
 extern bool reco_sql_lock_table(Oid table, int lockmode, int timeout);

@@ -14,7 +14,7 @@
 
 typedef struct NameEntry
 {
-	RecoText	name;
+	RecoSlice	name;
 	uint32		hash;
 	int32		value;
 	char		status;
@@ -22,7 +22,7 @@ typedef struct NameEntry
 
 #define SH_PREFIX namehash
 #define SH_ELEMENT_TYPE NameEntry
-#define SH_KEY_TYPE RecoText
+#define SH_KEY_TYPE RecoSlice
 #define SH_KEY name
 #define SH_HASH_KEY(table, key) hash_bytes((const unsigned char *) (key).data, (key).length)
 #define SH_EQUAL(table, a, b) ((a).length == (b).length && memcmp((a).data, (b).data, (a).length) == 0)
@@ -33,16 +33,16 @@ typedef struct NameEntry
 #define SH_DEFINE
 #include "lib/simplehash.h"
 
-struct RecoNames
+struct RecoStringTable
 {
 	namehash_hash *table;
 };
 
 /* A new table, which lives as long as the memory context. */
-RecoNames *
-reco_names_create(MemoryContext context)
+RecoStringTable *
+reco_string_table_create(MemoryContext context)
 {
-	RecoNames  *names = MemoryContextAlloc(context, sizeof(RecoNames));
+	RecoStringTable *names = MemoryContextAlloc(context, sizeof(RecoStringTable));
 
 	names->table = namehash_create(context, 256, NULL);
 	return names;
@@ -50,7 +50,7 @@ reco_names_create(MemoryContext context)
 
 /* The value of a name, NULL where it is not in the table. */
 int32 *
-reco_names_find(RecoNames *names, RecoText name)
+reco_string_table_find(RecoStringTable *names, RecoSlice name)
 {
 	NameEntry  *entry = namehash_lookup(names->table, name);
 
@@ -62,7 +62,7 @@ reco_names_find(RecoNames *names, RecoText name)
  * the table; the pointer is good until the next addition.
  */
 int32 *
-reco_names_add(RecoNames *names, RecoText name)
+reco_string_table_add(RecoStringTable *names, RecoSlice name)
 {
 	bool		found;
 	NameEntry  *entry = namehash_insert(names->table, name, &found);
@@ -73,13 +73,13 @@ reco_names_add(RecoNames *names, RecoText name)
 
 /* Take a name out, if it is in the table. */
 void
-reco_names_remove(RecoNames *names, RecoText name)
+reco_string_table_remove(RecoStringTable *names, RecoSlice name)
 {
 	(void) namehash_delete(names->table, name);
 }
 
 int
-reco_names_count(const RecoNames *names)
+reco_string_table_count(const RecoStringTable *names)
 {
 	return names->table->members;
 }

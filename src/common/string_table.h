@@ -10,12 +10,12 @@
 
 #include "common/slice.h"
 
-typedef struct RecoNames RecoNames;
+typedef struct RecoStringTable RecoStringTable;
 
-extern RecoNames *reco_names_create(MemoryContext context);
-extern int32 *reco_names_find(RecoNames *names, RecoText name);
-extern int32 *reco_names_add(RecoNames *names, RecoText name);
-extern void reco_names_remove(RecoNames *names, RecoText name);
-extern int	reco_names_count(const RecoNames *names);
+extern RecoStringTable *reco_string_table_create(MemoryContext context);
+extern int32 *reco_string_table_find(RecoStringTable *names, RecoSlice name);
+extern int32 *reco_string_table_add(RecoStringTable *names, RecoSlice name);
+extern void reco_string_table_remove(RecoStringTable *names, RecoSlice name);
+extern int	reco_string_table_count(const RecoStringTable *names);
 
 #endif							/* RECO_STRING_TABLE_H */

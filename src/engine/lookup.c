@@ -33,17 +33,17 @@
 /* Entries are allocated so many at a time: who reads a list needs few of all. */
 #define PAGE_ENTRIES 64
 
-static const RecoTableName by_number = {
+static const RecoTableDef by_number = {
 	"product_number", "product_number_number_key", 1, {F_INT4EQ}
 };
-static const RecoTableName by_product = {
+static const RecoTableDef by_product = {
 	"product", "product_pkey", 1, {F_TEXTEQ}
 };
 
 typedef struct Product
 {
 	text	   *id;				/* NULL: not looked up */
-	RecoText	quoted;			/* as a JSON string; data NULL: not asked for yet */
+	RecoSlice	quoted;			/* as a JSON string; data NULL: not asked for yet */
 	text	   *category;
 	bool		has_category;	/* category is looked up */
 } Product;
@@ -112,7 +112,7 @@ reco_lookup_begin(Snapshot snapshot)
 	RecoVersions versions;
 
 	Assert(reading == NULL);
-	reco_sql_refuse_recovery();
+	reco_sql_require_primary();
 	table = reco_sql_table("product_number");
 	versions = reco_state_versions(snapshot);
 	if (cache == NULL || cached_table != table || cached > MAX_CACHED ||
@@ -205,7 +205,7 @@ reco_lookup_product(int32 number)
 	return find(number)->id;
 }
 
-RecoText
+RecoSlice
 reco_lookup_quoted(int32 number)
 {
 	Product    *product = find(number);

@@ -22,7 +22,7 @@ extern void reco_lookup_end(void);
 /* Good until the end; category: NULL for none; quoted: as a JSON string in UTF-8. */
 extern text *reco_lookup_product(int32 number);
 extern text *reco_lookup_category(int32 number);
-extern RecoText reco_lookup_quoted(int32 number);
+extern RecoSlice reco_lookup_quoted(int32 number);
 
 extern const RecoXactModule reco_lookup_xact;
 

@@ -41,7 +41,7 @@ static int64 cached_version = 0;	/* of the mirror */
 static int64 cached_numbers = 0;	/* of the dictionary */
 static uint64 cached_epoch = 0;
 
-static RecoNames *category_names = NULL;
+static RecoStringTable *category_names = NULL;
 static RecoCategory *categories = NULL;
 static int	category_count = 0;
 static int	category_size = 0;
@@ -71,7 +71,7 @@ forget(void)
 	if (cache != NULL)
 		MemoryContextDelete(cache);
 	cache = AllocSetContextCreate(TopMemoryContext, "reco products", ALLOCSET_DEFAULT_SIZES);
-	category_names = reco_names_create(cache);
+	category_names = reco_string_table_create(cache);
 	category_count = 0;
 	category_size = 64;
 	categories = MemoryContextAlloc(cache, category_size * sizeof(RecoCategory));
@@ -114,11 +114,11 @@ reco_product_numbers_changed(RecoState *state)
 
 /* The index of a category by its name; a new one has no products. */
 int32
-reco_product_find_category(RecoText name)
+reco_product_find_category(RecoSlice name)
 {
-	int32	   *known = reco_names_find(category_names, name);
+	int32	   *known = reco_string_table_find(category_names, name);
 	RecoCategory *category;
-	RecoText	kept;
+	RecoSlice	kept;
 
 	if (known)
 		return *known;
@@ -135,7 +135,7 @@ reco_product_find_category(RecoText name)
 	category->loaded = loaded_all;
 	kept.data = VARDATA(category->name);
 	kept.length = name.length;
-	*reco_names_add(category_names, kept) = category_count;
+	*reco_string_table_add(category_names, kept) = category_count;
 	return category_count++;
 }
 
@@ -179,7 +179,7 @@ take_row(uint64 row, bool into_list, int32 order)
 {
 	bool		null;
 	text	   *name = DatumGetTextPP(reco_sql_value(row, 2, &null));
-	RecoText	category = {VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)};
+	RecoSlice	category = {VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)};
 	int32		index = reco_product_find_category(category);
 	RecoProduct product;
 
@@ -256,7 +256,7 @@ take_change(uint64 row)
 	{
 		text	   *name = DatumGetTextPP(category);
 
-		index = reco_product_find_category((RecoText) {VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)});
+		index = reco_product_find_category((RecoSlice) {VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)});
 		reco_number_learn(DatumGetTextPP(id), product.number);
 	}
 	if (index >= 0 || product.number < category_of_size)

@@ -23,7 +23,7 @@ extern void reco_product_numbers_changed(RecoState *state);
 extern int32 reco_product_category(int32 number);
 extern void reco_product_categorize(int32 *numbers, int n);
 extern RecoCategory *reco_product_list(int32 category);
-extern int32 reco_product_find_category(RecoText name);
+extern int32 reco_product_find_category(RecoSlice name);
 extern int32 reco_product_categories(void);
 extern int32 reco_product_end(void);
 extern uint64 reco_product_epoch(void);

@@ -32,7 +32,7 @@
 #define MAX_CACHED 2000000
 
 static MemoryContext cache = NULL;
-static RecoNames *numbers_of = NULL;
+static RecoStringTable *numbers_of = NULL;
 static text **names = NULL;		/* by number; NULL: not cached */
 static int32 names_size = 0;
 static int64 mirrored = 0;		/* products of the mirror among those cached */
@@ -141,7 +141,7 @@ reserve(int32 number)
 	{
 		cache = AllocSetContextCreate(TopMemoryContext, "reco product numbers",
 									  ALLOCSET_DEFAULT_SIZES);
-		numbers_of = reco_names_create(cache);
+		numbers_of = reco_string_table_create(cache);
 		names_size = 1024;
 		names = MemoryContextAllocZero(cache, names_size * sizeof(text *));
 	}
@@ -155,10 +155,10 @@ reserve(int32 number)
 	}
 }
 
-static RecoText
+static RecoSlice
 name_of(int32 number)
 {
-	return (RecoText) {VARDATA(names[number]), VARSIZE(names[number]) - VARHDRSZ};
+	return (RecoSlice) {VARDATA(names[number]), VARSIZE(names[number]) - VARHDRSZ};
 }
 
 /*
@@ -170,34 +170,34 @@ name_of(int32 number)
 int32
 reco_number_learn(text *id, int32 number)
 {
-	RecoText	name = {VARDATA_ANY(id), VARSIZE_ANY_EXHDR(id)};
+	RecoSlice	name = {VARDATA_ANY(id), VARSIZE_ANY_EXHDR(id)};
 	int32	   *other;
 
 	reco_number_check(number);
 	reserve(number);
 	if (names[number] != NULL)
 	{
-		RecoText	known = name_of(number);
+		RecoSlice	known = name_of(number);
 
 		if (known.length == name.length && memcmp(known.data, name.data, name.length) == 0)
 			return number;
-		reco_names_remove(numbers_of, known);
+		reco_string_table_remove(numbers_of, known);
 	}
-	other = reco_names_find(numbers_of, name);
+	other = reco_string_table_find(numbers_of, name);
 	if (other != NULL)
 	{
 		names[*other] = NULL;
-		reco_names_remove(numbers_of, name);
+		reco_string_table_remove(numbers_of, name);
 	}
 	names[number] = MemoryContextAlloc(cache, VARHDRSZ + name.length);
 	SET_VARSIZE(names[number], VARHDRSZ + name.length);
 	memcpy(VARDATA(names[number]), name.data, name.length);
-	*reco_names_add(numbers_of, name_of(number)) = number;
+	*reco_string_table_add(numbers_of, name_of(number)) = number;
 	return number;
 }
 
 static Datum
-text_array(const RecoText *ids, const int *which, int n)
+text_array(const RecoSlice *ids, const int *which, int n)
 {
 	Datum	   *values = palloc(n * sizeof(Datum));
 
@@ -222,7 +222,7 @@ learn_found(uint64 found)
 
 /* Learn those of the ids that the dictionary has. */
 static void
-find(const RecoText *ids, const int *which, int n)
+find(const RecoSlice *ids, const int *which, int n)
 {
 	Datum		values[1] = {text_array(ids, which, n)};
 
@@ -258,7 +258,7 @@ take_numbers(Datum *numbers, int n)
 
 /* Give numbers to ids that the dictionary does not have. */
 static void
-add(const RecoText *ids, const int *which, int n)
+add(const RecoSlice *ids, const int *which, int n)
 {
 	Datum	   *numbers = palloc(n * sizeof(Datum));
 	Datum		values[2];
@@ -275,19 +275,19 @@ add(const RecoText *ids, const int *which, int n)
 
 /* Keep those of which that are not cached, each once; returns how many. */
 static int
-drop_known(const RecoText *ids, int *which, int n, MemoryContext context)
+drop_known(const RecoSlice *ids, int *which, int n, MemoryContext context)
 {
-	RecoNames  *seen = reco_names_create(context);
+	RecoStringTable *seen = reco_string_table_create(context);
 	int			left = 0;
 
 	for (int i = 0; i < n; i++)
 	{
-		RecoText	id = ids[which[i]];
+		RecoSlice	id = ids[which[i]];
 
-		if ((numbers_of == NULL || reco_names_find(numbers_of, id) == NULL) &&
-			reco_names_find(seen, id) == NULL)
+		if ((numbers_of == NULL || reco_string_table_find(numbers_of, id) == NULL) &&
+			reco_string_table_find(seen, id) == NULL)
 		{
-			*reco_names_add(seen, id) = 0;
+			*reco_string_table_add(seen, id) = 0;
 			which[left++] = which[i];
 		}
 	}
@@ -299,17 +299,17 @@ drop_known(const RecoText *ids, int *which, int n, MemoryContext context)
  * in that case.
  */
 void
-reco_number_resolve(const RecoText *ids, int32 *numbers, int n)
+reco_number_resolve(const RecoSlice *ids, int32 *numbers, int n)
 {
 	int		   *missing = NULL;
 	int			count = 0;
 
 	Assert(reco_state_is_locked());
-	if (numbers_of != NULL && reco_names_count(numbers_of) > MAX_CACHED + mirrored)
+	if (numbers_of != NULL && reco_string_table_count(numbers_of) > MAX_CACHED + mirrored)
 		reco_number_reset();
 	for (int i = 0; i < n; i++)
 	{
-		int32	   *known = numbers_of ? reco_names_find(numbers_of, ids[i]) : NULL;
+		int32	   *known = numbers_of ? reco_string_table_find(numbers_of, ids[i]) : NULL;
 
 		if (known)
 			numbers[i] = *known;
@@ -335,7 +335,7 @@ reco_number_resolve(const RecoText *ids, int32 *numbers, int n)
 		if (left > 0)
 			add(ids, which, left);
 		for (int i = 0; i < count; i++)
-			numbers[missing[i]] = *reco_names_find(numbers_of, ids[missing[i]]);
+			numbers[missing[i]] = *reco_string_table_find(numbers_of, ids[missing[i]]);
 		MemoryContextSwitchTo(old);
 		MemoryContextDelete(scratch);
 		pfree(missing);

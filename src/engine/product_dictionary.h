@@ -22,7 +22,7 @@ extern void reco_number_set_dirty(void);
 extern void reco_number_set_mirrored(int64 count);
 
 extern void reco_number_check(int32 number);
-extern void reco_number_resolve(const RecoText *ids, int32 *numbers, int n);
+extern void reco_number_resolve(const RecoSlice *ids, int32 *numbers, int n);
 extern int32 reco_number_learn(text *id, int32 number);
 extern void reco_number_load(const int32 *first, int n, Size stride);
 extern text *reco_number_name(int32 number);

@@ -180,8 +180,8 @@ state_pre_prepare(void)
 void
 reco_state_publish(const RecoState *state)
 {
-	if (reco_shared_serves_database())
-		reco_shared_set_state(state);
+	if (reco_service_serves_database())
+		reco_service_set_state(state);
 }
 
 static void
@@ -336,7 +336,7 @@ reco_state_versions(Snapshot snapshot)
 	TupleTableSlot *row = table_slot_create(table, NULL);
 	RecoVersions versions = {0, 0};
 
-	reco_tables_check();
+	reco_own_tables_check();
 	if (find_row(table, snapshot, row))
 	{
 		RecoState	state;

@@ -33,8 +33,8 @@ reco_follow_position(PG_FUNCTION_ARGS)
 {
 	XLogRecPtr	position = InvalidXLogRecPtr;
 
-	if (reco_shared_serves_database())
-		position = reco_shared_follow_position();
+	if (reco_service_serves_database())
+		position = reco_service_follow_position();
 	if (XLogRecPtrIsInvalid(position))
 		PG_RETURN_NULL();
 	PG_RETURN_LSN(position);
@@ -68,10 +68,10 @@ reco_follow_wait(PG_FUNCTION_ARGS)
 	RecoMoment	until = reco_monotonic_after(PG_GETARG_INT32(0));
 	XLogRecPtr	end;
 
-	if (!reco_enabled || RecoveryInProgress() || !reco_shared_serves_database())
+	if (!reco_enabled || RecoveryInProgress() || !reco_service_serves_database())
 		PG_RETURN_BOOL(false);
 	end = flush_everything();
-	while (reco_shared_follow_position() < end)
+	while (reco_service_follow_position() < end)
 	{
 		if (reco_monotonic_has_passed(until))
 			PG_RETURN_BOOL(false);

@@ -29,7 +29,7 @@
 
 static const char *const worker_names[RECO_WORKERS] = {"ingest", "follow", "publish"};
 
-static const char *const counter_names[RECO_COUNTERS] = {
+static const char *const counter_names[RECO_METRICS] = {
 	"ingest.messages", "ingest.events", "ingest.late", "ingest.rejected", "ingest.lost",
 	"ingest.bytes", "ingest.batches", "ingest.lists", "follow.catalog", "follow.foreseen", "follow.swept",
 	"publish.published", "publish.resyncs"
@@ -141,12 +141,12 @@ Datum
 reco_state_row(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	RecoState	state = reco_shared_state();
+	RecoState	state = reco_service_state();
 	Datum		values[RECO_STATE_COLUMNS];
 	bool		nulls[RECO_STATE_COLUMNS] = {false};
 
 	InitMaterializedSRF(fcinfo, 0);
-	if (state.clock == 0 || !reco_shared_serves_database())
+	if (state.clock == 0 || !reco_service_serves_database())
 		memset(nulls, true, sizeof(nulls));
 	reco_state_values(&state, values);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
@@ -169,7 +169,7 @@ reco_service(PG_FUNCTION_ARGS)
 	values[0] = CStringGetTextDatum(RecoveryInProgress() ? "standby" :
 									!is_served() ? "elsewhere" :
 									reco_enabled ? "on" : "off");
-	values[1] = ObjectIdGetDatum(reco_shared_extension());
+	values[1] = ObjectIdGetDatum(reco_service_extension());
 	values[2] = ObjectIdGetDatum(MyDatabaseId);
 	values[3] = CStringGetTextDatum(reco_role);
 	values[4] = BoolGetDatum(!reco_role[0] || superuser_arg(role));
@@ -195,10 +195,10 @@ reco_counters(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 
 	InitMaterializedSRF(fcinfo, 0);
-	for (int i = 0; i < RECO_COUNTERS; i++)
-		put_counter(result, counter_names[i], reco_counter_value(i));
+	for (int i = 0; i < RECO_METRICS; i++)
+		put_counter(result, counter_names[i], reco_metrics_value(i));
 	for (int i = 0; i < RECO_PHASES; i++)
-		put_counter(result, phase_names[i], reco_phase_value(i));
+		put_counter(result, phase_names[i], reco_metrics_phase_value(i));
 	return (Datum) 0;
 }
 
@@ -209,7 +209,7 @@ Datum
 reco_progress(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	RecoProgress progress = reco_shared_progress();
+	RecoProgress progress = reco_service_progress();
 	TimestampTz now = GetCurrentTimestamp();
 	Datum		values[4];
 	bool		nulls[4] = {false};

@@ -44,7 +44,7 @@ struct RecoTable
 	IndexScanDesc scan;
 	Snapshot	snapshot;
 	BlockNumber blocks;			/* when it was opened */
-	RecoPlaces **places;		/* NULL: not remembered */
+	RecoTidCache **places;		/* NULL: not remembered */
 	int			nkeys;
 	ScanKeyData keys[RECO_TABLE_MAX_KEYS];
 	TupleTableSlot *found;
@@ -52,14 +52,14 @@ struct RecoTable
 };
 
 static RecoTable *
-open_table(const RecoTableName *name, LOCKMODE mode, Snapshot snapshot)
+open_table(const RecoTableDef *name, LOCKMODE mode, Snapshot snapshot)
 {
 	RecoTable  *table = palloc0(sizeof(RecoTable));
 
 	Assert(name->nkeys <= RECO_TABLE_MAX_KEYS);
 	table->heap = table_open(reco_sql_table(name->table), mode);
 	table->index = index_open(reco_sql_table(name->index), mode);
-	reco_tables_check();
+	reco_own_tables_check();
 	table->snapshot = RegisterSnapshot(snapshot);
 	table->blocks = RelationGetNumberOfBlocks(table->heap);
 	table->places = name->places;
@@ -76,15 +76,15 @@ open_table(const RecoTableName *name, LOCKMODE mode, Snapshot snapshot)
 
 /* Open a table of the schema reco for reading, without reco's lock. */
 RecoTable *
-reco_table_open_read(const RecoTableName *name, Snapshot snapshot)
+reco_table_open_read(const RecoTableDef *name, Snapshot snapshot)
 {
-	reco_sql_refuse_recovery();
+	reco_sql_require_primary();
 	return open_table(name, AccessShareLock, snapshot);
 }
 
 /* Open a table of the schema reco for writing. */
 RecoTable *
-reco_table_open(const RecoTableName *name)
+reco_table_open(const RecoTableDef *name)
 {
 	RecoTable  *table;
 
@@ -241,7 +241,7 @@ TupleTableSlot *
 reco_table_fetch(RecoTable *table, const Datum *keys)
 {
 	ItemPointer place = table->places == NULL ? NULL :
-		reco_place_find(*table->places, place_key(RelationGetDescr(table->heap), keys, table->nkeys));
+		reco_tid_cache_find(*table->places, place_key(RelationGetDescr(table->heap), keys, table->nkeys));
 
 	return reco_table_fetch_near(table, keys, place);
 }
@@ -251,12 +251,12 @@ reco_table_fetch(RecoTable *table, const Datum *keys)
  * buffers: a worker that starts has a backlog, and reads them all anyway.
  */
 void
-reco_table_learn_places(const RecoTableName *name)
+reco_table_fill_tid_cache(const RecoTableDef *name)
 {
 	Relation	heap = table_open(reco_sql_table(name->table), AccessShareLock);
 	TupleTableSlot *row = table_slot_create(heap, NULL);
 
-	reco_tables_check();
+	reco_own_tables_check();
 	if (RelationGetNumberOfBlocks(heap) < NBuffers)
 	{
 		TableScanDesc scan = table_beginscan(heap, GetActiveSnapshot(), 0, NULL);
@@ -265,8 +265,8 @@ reco_table_learn_places(const RecoTableName *name)
 		{
 			CHECK_FOR_INTERRUPTS();
 			slot_getsomeattrs(row, name->nkeys);
-			reco_place_set(name->places, place_key(RelationGetDescr(heap), row->tts_values, name->nkeys),
-						   &row->tts_tid, ((BufferHeapTupleTableSlot *) row)->buffer);
+			reco_tid_cache_set(name->places, place_key(RelationGetDescr(heap), row->tts_values, name->nkeys),
+							   &row->tts_tid, ((BufferHeapTupleTableSlot *) row)->buffer);
 		}
 		table_endscan(scan);
 	}
@@ -311,8 +311,8 @@ remember(RecoTable *table, Buffer buffer)
 	TupleTableSlot *row = table->written;
 
 	if (table->places != NULL)
-		reco_place_set(table->places, place_key(RelationGetDescr(table->heap), row->tts_values, table->nkeys),
-					   &row->tts_tid, buffer);
+		reco_tid_cache_set(table->places, place_key(RelationGetDescr(table->heap), row->tts_values, table->nkeys),
+						   &row->tts_tid, buffer);
 }
 
 void

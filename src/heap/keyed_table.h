@@ -19,19 +19,19 @@
  * places is not NULL the places of rows are remembered there; then the keys
  * are the table's first columns.
  */
-typedef struct RecoTableName
+typedef struct RecoTableDef
 {
 	const char *table;
 	const char *index;
 	int			nkeys;
 	RegProcedure equal[RECO_TABLE_MAX_KEYS];	/* compare the index's columns */
-	RecoPlaces **places;
-} RecoTableName;
+	RecoTidCache **places;
+} RecoTableDef;
 
 typedef struct RecoTable RecoTable;
 
-extern RecoTable *reco_table_open(const RecoTableName *name);
-extern RecoTable *reco_table_open_read(const RecoTableName *name, Snapshot snapshot);
+extern RecoTable *reco_table_open(const RecoTableDef *name);
+extern RecoTable *reco_table_open_read(const RecoTableDef *name, Snapshot snapshot);
 extern void reco_table_close(RecoTable *table);
 extern Relation reco_table_relation(RecoTable *table);
 extern Snapshot reco_table_snapshot(RecoTable *table);
@@ -39,7 +39,7 @@ extern Snapshot reco_table_snapshot(RecoTable *table);
 extern TupleTableSlot *reco_table_fetch(RecoTable *table, const Datum *keys);
 extern TupleTableSlot *reco_table_fetch_near(RecoTable *table, const Datum *keys, ItemPointer place);
 extern TupleTableSlot *reco_table_fetch_at(RecoTable *table, ItemPointer place);
-extern void reco_table_learn_places(const RecoTableName *name);
+extern void reco_table_fill_tid_cache(const RecoTableDef *name);
 extern ItemPointer reco_table_written_at(RecoTable *table);
 extern void reco_table_insert(RecoTable *table, const Datum *values, const bool *nulls);
 extern void reco_table_update(RecoTable *table, TupleTableSlot *old,

@@ -62,7 +62,7 @@ hash_key(int64 key)
 
 /* Where a key's row may stand; NULL if that is not known. */
 ItemPointer
-reco_place_find(RecoPlaces *places, int64 key)
+reco_tid_cache_find(RecoTidCache *places, int64 key)
 {
 	Place	   *place = places ? places_lookup(places, key) : NULL;
 
@@ -71,7 +71,7 @@ reco_place_find(RecoPlaces *places, int64 key)
 
 /* Forget some place. */
 static void
-forget_any(RecoPlaces *places)
+forget_any(RecoTidCache *places)
 {
 	uint32		at = pg_prng_uint32(&pg_global_prng_state) & places->sizemask;
 
@@ -82,7 +82,7 @@ forget_any(RecoPlaces *places)
 
 /* The key's row stands here now. */
 void
-reco_place_set(RecoPlaces **places, int64 key, ItemPointer tid, Buffer buffer)
+reco_tid_cache_set(RecoTidCache **places, int64 key, ItemPointer tid, Buffer buffer)
 {
 	Place	   *place;
 	uint64		most = MyBackendType == B_BG_WORKER ? MAX_WORKER_SLOTS : MAX_CLIENT_SLOTS;
@@ -119,7 +119,7 @@ prefetch_lines(const char *address)
  * becomes an address to prefetch, so it may be anything.
  */
 void
-reco_place_prefetch(RecoPlaces *places, int64 key, RecoPlaceStage stage)
+reco_tid_cache_prefetch(RecoTidCache *places, int64 key, RecoPrefetchStage stage)
 {
 	Place	   *place;
 	Page		page;
@@ -127,7 +127,7 @@ reco_place_prefetch(RecoPlaces *places, int64 key, RecoPlaceStage stage)
 
 	if (places == NULL)
 		return;
-	if (stage == RECO_PLACE_SLOT)
+	if (stage == RECO_PREFETCH_SLOT)
 	{
 		__builtin_prefetch(&places->data[hash_key(key) & places->sizemask]);
 		return;
@@ -137,7 +137,7 @@ reco_place_prefetch(RecoPlaces *places, int64 key, RecoPlaceStage stage)
 		return;
 	page = BufferGetPage(place->buffer);
 	item = PageGetItemId(page, ItemPointerGetOffsetNumber(&place->tid));
-	if (stage == RECO_PLACE_PAGE)
+	if (stage == RECO_PREFETCH_PAGE)
 	{
 		__builtin_prefetch(GetBufferDescriptor(place->buffer - 1));
 		__builtin_prefetch(page);

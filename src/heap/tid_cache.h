@@ -12,16 +12,16 @@
 #include "storage/itemptr.h"
 
 /* What of a row to prefetch: each stage needs what the one before has brought. */
-typedef enum RecoPlaceStage
+typedef enum RecoPrefetchStage
 {
-	RECO_PLACE_SLOT, RECO_PLACE_PAGE, RECO_PLACE_ROW, RECO_PLACE_STAGES
-} RecoPlaceStage;
+	RECO_PREFETCH_SLOT, RECO_PREFETCH_PAGE, RECO_PREFETCH_ROW, RECO_PREFETCH_STAGES
+} RecoPrefetchStage;
 
 /* Of one table, by key; NULL: none yet. */
-typedef struct places_hash RecoPlaces;
+typedef struct places_hash RecoTidCache;
 
-extern ItemPointer reco_place_find(RecoPlaces *places, int64 key);
-extern void reco_place_set(RecoPlaces **places, int64 key, ItemPointer tid, Buffer buffer);
-extern void reco_place_prefetch(RecoPlaces *places, int64 key, RecoPlaceStage stage);
+extern ItemPointer reco_tid_cache_find(RecoTidCache *places, int64 key);
+extern void reco_tid_cache_set(RecoTidCache **places, int64 key, ItemPointer tid, Buffer buffer);
+extern void reco_tid_cache_prefetch(RecoTidCache *places, int64 key, RecoPrefetchStage stage);
 
 #endif							/* RECO_TID_CACHE_H */

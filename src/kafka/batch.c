@@ -88,7 +88,7 @@ rejected_tupdesc(void)
 }
 
 static void
-feed_rejected(RecoFeed *feed, Datum topic, const Row *row, const char *reason)
+feed_rejected(RecoTuplestore *feed, Datum topic, const Row *row, const char *reason)
 {
 	const RecoMessage *message = row->message;
 	Datum		values[REJECTED_COLUMNS];
@@ -103,7 +103,7 @@ feed_rejected(RecoFeed *feed, Datum topic, const Row *row, const char *reason)
 		values[4] = PointerGetDatum(cstring_to_text_with_len(message->payload,
 															 Min(message->length, REJECTED_PAYLOAD_MAX)));
 	values[5] = Int64GetDatum(message->length);
-	reco_feed_put(feed, values, nulls);
+	reco_tuplestore_put(feed, values, nulls);
 }
 
 /* Why an event is refused, judged by the clock and the database; NULL: it is not. */
@@ -118,7 +118,7 @@ check_event(RecoEvent *event, TimestampTz latest, const RecoEncoding *encoding)
 /* Sort the rows to where they belong, judged by the clock. */
 static void
 feed_rows(const Row *rows, int count, Datum topic, const RecoState *state,
-		  RecoInsert *insert, RecoFeed *rejected, Tally *tally)
+		  RecoInsert *insert, RecoTuplestore *rejected, Tally *tally)
 {
 	TimestampTz latest = Max(state->clock, GetCurrentTimestamp()) +
 		reco_max_future * USECS_PER_SEC;
@@ -145,7 +145,7 @@ feed_rows(const Row *rows, int count, Datum topic, const RecoState *state,
 				tally->late++;
 
 				/* a replay begins before the horizon on purpose */
-				if (!reco_shared_is_replaying())
+				if (!reco_service_is_replaying())
 					reco_refusals_add(&tally->refusals, RECO_REASON_LATE);
 				continue;
 			}
@@ -171,8 +171,8 @@ feed_rows(const Row *rows, int count, Datum topic, const RecoState *state,
 static uint64
 time_of_maintenance(void)
 {
-	return reco_phase_value(RECO_PHASE_SORT) + reco_phase_value(RECO_PHASE_TRENDING) +
-		reco_phase_value(RECO_PHASE_USERS);
+	return reco_metrics_phase_value(RECO_PHASE_SORT) + reco_metrics_phase_value(RECO_PHASE_TRENDING) +
+		reco_metrics_phase_value(RECO_PHASE_USERS);
 }
 
 /* The one transaction of some rows. */
@@ -182,7 +182,7 @@ write_rows(const char *topic_name, const Row *rows, int count)
 	RecoState	state;
 	Tally		tally = {0};
 	RecoInsert *insert;
-	RecoFeed   *rejected;
+	RecoTuplestore *rejected;
 	RecoCheckpoint *checkpoints;
 	int			ncheckpoints;
 	Datum		topic;
@@ -198,12 +198,12 @@ write_rows(const char *topic_name, const Row *rows, int count)
 	INSTR_TIME_SET_CURRENT(start);
 	before = time_of_maintenance();
 	insert = reco_insert_begin(&state);
-	rejected = reco_feed_open("reco_new_rejected", rejected_tupdesc());
+	rejected = reco_tuplestore_open("reco_new_rejected", rejected_tupdesc());
 	feed_rows(rows, count, topic, &state, insert, rejected, &tally);
 	reco_insert_end(insert);
-	tally.rejected = reco_feed_run(rejected, &rejected_plan);
-	reco_phase_end(RECO_PHASE_INSERT, &start);
-	reco_phase_add(RECO_PHASE_INSERT, before - time_of_maintenance());
+	tally.rejected = reco_tuplestore_run(rejected, &rejected_plan);
+	reco_metrics_phase_end(RECO_PHASE_INSERT, &start);
+	reco_metrics_phase_add(RECO_PHASE_INSERT, before - time_of_maintenance());
 
 	before_commit = MemoryContextSwitchTo(batch_context);
 	checkpoints = reco_topic_advance(rows[0].message, count, &ncheckpoints);
@@ -211,14 +211,14 @@ write_rows(const char *topic_name, const Row *rows, int count)
 	reco_offsets_store(topic_name, checkpoints, ncheckpoints);
 	reco_sql_commit();
 	reco_topic_advanced(checkpoints, ncheckpoints);
-	reco_phase_end(RECO_PHASE_COMMIT, &start);
+	reco_metrics_phase_end(RECO_PHASE_COMMIT, &start);
 
-	reco_counter_add(RECO_COUNT_MESSAGES, tally.messages);
-	reco_counter_add(RECO_COUNT_BYTES, tally.bytes);
-	reco_counter_add(RECO_COUNT_EVENTS, tally.events);
-	reco_counter_add(RECO_COUNT_LATE, tally.late);
-	reco_counter_add(RECO_COUNT_REJECTED, tally.rejected);
-	reco_counter_add(RECO_COUNT_BATCHES, 1);
+	reco_metrics_add(RECO_METRIC_MESSAGES, tally.messages);
+	reco_metrics_add(RECO_METRIC_BYTES, tally.bytes);
+	reco_metrics_add(RECO_METRIC_EVENTS, tally.events);
+	reco_metrics_add(RECO_METRIC_BELOW_RETENTION, tally.late);
+	reco_metrics_add(RECO_METRIC_REJECTED, tally.rejected);
+	reco_metrics_add(RECO_METRIC_BATCHES, 1);
 	tally.refusals.messages = tally.messages;
 	reco_rejections_note(&tally.refusals);
 }
@@ -326,7 +326,7 @@ reco_batch_write(const char *topic, const RecoMessage *messages, int count)
 			rows[i].reason = reco_event_parse(message->payload, message->length,
 											  message->time, &rows[i].event);
 	}
-	reco_phase_end(RECO_PHASE_PARSE, &start);
+	reco_metrics_phase_end(RECO_PHASE_PARSE, &start);
 	write_or_halve(topic, rows, count);
 
 	MemoryContextSwitchTo(before);

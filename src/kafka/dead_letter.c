@@ -69,7 +69,7 @@ reco_rejected_flood(void)
 {
 	uint64		per_row = Max(1, (uint64) reco_rejected_max_bytes / 4);
 
-	return reco_counter_value(RECO_COUNT_REJECTED) - measured >
+	return reco_metrics_value(RECO_METRIC_REJECTED) - measured >
 		Min((uint64) reco_rejected_max_rows / 4, per_row) + 1000;
 }
 
@@ -80,7 +80,7 @@ reco_rejected_flood(void)
 bool
 reco_rejected_trim(void)
 {
-	uint64		rejected = reco_counter_value(RECO_COUNT_REJECTED);
+	uint64		rejected = reco_metrics_value(RECO_METRIC_REJECTED);
 	Datum		values[2] = {Int32GetDatum(reco_rejected_max_age), Int32GetDatum(CHUNK)};
 	uint64		deleted;
 	bool		more;

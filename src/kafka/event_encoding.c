@@ -31,7 +31,7 @@ reco_encoding_begin(void)
 }
 
 static bool
-is_ascii_text(const RecoText *text)
+is_ascii_text(const RecoSlice *text)
 {
 	for (int i = 0; i < text->length; i++)
 	{
@@ -43,7 +43,7 @@ is_ascii_text(const RecoText *text)
 
 /* Convert a text; false: the database's encoding lacks one of its characters. */
 static bool
-convert(const RecoEncoding *encoding, RecoText *text)
+convert(const RecoEncoding *encoding, RecoSlice *text)
 {
 	int			size = text->length * MAX_CONVERSION_GROWTH + 1;
 	char	   *converted;

@@ -60,7 +60,7 @@ static const char *const field_names[] = {
 typedef struct Value
 {
 	JsonTokenType type;
-	RecoText	text;			/* of a string: without its quotes */
+	RecoSlice text;				/* of a string: without its quotes */
 } Value;
 
 static bool skip_value(JsonLexContext *lex, int depth);
@@ -122,11 +122,11 @@ skip_value(JsonLexContext *lex, int depth)
 }
 
 /* The present token's text; a string's without the quotes, not decoded. */
-static RecoText
+static RecoSlice
 token_text(const JsonLexContext *lex)
 {
 	int			quote = lex->token_type == JSON_TOKEN_STRING ? 1 : 0;
-	RecoText	text;
+	RecoSlice text;
 
 	text.data = lex->token_start + quote;
 	text.length = lex->token_terminator - lex->token_start - 2 * quote;
@@ -134,14 +134,14 @@ token_text(const JsonLexContext *lex)
 }
 
 static bool
-text_equals(RecoText text, const char *other)
+text_equals(RecoSlice text, const char *other)
 {
 	return strlen(other) == text.length && memcmp(text.data, other, text.length) == 0;
 }
 
 /* Which field does this key name? */
 static EventField
-find_field(RecoText key)
+find_field(RecoSlice key)
 {
 	if (memchr(key.data, '\\', key.length) != NULL && !reco_json_unescape(&key))
 		return FIELD_UNKNOWN;
@@ -201,7 +201,7 @@ find_values(JsonLexContext *lex, Value *values)
 
 /* Take a string. */
 static const char *
-take_text(EventField field, Value *value, RecoText *text)
+take_text(EventField field, Value *value, RecoSlice *text)
 {
 	text->data = NULL;
 	text->length = 0;
@@ -217,7 +217,7 @@ take_text(EventField field, Value *value, RecoText *text)
 
 /* Is a JSON number an integer that is written as one: no fraction, no exponent? */
 static bool
-is_plain_integer(RecoText text)
+is_plain_integer(RecoSlice text)
 {
 	for (int i = 0; i < text.length; i++)
 	{
@@ -229,7 +229,7 @@ is_plain_integer(RecoText text)
 
 /* A string, or an integer, which stands for its digits. */
 static const char *
-take_product_id(Value *value, RecoText *text)
+take_product_id(Value *value, RecoSlice *text)
 {
 	if (value->type == JSON_TOKEN_NUMBER && is_plain_integer(value->text))
 	{
@@ -246,7 +246,7 @@ take_product_id(Value *value, RecoText *text)
  * behind every number and string of an object, so strtoll ends in time.
  */
 static bool
-take_integer(RecoText text, int64 *result)
+take_integer(RecoSlice text, int64 *result)
 {
 	char	   *end;
 
@@ -260,7 +260,7 @@ take_integer(RecoText text, int64 *result)
 static const char *
 take_user_id(Value *value, int64 *user_id)
 {
-	RecoText	text = value->text;
+	RecoSlice text = value->text;
 
 	switch (value->type)
 	{
@@ -280,7 +280,7 @@ take_user_id(Value *value, int64 *user_id)
 
 /* Milliseconds since 1970, mostly an integer. */
 static bool
-take_epoch(RecoText text, TimestampTz *timestamp)
+take_epoch(RecoSlice text, TimestampTz *timestamp)
 {
 	const int64 epoch = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 	int64		milliseconds;
@@ -330,7 +330,7 @@ find_unit(double value)
 static const char *
 take_timestamp(Value *value, TimestampTz message_time, TimestampTz *timestamp)
 {
-	RecoText	text = value->text;
+	RecoSlice text = value->text;
 	const char *unit;
 
 	switch (value->type)
@@ -363,7 +363,7 @@ take_timestamp(Value *value, TimestampTz message_time, TimestampTz *timestamp)
 static const char *
 check_required(const RecoEvent *event)
 {
-	RecoText	type = event->event_type;
+	RecoSlice	type = event->event_type;
 
 	if (type.data == NULL)
 		return "event_type is missing";

@@ -155,7 +155,7 @@ open_kafka(void)
 	kafka = reco_kafka_open(source.brokers, source.topic, source.config, &problem);
 	if (kafka == NULL)
 	{
-		reco_status_tell(RECO_INGEST, RECO_HEALTH_FAILING, "cannot use the settings of Kafka");
+		reco_status_report(RECO_INGEST, RECO_HEALTH_FAILING, "cannot use the settings of Kafka");
 		reco_trouble_begin(RECO_INGEST, RECO_TROUBLE_KAFKA_SETTINGS, RECO_HEALTH_FAILING,
 						   "Correct reco.kafka_brokers, reco.kafka_topic or the file named by reco.kafka_config, and reload.",
 						   "%s", problem);
@@ -164,7 +164,7 @@ open_kafka(void)
 	{
 		refusal_due = reco_monotonic_after(REFUSAL_INTERVAL);
 		reco_trouble_end(RECO_INGEST, RECO_TROUBLE_KAFKA_SETTINGS);
-		reco_status_expect(RECO_INGEST, RECO_PEER_KAFKA);
+		reco_status_set_peer(RECO_INGEST, RECO_PEER_KAFKA);
 	}
 }
 
@@ -187,21 +187,21 @@ tell_replay(void)
 		reco_sql_commit();
 		replaying = topic.cluster == NULL || topic.replaying;
 	}
-	reco_shared_set_replaying(replaying);
+	reco_service_set_replaying(replaying);
 }
 
 static void
 ingest_start(void)
 {
 	tell_replay();
-	is_behind = reco_shared_is_replaying();
+	is_behind = reco_service_is_replaying();
 	reco_sql_begin();
-	reco_user_learn_places();
+	reco_user_fill_tid_cache();
 	reco_sql_commit();
 	before_shmem_exit(at_exit, (Datum) 0);
 	reco_topic_forget();
 	patience_ends = reco_monotonic_after(MIRROR_PATIENCE);
-	reco_status_tell(RECO_INGEST, RECO_HEALTH_STARTING, "advancing the clock");
+	reco_status_report(RECO_INGEST, RECO_HEALTH_STARTING, "advancing the clock");
 }
 
 static void
@@ -242,7 +242,7 @@ advance_clock(void)
 static bool
 mirror_is_ready(void)
 {
-	return reco_shared_is_mirror_ready() || reco_catalog_table[0] == '\0' ||
+	return reco_service_is_mirror_ready() || reco_catalog_table[0] == '\0' ||
 		reco_monotonic_has_passed(patience_ends);
 }
 
@@ -294,7 +294,7 @@ report_refusal(void)
 			reco_trouble_end(RECO_INGEST, RECO_TROUBLE_PARTITION);
 		return false;
 	}
-	reco_status_tell(RECO_INGEST, RECO_HEALTH_FAILING, "refused by Kafka");
+	reco_status_report(RECO_INGEST, RECO_HEALTH_FAILING, "refused by Kafka");
 	reco_trouble_begin(RECO_INGEST, RECO_TROUBLE_PARTITION, RECO_HEALTH_FAILING,
 					   "Give the user in reco.kafka_config READ and DESCRIBE of the topic.",
 					   "%s", refusal);
@@ -307,7 +307,7 @@ report_refusal(void)
 static void
 log_catching_up(int64 behind, double seconds)
 {
-	if (reco_shared_is_replaying() || seconds > FAR_BEHIND)
+	if (reco_service_is_replaying() || seconds > FAR_BEHIND)
 		is_behind = true;
 	else if (is_behind && behind == 0)
 	{
@@ -341,11 +341,11 @@ report(void)
 	double		seconds;
 
 	report_rejections();
-	reco_status_answered(RECO_INGEST, reco_kafka_answered(kafka));
+	reco_status_peer_answered(RECO_INGEST, reco_kafka_answered(kafka));
 	if (error != NULL && reco_monotonic_since(reco_kafka_answered(kafka)) >= GLITCH_MS)
 	{
 		is_behind = true;
-		reco_status_tell(RECO_INGEST, RECO_HEALTH_WAITING, "waiting for Kafka");
+		reco_status_report(RECO_INGEST, RECO_HEALTH_WAITING, "waiting for Kafka");
 		reco_trouble_begin(RECO_INGEST, RECO_TROUBLE_KAFKA, RECO_HEALTH_WAITING, NULL, "%s", error);
 		return;
 	}
@@ -357,15 +357,15 @@ report(void)
 		return;
 	}
 	reco_topic_lag(kafka, &behind, &seconds);
-	reco_shared_lag(RECO_INGEST, behind, seconds);
+	reco_status_set_lag(RECO_INGEST, behind, seconds);
 	log_catching_up(behind, seconds);
 	report_transaction();
 	if (reco_topic_partitions() > 0)
-		reco_status_tell(RECO_INGEST,
-						 reco_shared_is_replaying() ? RECO_HEALTH_REBUILDING : RECO_HEALTH_OK,
-						 "%s %d partitions of topic \"%s\"",
-						 reco_shared_is_replaying() ? "replaying" : "reading",
-						 reco_topic_partitions(), source.topic);
+		reco_status_report(RECO_INGEST,
+						   reco_service_is_replaying() ? RECO_HEALTH_REBUILDING : RECO_HEALTH_OK,
+						   "%s %d partitions of topic \"%s\"",
+						   reco_service_is_replaying() ? "replaying" : "reading",
+						   reco_topic_partitions(), source.topic);
 }
 
 /* One batch from Kafka; returns whether there may be more at once. */
@@ -388,7 +388,7 @@ ingest_batch(void)
 
 	INSTR_TIME_SET_CURRENT(start);
 	count = reco_gather(kafka, messages, &full);
-	reco_phase_end(RECO_PHASE_CONSUME, &start);
+	reco_metrics_phase_end(RECO_PHASE_CONSUME, &start);
 
 	if (count > 0)
 		reco_batch_write(source.topic, messages, count);
@@ -446,7 +446,7 @@ ingest_step(void)
 			return 0;
 		if (!mirror_is_ready())
 		{
-			reco_status_tell(RECO_INGEST, RECO_HEALTH_STARTING, "waiting for the mirror of the catalog");
+			reco_status_report(RECO_INGEST, RECO_HEALTH_STARTING, "waiting for the mirror of the catalog");
 			return Min(next, reco_monotonic_left(patience_ends));
 		}
 		ready = true;
@@ -457,11 +457,11 @@ ingest_step(void)
 		trim_due = 0;
 	if (reco_kafka_brokers[0] == '\0')
 	{
-		if (reco_shared_is_replaying())
+		if (reco_service_is_replaying())
 			tell_replay();
-		reco_status_tell(RECO_INGEST, RECO_HEALTH_OK, "advancing the clock: reco.kafka_brokers is not set");
-		reco_status_expect(RECO_INGEST, RECO_PEER_NONE);
-		reco_shared_lag(RECO_INGEST, -1, -1);
+		reco_status_report(RECO_INGEST, RECO_HEALTH_OK, "advancing the clock: reco.kafka_brokers is not set");
+		reco_status_set_peer(RECO_INGEST, RECO_PEER_NONE);
+		reco_status_set_lag(RECO_INGEST, -1, -1);
 		drop_troubles();
 		return next;
 	}

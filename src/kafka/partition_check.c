@@ -302,7 +302,7 @@ apply(RecoPartitions *partitions, const char *topic, const Search *search)
 
 	warn(topic, search, &verdict);
 	if (verdict.lost > 0)
-		reco_counter_add(RECO_COUNT_LOST, verdict.lost);
+		reco_metrics_add(RECO_METRIC_LOST, verdict.lost);
 	partition->changed = partition->changed || verdict.next != partition->next;
 	partition->next = verdict.next;
 	partition->replay_end = Min(partition->replay_end, search->evidence.high);

@@ -392,7 +392,7 @@ go_on(RecoKafka *kafka, const char *topic, bool all)
 	done = start_at_beginning(kafka) && done;
 
 	store(topic, all);
-	reco_shared_set_replaying(current.replaying);
+	reco_service_set_replaying(current.replaying);
 	for (int i = 0; i < partitions.count; i++)
 	{
 		RecoPartition *partition = &partitions.at[i];
@@ -504,7 +504,7 @@ reco_topic_written(const char *topic)
 	reco_sql_begin();
 	reco_topic_store(topic, &current);
 	reco_sql_commit();
-	reco_shared_set_replaying(false);
+	reco_service_set_replaying(false);
 }
 
 /* The number of partitions; 0: not known yet. */

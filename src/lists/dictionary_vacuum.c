@@ -132,7 +132,7 @@ free_numbers(RecoState *state, const int32 *numbers, int n)
 	for (int i = 0; i < n; i++)
 	{
 		ids[i] = Int32GetDatum(numbers[i]);
-		buckets[i] = Int32GetDatum(numbers[i] / RECO_BUCKET);
+		buckets[i] = Int32GetDatum(numbers[i] / RECO_BUCKET_SIZE);
 	}
 	values[0] = PointerGetDatum(reco_array(ids, n, INT4OID));
 	values[1] = PointerGetDatum(reco_array(buckets, n, INT4OID));

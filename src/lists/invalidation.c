@@ -38,7 +38,7 @@
  * Of the present transaction, in TopTransactionContext.  What a statement has
  * collected it applies, or is undone: so all of it is of one nest level.
  */
-static RecoText *products = NULL;	/* that changed */
+static RecoSlice *products = NULL;	/* that changed */
 static bool *entered = NULL;
 static int	count = 0;
 static int	size = 0;
@@ -96,10 +96,10 @@ reco_affected_ignored(void)
 	return ignored_at > 0;
 }
 
-static RecoText
+static RecoSlice
 keep(const text *value)
 {
-	RecoText	kept;
+	RecoSlice	kept;
 
 	kept.length = VARSIZE_ANY_EXHDR(value);
 	kept.data = memcpy(MemoryContextAlloc(TopTransactionContext, kept.length + 1),
@@ -116,8 +116,8 @@ reco_affected_product(const text *product, bool enters)
 		MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
 
 		size = size ? size * 2 : 256;
-		products = products ? repalloc_huge(products, size * sizeof(RecoText)) :
-			palloc(size * sizeof(RecoText));
+		products = products ? repalloc_huge(products, size * sizeof(RecoSlice)) :
+			palloc(size * sizeof(RecoSlice));
 		entered = entered ? repalloc(entered, size * sizeof(bool)) : palloc(size * sizeof(bool));
 		MemoryContextSwitchTo(old);
 	}
@@ -146,7 +146,7 @@ take_popularity(const RecoState *state, const int32 *numbers)
 	{
 		if (!entered[i])
 			continue;
-		buckets[n] = Int32GetDatum(numbers[i] / RECO_BUCKET);
+		buckets[n] = Int32GetDatum(numbers[i] / RECO_BUCKET_SIZE);
 		ids[n++] = PointerGetDatum(cstring_to_text_with_len(products[i].data, products[i].length));
 	}
 	if (n == 0)

@@ -97,7 +97,7 @@ add_product(uint64 row, Datum id, Datum category, bool uncategorized)
 	}
 	name = DatumGetTextPP(category);
 	reco_touched_enter(foreseen.search.touched,
-					   reco_product_find_category((RecoText) {VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)}),
+					   reco_product_find_category((RecoSlice) {VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)}),
 					   number, popularity);
 }
 
@@ -240,7 +240,7 @@ reco_foresee_take(const RecoState *state, const RecoTouched *touched, RecoUserPl
 	n = reco_written_end(&written);
 	if (!is_good(state, touched) || (foreseen.search.too_many ? foreseen.guessed : n < 0))
 		return RECO_FORESEEN_NOT;
-	reco_counter_add(RECO_COUNT_FORESEEN, foreseen.products);
+	reco_metrics_add(RECO_METRIC_PRESCANNED, foreseen.products);
 	if (foreseen.search.too_many)
 		return RECO_FORESEEN_MANY;
 	*users = palloc((n + foreseen.search.count) * sizeof(RecoUserPlace));

@@ -73,7 +73,7 @@ typedef struct Popularity
 	int64		version;		/* of the mirror that they make */
 } Popularity;
 
-static const RecoTableName by_product = {
+static const RecoTableDef by_product = {
 	"product", "product_pkey", 1, {F_TEXTEQ}
 };
 
@@ -125,7 +125,7 @@ look(Popularity *found, const RecoState *state)
 	reco_sql_query(&numbers_plan, NULL, NULL, 1);
 	size = DatumGetInt32(reco_sql_value(0, 1, &null));
 	SPI_freetuptable(SPI_tuptable);
-	sums = reco_trending_sums(state->clock - state->recent_window * USECS_PER_SEC, size);
+	sums = reco_window_counter_sums(state->clock - state->recent_window * USECS_PER_SEC, size);
 	values[0] = PointerGetDatum(construct_md_array((Datum *) sums, NULL, 1, &size, &first, INT8OID,
 												   sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 	found->count = reco_sql_query(&look_plan, values, NULL, 0);
@@ -247,7 +247,7 @@ prepare(void)
 	long		left = 1000;
 
 	reco_sql_begin();
-	if (!reco_shared_is_replaying() && reco_state_peek(&state))
+	if (!reco_service_is_replaying() && reco_state_peek(&state))
 	{
 		left = due_in(&state);
 		if (left == 0)

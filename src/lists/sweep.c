@@ -143,7 +143,7 @@ sweep(const RecoState *state, Progress *progress, int64 max)
 	while (block < end && (progress->part > 0 || progress->swept < max))
 		block = reco_user_scan(users, block, Min(CHUNK_BLOCKS, end - block), visit, progress);
 	reco_user_close(users);
-	reco_counter_add(RECO_COUNT_SWEPT, progress->swept);
+	reco_metrics_add(RECO_METRIC_SWEPT, progress->swept);
 
 	progress->end = block;
 	if (++progress->part == PARTS)

@@ -39,9 +39,9 @@ enum
 	USER_ID, UPDATED_AT, GENERATION, SENT_AT, LIST, RECENT, COLUMNS
 };
 
-static RecoPlaces *places = NULL;
-static const RecoTableName by_user = {
-	"user_state", "user_state_pkey", 1, {F_INT8EQ}, &places
+static RecoTidCache *tid_cache = NULL;
+static const RecoTableDef by_user = {
+	"user_state", "user_state_pkey", 1, {F_INT8EQ}, &tid_cache
 };
 
 /*
@@ -89,8 +89,8 @@ reco_user_close(RecoUsers *users)
 
 	reco_table_close(users->table);
 	MemoryContextDelete(users->scratch);
-	reco_counter_add(RECO_COUNT_LISTS, written);
-	reco_phase_add(RECO_PHASE_LISTS, (uint64) (INSTR_TIME_GET_DOUBLE(users->lists) * 1e9));
+	reco_metrics_add(RECO_METRIC_LISTS, written);
+	reco_metrics_phase_add(RECO_PHASE_LISTS, (uint64) (INSTR_TIME_GET_DOUBLE(users->lists) * 1e9));
 	pfree(users->recent.views);
 	pfree(users->list.numbers);
 	pfree(users);
@@ -251,18 +251,18 @@ reco_user_refresh(RecoUsers *users, int64 user_id)
 
 /* The user's row, which may stand at a place; NULL: there is none.  Good until the next. */
 TupleTableSlot *
-reco_user_fetch_near(RecoUsers *users, int64 user_id, ItemPointer place)
+reco_user_fetch_near(RecoUsers *users, int64 user_id, ItemPointer tid)
 {
 	Datum		key = Int64GetDatum(user_id);
 
-	return reco_table_fetch_near(users->table, &key, place);
+	return reco_table_fetch_near(users->table, &key, tid);
 }
 
 /* The user's row will be wanted soon. */
 void
-reco_user_prefetch(int64 user_id, RecoPlaceStage stage)
+reco_user_prefetch(int64 user_id, RecoPrefetchStage stage)
 {
-	reco_place_prefetch(places, user_id, stage);
+	reco_tid_cache_prefetch(tid_cache, user_id, stage);
 }
 
 /* The same as reco_user_refresh for a row that was found. */
@@ -326,13 +326,13 @@ reco_user_open_read(Snapshot snapshot)
 
 /*
  * A user's list as its row holds it, good until the next; false if there is
- * none.  place: where the row may stand.
+ * none.  tid: where the row may stand.
  */
 bool
-reco_user_fetch_list(RecoTable *table, int64 user_id, ItemPointer place, Datum *list)
+reco_user_fetch_list(RecoTable *table, int64 user_id, ItemPointer tid, Datum *list)
 {
 	Datum		key = Int64GetDatum(user_id);
-	TupleTableSlot *row = reco_table_fetch_near(table, &key, place);
+	TupleTableSlot *row = reco_table_fetch_near(table, &key, tid);
 	bool		null;
 
 	if (row == NULL)
@@ -343,9 +343,9 @@ reco_user_fetch_list(RecoTable *table, int64 user_id, ItemPointer place, Datum *
 
 /* See keyed_table.h; needs a transaction with a snapshot. */
 void
-reco_user_learn_places(void)
+reco_user_fill_tid_cache(void)
 {
-	reco_table_learn_places(&by_user);
+	reco_table_fill_tid_cache(&by_user);
 }
 
 /* The size of the table of users. */

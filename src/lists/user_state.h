@@ -26,7 +26,7 @@ extern int64 reco_user_close(RecoUsers *users);
 extern void reco_user_add(RecoUsers *users, int64 user_id, const RecoView *views, int n);
 extern void reco_user_replace(RecoUsers *users, int64 user_id, const RecoView *views, int n);
 extern void reco_user_refresh(RecoUsers *users, int64 user_id);
-extern void reco_user_prefetch(int64 user_id, RecoPlaceStage stage);
+extern void reco_user_prefetch(int64 user_id, RecoPrefetchStage stage);
 
 extern BlockNumber reco_user_blocks(RecoUsers *users);
 extern Oid	reco_user_file(RecoUsers *users);
@@ -37,11 +37,11 @@ extern bool reco_user_is_current(RecoUsers *users, TupleTableSlot *row);
 extern const RecoRecent *reco_user_views(RecoUsers *users, TupleTableSlot *row);
 extern const RecoList *reco_user_list(RecoUsers *users, TupleTableSlot *row);
 extern void reco_user_refresh_row(RecoUsers *users, TupleTableSlot *row);
-extern TupleTableSlot *reco_user_fetch_near(RecoUsers *users, int64 user_id, ItemPointer place);
+extern TupleTableSlot *reco_user_fetch_near(RecoUsers *users, int64 user_id, ItemPointer tid);
 
-extern void reco_user_learn_places(void);
+extern void reco_user_fill_tid_cache(void);
 extern RecoTable *reco_user_open_read(Snapshot snapshot);
-extern bool reco_user_fetch_list(RecoTable *table, int64 user_id, ItemPointer place,
+extern bool reco_user_fetch_list(RecoTable *table, int64 user_id, ItemPointer tid,
 								 Datum *list);
 
 #endif							/* RECO_USER_STATE_H */

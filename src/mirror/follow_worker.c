@@ -85,8 +85,8 @@ pause_after_error(MemoryContext context)
 	compare_due = true;
 	paused_until = reco_monotonic_after(pause_length);
 	pause_length = Min(pause_length * 2, LONGEST_PAUSE);
-	reco_shared_set_follow_position(InvalidXLogRecPtr);
-	reco_status_tell(RECO_FOLLOW, RECO_HEALTH_FAILING, "cannot use the catalog: %s", error->message);
+	reco_service_set_follow_position(InvalidXLogRecPtr);
+	reco_status_report(RECO_FOLLOW, RECO_HEALTH_FAILING, "cannot use the catalog: %s", error->message);
 	reco_trouble_begin(RECO_FOLLOW, RECO_TROUBLE_CATALOG, RECO_HEALTH_FAILING, error->hint,
 					   "%s", error->message);
 }
@@ -164,7 +164,7 @@ static bool
 was_locked(void)
 {
 	if (looked == RECO_LOOK_LOCKED)
-		reco_status_tell(RECO_FOLLOW, RECO_HEALTH_WAITING, "waiting for a lock on %s", catalog_name());
+		reco_status_report(RECO_FOLLOW, RECO_HEALTH_WAITING, "waiting for a lock on %s", catalog_name());
 	return looked == RECO_LOOK_LOCKED;
 }
 
@@ -185,7 +185,7 @@ compare(void)
 	if (!attempt(look_at_all) || was_locked())
 		return false;
 	if (open_timeout == FIRST_TIMEOUT)
-		reco_status_tell(RECO_FOLLOW, RECO_HEALTH_STARTING, "comparing the mirror with %s", catalog_name());
+		reco_status_report(RECO_FOLLOW, RECO_HEALTH_STARTING, "comparing the mirror with %s", catalog_name());
 	while (reco_mirror_apply_some())
 		CHECK_FOR_INTERRUPTS();
 	compare_due = false;
@@ -196,7 +196,7 @@ compare(void)
 		watch();
 		compare_due = true;
 	}
-	reco_shared_set_mirror_ready(true);
+	reco_service_set_mirror_ready(true);
 	return true;
 }
 
@@ -207,7 +207,7 @@ begin_to_follow(void)
 	if ((compare_due && !compare()) || is_paused())
 		return LOCKED;
 	if (open_timeout == FIRST_TIMEOUT)
-		reco_status_tell(RECO_FOLLOW, RECO_HEALTH_STARTING, "making a replication slot to follow %s", catalog_name());
+		reco_status_report(RECO_FOLLOW, RECO_HEALTH_STARTING, "making a replication slot to follow %s", catalog_name());
 	if (!attempt(open_slot))
 		return LOCKED;
 	compare_due = true;
@@ -261,7 +261,7 @@ tell_lag(int64 messages, double seconds)
 
 	if (source != NULL && !reco_subscription_check(source))
 		messages = seconds = -1;
-	reco_shared_lag(RECO_FOLLOW, messages, seconds);
+	reco_status_set_lag(RECO_FOLLOW, messages, seconds);
 }
 
 /* Seconds since the oldest change that is not applied yet. */
@@ -291,9 +291,9 @@ follow(void)
 	if (!reco_decode_settled(decode))
 	{
 		if (lag >= UNSETTLED)
-			reco_status_tell(RECO_FOLLOW, RECO_HEALTH_WAITING,
-							 "waiting for changes of %s to be visible: their commit waits for a synchronous standby",
-							 catalog_name());
+			reco_status_report(RECO_FOLLOW, RECO_HEALTH_WAITING,
+							   "waiting for changes of %s to be visible: their commit waits for a synchronous standby",
+							   catalog_name());
 		return lag < 1 ? SETTLE : IDLE;
 	}
 	if (missed_some && !reco_decode_may_have_missed(decode))
@@ -319,9 +319,9 @@ follow(void)
 		return compare() ? 0 : LOCKED;
 	pause_length = FIRST_PAUSE;
 	if (!missed_some)
-		reco_shared_set_follow_position(changes->position);
+		reco_service_set_follow_position(changes->position);
 	tell_lag(0, 0);
-	reco_status_tell(RECO_FOLLOW, RECO_HEALTH_OK, "following %s", catalog_name());
+	reco_status_report(RECO_FOLLOW, RECO_HEALTH_OK, "following %s", catalog_name());
 	reco_trouble_end(RECO_FOLLOW, RECO_TROUBLE_CATALOG);
 	return changes->more ? 0 : IDLE;
 }
@@ -333,13 +333,13 @@ follow_nothing(void)
 	if (decode != NULL)
 		reco_decode_close(decode);
 	decode = NULL;
-	reco_shared_set_follow_position(InvalidXLogRecPtr);
+	reco_service_set_follow_position(InvalidXLogRecPtr);
 	if (compare_due && !compare())
 		return LOCKED;
-	reco_shared_lag(RECO_FOLLOW, -1, -1);
+	reco_status_set_lag(RECO_FOLLOW, -1, -1);
 	reco_trouble_drop(RECO_FOLLOW, RECO_TROUBLE_CATALOG);
 	reco_subscription_forget();
-	reco_status_tell(RECO_FOLLOW, RECO_HEALTH_OK, "no catalog: reco.catalog_table is not set");
+	reco_status_report(RECO_FOLLOW, RECO_HEALTH_OK, "no catalog: reco.catalog_table is not set");
 	return IDLE;
 }
 
@@ -356,7 +356,7 @@ reload(void)
 	settings_in_force = MemoryContextStrdup(TopMemoryContext, settings);
 	reco_mirror_forget();
 	reco_subscription_forget();
-	reco_shared_set_follow_position(InvalidXLogRecPtr);
+	reco_service_set_follow_position(InvalidXLogRecPtr);
 	compare_due = true;
 	pause_length = FIRST_PAUSE;
 	paused_until = 0;
@@ -365,7 +365,7 @@ reload(void)
 static void
 forget_position(int code, Datum arg)
 {
-	reco_shared_set_follow_position(InvalidXLogRecPtr);
+	reco_service_set_follow_position(InvalidXLogRecPtr);
 }
 
 static void

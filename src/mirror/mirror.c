@@ -212,7 +212,7 @@ put_row(void *sink, Datum *values, bool *nulls)
 		note_too_long((text *) DatumGetPointer(values[0]));
 		nulls[1] = true;
 	}
-	reco_feed_put(sink, values, nulls);
+	reco_tuplestore_put(sink, values, nulls);
 }
 
 /*
@@ -225,7 +225,7 @@ put_row(void *sink, Datum *values, bool *nulls)
 static void
 find_differences(const Datum *keys, int nkeys)
 {
-	RecoFeed   *feed = reco_feed_open("reco_catalog", reco_catalog_describe());
+	RecoTuplestore *feed = reco_tuplestore_open("reco_catalog", reco_catalog_describe());
 	DestReceiver *receiver = CreateTuplestoreDestReceiver();
 	Datum		products = (Datum) 0;
 
@@ -237,7 +237,7 @@ find_differences(const Datum *keys, int nkeys)
 		products = reco_catalog_look_up(source, keys, nkeys, put_row, feed);
 	else if (source != NULL)
 		reco_catalog_scan(source, put_row, feed);
-	reco_feed_query(feed, keys != NULL ? &look_up_plan : &compare_plan, &products, receiver);
+	reco_tuplestore_query(feed, keys != NULL ? &look_up_plan : &compare_plan, &products, receiver);
 	PopActiveSnapshot();
 	receiver->rDestroy(receiver);
 	report_too_long();

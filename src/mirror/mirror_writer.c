@@ -228,6 +228,6 @@ reco_difference_write(void)
 	run_for(&update_plan, &moved);
 	run_for(&insert_plan, &fresh);
 	reco_trigger_apply_mirror();
-	reco_counter_add(RECO_COUNT_CATALOG, count);
+	reco_metrics_add(RECO_METRIC_CATALOG, count);
 	gone.count = moved.count = fresh.count = 0;
 }

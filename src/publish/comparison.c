@@ -35,7 +35,7 @@
 typedef struct Expected
 {
 	int64		id;
-	RecoText	value;			/* UTF-8; data NULL: no row */
+	RecoSlice	value;			/* UTF-8; data NULL: no row */
 	int64		life;			/* s that the row may still live */
 } Expected;
 
@@ -59,7 +59,7 @@ static RecoPlan window_plan = {
 };
 
 static bool
-are_equal(RecoText left, RecoText right)
+are_equal(RecoSlice left, RecoSlice right)
 {
 	return left.length == right.length && memcmp(left.data, right.data, left.length) == 0;
 }
@@ -94,13 +94,13 @@ expect_users(Expected *expected, const RecoState *state, const int64 *ids, int c
 			expected++;
 		initStringInfo(&text);
 		reco_value_append_list(&text, user, SPI_getbinval(rows->vals[row], rows->tupdesc, 2, &null));
-		expected->value = (RecoText) {text.data, text.len};
+		expected->value = (RecoSlice) {text.data, text.len};
 
 		reco_recent_init(&recent);
 		reco_recent_unpack(&recent, DatumGetByteaPP(recent_views));
 		if (recent.count > 0)
 			expected->life = seconds_until(state, state->recent_window * USECS_PER_SEC +
-									   reco_state_moment(recent.views[recent.count - 1].second));
+										   reco_state_moment(recent.views[recent.count - 1].second));
 	}
 	SPI_freetuptable(rows);
 	reco_value_end();
@@ -113,7 +113,7 @@ expect_window(Expected *expected, const RecoState *state)
 {
 	Datum		values[] = {TimestampTzGetDatum(expected->id)};
 	int			rows = (int) reco_sql_query(&window_plan, values, NULL, 0);
-	RecoText   *fields = palloc(sizeof(RecoText) * Max(rows, 1));
+	RecoSlice  *fields = palloc(sizeof(RecoSlice) * Max(rows, 1));
 
 	for (int row = 0; row < rows; row++)
 	{
@@ -123,7 +123,7 @@ expect_window(Expected *expected, const RecoState *state)
 		initStringInfo(&field);
 		reco_value_append_product(&field, reco_sql_value(row, 1, &null));
 		appendStringInfo(&field, " " INT64_FORMAT, DatumGetInt64(reco_sql_value(row, 2, &null)));
-		fields[row] = (RecoText) {field.data, field.len};
+		fields[row] = (RecoSlice) {field.data, field.len};
 	}
 	SPI_freetuptable(SPI_tuptable);
 	if (rows > 0)
@@ -134,7 +134,7 @@ expect_window(Expected *expected, const RecoState *state)
 
 /* UTF-8 in the database's encoding; NULL if that lacks a character. */
 static char *
-from_utf8(RecoText utf8)
+from_utf8(RecoSlice utf8)
 {
 	int			encoding = GetDatabaseEncoding();
 	Oid			conversion;
@@ -155,9 +155,9 @@ from_utf8(RecoText utf8)
 
 /* Bytes of the sink as text of the database; as hexadecimal digits if they are none. */
 static char *
-as_text(RecoText bytes)
+as_text(RecoSlice bytes)
 {
-	RecoText	shown = {bytes.data, Min(bytes.length, SHOWN_BYTES)};
+	RecoSlice	shown = {bytes.data, Min(bytes.length, SHOWN_BYTES)};
 	char	   *text = NULL;
 
 	if (pg_verify_mbstr(PG_UTF8, bytes.data, bytes.length, true))

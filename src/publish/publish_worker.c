@@ -112,7 +112,7 @@ ensure_connected(void)
 		reco_sink->check(store);
 		return;
 	}
-	reco_status_tell(RECO_PUBLISH, RECO_HEALTH_STARTING, "connecting to Redis");
+	reco_status_report(RECO_PUBLISH, RECO_HEALTH_STARTING, "connecting to Redis");
 	connecting = true;
 	caller = MemoryContextSwitchTo(TopMemoryContext);
 	store = reco_sink->connect(false);
@@ -150,7 +150,7 @@ ensure_owned(void)
 		return false;
 	}
 	if (!owned)
-		reco_status_tell(RECO_PUBLISH, RECO_HEALTH_OK, "publishing");
+		reco_status_report(RECO_PUBLISH, RECO_HEALTH_OK, "publishing");
 	owned = true;
 	stamp_due = reco_monotonic_after(STAMP_MS);
 	return true;
@@ -175,7 +175,7 @@ swap_stamp(void)
 static void
 report_answer(void)
 {
-	reco_status_answered(RECO_PUBLISH, reco_monotonic_now());
+	reco_status_peer_answered(RECO_PUBLISH, reco_monotonic_now());
 	if ((reco_ring_is_complete() && reco_ring_length() == 0) ||
 		reco_monotonic_since(connected_at) > PROOF_MS)
 		reco_trouble_end(RECO_PUBLISH, RECO_TROUBLE_REDIS);
@@ -265,7 +265,7 @@ resync(void)
 	if (resyncing && !reco_resync_step(store))
 	{
 		resyncing = false;
-		reco_status_tell(RECO_PUBLISH, RECO_HEALTH_OK, "publishing");
+		reco_status_report(RECO_PUBLISH, RECO_HEALTH_OK, "publishing");
 	}
 }
 
@@ -292,7 +292,7 @@ resync_meanwhile(bool batch)
 static void
 wait_for_replay(void)
 {
-	reco_status_tell(RECO_PUBLISH, RECO_HEALTH_REBUILDING, "waiting for the end of the replay");
+	reco_status_report(RECO_PUBLISH, RECO_HEALTH_REBUILDING, "waiting for the end of the replay");
 	resyncing = false;
 	if (!reco_ring_publish_all_requested())
 		reco_ring_request_publish_all();
@@ -308,25 +308,25 @@ step(void)
 	long		pace = length < SMALL_BATCH_KEYS ? pace_left() : 0;
 
 	/* Reading nothing, we do not notice ourselves that reco was dropped. */
-	if (!reco_shared_serves_database())
+	if (!reco_service_serves_database())
 		proc_exit(0);
 	if (!reco_sink->is_configured())
 	{
-		reco_status_tell(RECO_PUBLISH, RECO_HEALTH_OFF, "reco.redis_url is not set");
+		reco_status_report(RECO_PUBLISH, RECO_HEALTH_OFF, "reco.redis_url is not set");
 		reco_trouble_drop(RECO_PUBLISH, RECO_TROUBLE_REDIS);
-		reco_status_expect(RECO_PUBLISH, RECO_PEER_NONE);
+		reco_status_set_peer(RECO_PUBLISH, RECO_PEER_NONE);
 		reco_ring_begin_publish_all();
 		return STAMP_MS;
 	}
 
-	reco_status_expect(RECO_PUBLISH, RECO_PEER_REDIS);
+	reco_status_set_peer(RECO_PUBLISH, RECO_PEER_REDIS);
 	ensure_connected();
 	if (!ensure_owned())
 	{
 		report_answer();
 		return Max(reco_monotonic_left(stamp_due), 1);
 	}
-	if (reco_shared_is_replaying())
+	if (reco_service_is_replaying())
 	{
 		wait_for_replay();
 		return REPLAY_MS;

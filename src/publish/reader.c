@@ -84,14 +84,14 @@ static void
 end_reading(void)
 {
 	reco_sql_commit();
-	reco_phase_end(RECO_PHASE_READ, &phase_begun);
+	reco_metrics_phase_end(RECO_PHASE_READ, &phase_begun);
 }
 
 /* All of it is on its way. */
 static void
 end_round(Round *round)
 {
-	reco_phase_end(RECO_PHASE_SEND, &phase_begun);
+	reco_metrics_phase_end(RECO_PHASE_SEND, &phase_begun);
 	MemoryContextSwitchTo(round->caller);
 }
 
@@ -100,7 +100,7 @@ static void
 flush(RecoSinkLink *link)
 {
 	reco_sink->flush(link);
-	reco_phase_end(RECO_PHASE_SEND, &phase_begun);
+	reco_metrics_phase_end(RECO_PHASE_SEND, &phase_begun);
 }
 
 /* A new one, whose bytes the caller then appends. */
@@ -138,10 +138,10 @@ add_user(Round *round, int64 user, Datum list)
 }
 
 /* What an entry holds; data is not NULL. */
-static RecoText
+static RecoSlice
 entry_text(const Round *round, const Entry *entry)
 {
-	return (RecoText) {round->bytes.data + entry->offset, entry->length};
+	return (RecoSlice) {round->bytes.data + entry->offset, entry->length};
 }
 
 /* Send a round of users. */
@@ -158,7 +158,7 @@ send_users(RecoSinkLink *link, Round *round)
 			reco_sink->put_user(link, entry->id, entry_text(round, entry));
 	}
 	end_round(round);
-	reco_counter_add(RECO_COUNT_PUBLISHED, round->count);
+	reco_metrics_add(RECO_METRIC_PUBLISHED, round->count);
 }
 
 /* Read the users' rows into a round; returns how many of them it took. */
@@ -266,16 +266,16 @@ static int
 read_windows(Round *round, const RecoKey *windows, int count)
 {
 	Snapshot	snapshot = GetActiveSnapshot();
-	RecoTable  *table = reco_top_open_read(snapshot);
+	RecoTable  *table = reco_window_top_open_read(snapshot);
 	int			taken;
 
 	reco_lookup_begin(snapshot);
 	for (taken = 0; taken < count && !is_full(round); taken++)
 	{
 		RecoKey		window = windows[taken];
-		RecoTop		top;
+		RecoTopK	top;
 
-		if (reco_top_fetch_near(table, window.id, &window.place, &top) == NULL)
+		if (reco_window_top_fetch_near(table, window.id, &window.place, &top) == NULL)
 			add_entry(round, window.id);
 		for (int i = 0; i < top.count; i++)
 		{
@@ -310,7 +310,7 @@ send_windows(RecoSinkLink *link, Round *round)
 				fields[count++] = (RecoSinkField) {entry_text(round, entry), entry->count};
 		}
 		reco_sink->put_window(link, round->entries[first].id, fields, count);
-		reco_counter_add(RECO_COUNT_PUBLISHED, 1);
+		reco_metrics_add(RECO_METRIC_PUBLISHED, 1);
 	}
 	end_round(round);
 }

@@ -56,7 +56,7 @@ enter(Phase new)
 	next = PG_INT64_MIN;
 	scan.begun = false;
 	reco_ring_set_resync((RecoResync) {phase, next});
-	reco_status_tell(RECO_PUBLISH, RECO_HEALTH_REBUILDING, "sending everything: %s", phase_names[phase]);
+	reco_status_report(RECO_PUBLISH, RECO_HEALTH_REBUILDING, "sending everything: %s", phase_names[phase]);
 }
 
 /*
@@ -67,7 +67,7 @@ void
 reco_resync_begin(void)
 {
 	reco_ring_begin_publish_all();
-	reco_counter_add(RECO_COUNT_RESYNCS, 1);
+	reco_metrics_add(RECO_METRIC_RESYNCS, 1);
 	enter(USERS);
 }
 

@@ -22,7 +22,7 @@ typedef struct RecoSinkLink RecoSinkLink;
 /* A product of a window, in UTF-8. */
 typedef struct RecoSinkField
 {
-	RecoText	product;
+	RecoSlice	product;
 	int64		views;
 } RecoSinkField;
 
@@ -36,11 +36,11 @@ typedef struct RecoSinkScan
 /* A key as it was found, valid while its handler runs. */
 typedef struct RecoSinkValue
 {
-	RecoText	key;			/* as the store names it */
+	RecoSlice	key;			/* as the store names it */
 	const char *type;			/* likewise, clean; NULL: there is no such key */
 	bool		right_type;		/* for what it is to hold */
 	int64		ttl;			/* seconds; -1: it does not expire */
-	RecoText	value;			/* a list as it was put, or reco_value_join() of a window's fields; data NULL: none */
+	RecoSlice	value;			/* a list as it was put, or reco_value_join() of a window's fields; data NULL: none */
 } RecoSinkValue;
 
 /* Takes what was found of the n-th id. */
@@ -72,7 +72,7 @@ typedef struct RecoSink
 	bool		(*renew) (RecoSinkLink *link);
 
 	/* These are done when flush() has returned; a window without fields is dropped. */
-	void		(*put_user) (RecoSinkLink *link, int64 user_id, RecoText value);
+	void		(*put_user) (RecoSinkLink *link, int64 user_id, RecoSlice value);
 	void		(*drop_user) (RecoSinkLink *link, int64 user_id);
 	void		(*put_window) (RecoSinkLink *link, TimestampTz window, const RecoSinkField *fields, int count);
 	void		(*flush) (RecoSinkLink *link);

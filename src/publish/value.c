@@ -52,7 +52,7 @@ reco_value_append_list(StringInfo value, int64 user_id, Datum list)
 	append_head(value, user_id);
 	for (int i = 0; i < numbers.count; i++)
 	{
-		RecoText	id = reco_lookup_quoted(numbers.numbers[i]);
+		RecoSlice	id = reco_lookup_quoted(numbers.numbers[i]);
 
 		if (i > 0)
 			appendStringInfoCharMacro(value, ',');
@@ -76,27 +76,27 @@ reco_value_append_product(StringInfo value, Datum product)
 static int
 compare_texts(const void *a, const void *b)
 {
-	const RecoText *left = a;
-	const RecoText *right = b;
+	const RecoSlice *left = a;
+	const RecoSlice *right = b;
 	int			order = memcmp(left->data, right->data, Min(left->length, right->length));
 
 	return order != 0 ? order : (left->length > right->length) - (left->length < right->length);
 }
 
 /* A window's fields as one text, in whatever order they come; sorts them. */
-RecoText
-reco_value_join(RecoText *fields, int count)
+RecoSlice
+reco_value_join(RecoSlice *fields, int count)
 {
 	StringInfoData text;
 
 	initStringInfo(&text);
-	qsort(fields, count, sizeof(RecoText), compare_texts);
+	qsort(fields, count, sizeof(RecoSlice), compare_texts);
 	for (int i = 0; i < count; i++)
 	{
 		appendStringInfoString(&text, i > 0 ? ", " : "");
 		appendBinaryStringInfo(&text, fields[i].data, fields[i].length);
 	}
-	return (RecoText) {text.data, text.len};
+	return (RecoSlice) {text.data, text.len};
 }
 
 /* The end of the JSON string that begins at p; NULL if there is none. */

@@ -21,7 +21,7 @@ extern void reco_value_end(void);
 extern void reco_value_append_product(StringInfo value, Datum product);
 
 /* Each field: a product, a space, and its views. */
-extern RecoText reco_value_join(RecoText *fields, int count);
+extern RecoSlice reco_value_join(RecoSlice *fields, int count);
 
 /* Has a value the form of a list for this user? */
 extern bool reco_value_is_list(const char *value, size_t length, int64 user_id);

@@ -512,7 +512,7 @@ reco_redis_connect(bool client)
 	RecoRedis  *redis = palloc0(sizeof(RecoRedis));
 	RecoRedisUrl url;
 	const char *hint;
-	const char *wrong = reco_redis_parse_url(reco_redis_url, &url, &hint);
+	const char *wrong = reco_redis_url_parse(reco_redis_url, &url, &hint);
 
 	if (wrong != NULL)
 		ereport(ERROR,

@@ -14,7 +14,7 @@
 
 typedef struct Key
 {
-	RecoText	name;
+	RecoSlice	name;
 	bool		right_type;
 	char		type[40];		/* "none": there is no such key */
 	int64		ttl;
@@ -51,7 +51,7 @@ take_type(void *arg, int n, const RecoReply *reply)
 }
 
 static void
-hand_over(Fetch *fetch, RecoText value)
+hand_over(Fetch *fetch, RecoSlice value)
 {
 	const Key  *key = &fetch->keys[fetch->next];
 	RecoSinkValue found = {
@@ -66,14 +66,14 @@ static void
 hand_over_without_value(Fetch *fetch)
 {
 	while (fetch->next < fetch->count && !fetch->keys[fetch->next].right_type)
-		hand_over(fetch, (RecoText) {NULL, 0});
+		hand_over(fetch, (RecoSlice) {NULL, 0});
 }
 
 /* A hash's fields and values as one text. */
-static RecoText
+static RecoSlice
 join_hash(RecoRedis *redis, const RecoReply *reply)
 {
-	RecoText   *fields = palloc(sizeof(RecoText) * (reply->nelements / 2 + 1));
+	RecoSlice   *fields = palloc(sizeof(RecoSlice) * (reply->nelements / 2 + 1));
 
 	for (int i = 0; i + 1 < reply->nelements; i += 2)
 	{
@@ -87,7 +87,7 @@ join_hash(RecoRedis *redis, const RecoReply *reply)
 		appendBinaryStringInfo(&text, field->text, field->length);
 		appendStringInfoChar(&text, ' ');
 		appendBinaryStringInfo(&text, count->text, count->length);
-		fields[i / 2] = (RecoText) {text.data, text.len};
+		fields[i / 2] = (RecoSlice) {text.data, text.len};
 	}
 	return reco_value_join(fields, reply->nelements / 2);
 }
@@ -98,11 +98,11 @@ take_value(void *arg, int n, const RecoReply *reply)
 {
 	Fetch	   *fetch = arg;
 	MemoryContext caller = MemoryContextSwitchTo(fetch->scratch);
-	RecoText	value = {NULL, 0};
+	RecoSlice	value = {NULL, 0};
 
 	hand_over_without_value(fetch);
 	if (reply->type == RECO_REPLY_TEXT)
-		value = (RecoText) {reply->text, (int) reply->length};
+		value = (RecoSlice) {reply->text, (int) reply->length};
 	else if (reply->type == RECO_REPLY_ARRAY && fetch->windows)
 		value = join_hash(fetch->redis, reply);
 	hand_over(fetch, value);
@@ -127,7 +127,7 @@ reco_redis_fetch(RecoRedis *redis, const RecoRedisTemplate *template, const int6
 
 		initStringInfo(&name);
 		reco_redis_key_print(template, ids[i], &name);
-		fetch.keys[i].name = (RecoText) {name.data, name.len};
+		fetch.keys[i].name = (RecoSlice) {name.data, name.len};
 		key = (RecoWord) {name.data, name.len};
 		reco_redis_append(redis, 2, (RecoWord[]) {{"TYPE", 4}, key});
 		reco_redis_append(redis, 2, (RecoWord[]) {{"TTL", 3}, key});

@@ -92,7 +92,7 @@ sink_renew(RecoSinkLink *link)
 }
 
 static void
-sink_put_user(RecoSinkLink *link, int64 user_id, RecoText value)
+sink_put_user(RecoSinkLink *link, int64 user_id, RecoSlice value)
 {
 	reco_redis_put_user(link->redis, &link->users, user_id, value);
 }

@@ -36,7 +36,7 @@ key_of(const RecoRedisTemplate *template, int64 id)
 }
 
 void
-reco_redis_put_user(RecoRedis *redis, const RecoRedisTemplate *template, int64 user_id, RecoText value)
+reco_redis_put_user(RecoRedis *redis, const RecoRedisTemplate *template, int64 user_id, RecoSlice value)
 {
 	char		seconds[12];
 	RecoWord	words[] = {{"SET", 3}, key_of(template, user_id), {value.data, value.length}, {"EX", 2}, {seconds, 0}};

@@ -13,7 +13,7 @@
 #include "redis/key.h"
 
 /* See RecoSink; all are done when reco_redis_collect() has returned. */
-extern void reco_redis_put_user(RecoRedis *redis, const RecoRedisTemplate *template, int64 user_id, RecoText value);
+extern void reco_redis_put_user(RecoRedis *redis, const RecoRedisTemplate *template, int64 user_id, RecoSlice value);
 extern void reco_redis_drop_user(RecoRedis *redis, const RecoRedisTemplate *template, int64 user_id);
 extern void reco_redis_put_window(RecoRedis *redis, const RecoRedisTemplate *template, TimestampTz window,
 								  const RecoSinkField *fields, int count);

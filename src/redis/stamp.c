@@ -255,7 +255,7 @@ report(Whose whose, const Stamp *stamp)
 
 	if (whose == OUR_PLACES && !watch.renewed)
 	{
-		reco_status_tell(RECO_PUBLISH, RECO_HEALTH_STARTING,
+		reco_status_report(RECO_PUBLISH, RECO_HEALTH_STARTING,
 						 "looking whether the publisher before this one has gone");
 		return;
 	}
@@ -269,7 +269,7 @@ report(Whose whose, const Stamp *stamp)
 	}
 	if (stamp->database[0] != '\0')
 		snprintf(database, sizeof(database), "database \"%s\" of ", stamp->database);
-	reco_status_tell(RECO_PUBLISH, RECO_HEALTH_FAILING,
+	reco_status_report(RECO_PUBLISH, RECO_HEALTH_FAILING,
 					 "stopped, for another publisher writes to this Redis");
 	if (whose == NEWER)
 		reco_trouble_begin(RECO_PUBLISH, RECO_TROUBLE_PUBLISHER, RECO_HEALTH_FAILING,

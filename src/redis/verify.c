@@ -77,7 +77,7 @@ wait_for_publisher(void)
 	uint64		position = reco_ring_position();
 	RecoMoment	patience_ends = reco_monotonic_after(PATIENCE_MS);
 
-	while (reco_shared_is_replaying() || !reco_ring_has_published(position) ||
+	while (reco_service_is_replaying() || !reco_ring_has_published(position) ||
 		   reco_ring_stamp().target != reco_sink->target())
 	{
 		if (!reco_enabled || reco_monotonic_has_passed(patience_ends))
@@ -275,8 +275,8 @@ reco_redis_verify(PG_FUNCTION_ARGS)
 	RecoSinkLink *link;
 	bool		sent;
 
-	reco_sql_refuse_recovery();
-	if (!reco_shared_serves_database() || !reco_sink->is_configured())
+	reco_sql_require_primary();
+	if (!reco_service_serves_database() || !reco_sink->is_configured())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("nothing is published from this database"),

@@ -197,13 +197,13 @@ push_pending(void)
 		ring->head += pending_count;
 	}
 	LWLockRelease(ring->lock);
-	reco_shared_wake(RECO_PUBLISH);
+	reco_status_wake(RECO_PUBLISH);
 }
 
 static void
 ring_commit(void)
 {
-	if ((pending_count > 0 || pending_everything) && reco_shared_serves_database())
+	if ((pending_count > 0 || pending_everything) && reco_service_serves_database())
 		push_pending();
 }
 
@@ -260,7 +260,7 @@ reco_ring_request_publish_all(void)
 	LWLockAcquire(ring->lock, LW_EXCLUSIVE);
 	ask_for_everything();
 	LWLockRelease(ring->lock);
-	reco_shared_wake(RECO_PUBLISH);
+	reco_status_wake(RECO_PUBLISH);
 }
 
 bool

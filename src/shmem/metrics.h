@@ -10,24 +10,24 @@
 
 #include "portability/instr_time.h"
 
-typedef enum RecoCounter
+typedef enum RecoMetric
 {
-	RECO_COUNT_MESSAGES,		/* taken from Kafka */
-	RECO_COUNT_EVENTS,			/* inserted from Kafka */
-	RECO_COUNT_LATE,			/* before the horizon */
-	RECO_COUNT_REJECTED,		/* into reco.rejected */
-	RECO_COUNT_LOST,			/* gone from Kafka before they were read */
-	RECO_COUNT_BYTES,			/* payload */
-	RECO_COUNT_BATCHES,			/* transactions of ingest */
-	RECO_COUNT_LISTS,			/* users' rows written */
-	RECO_COUNT_CATALOG,			/* changes of the mirror */
-	RECO_COUNT_FORESEEN,		/* those of which the lists were looked for without reco's lock */
-	RECO_COUNT_SWEPT,			/* lists brought to a new generation */
-	RECO_COUNT_PUBLISHED,		/* keys sent to Redis */
-	RECO_COUNT_RESYNCS			/* times everything was sent */
-} RecoCounter;
+	RECO_METRIC_MESSAGES,		/* taken from Kafka */
+	RECO_METRIC_EVENTS,			/* inserted from Kafka */
+	RECO_METRIC_BELOW_RETENTION,	/* before the horizon */
+	RECO_METRIC_REJECTED,		/* into reco.rejected */
+	RECO_METRIC_LOST,			/* gone from Kafka before they were read */
+	RECO_METRIC_BYTES,			/* payload */
+	RECO_METRIC_BATCHES,		/* transactions of ingest */
+	RECO_METRIC_LISTS,			/* users' rows written */
+	RECO_METRIC_CATALOG,		/* changes of the mirror */
+	RECO_METRIC_PRESCANNED,		/* those of which the lists were looked for without reco's lock */
+	RECO_METRIC_SWEPT,			/* lists brought to a new generation */
+	RECO_METRIC_PUBLISHED,		/* keys sent to Redis */
+	RECO_METRIC_RESYNCS			/* times everything was sent */
+} RecoMetric;
 
-#define RECO_COUNTERS (RECO_COUNT_RESYNCS + 1)
+#define RECO_METRICS (RECO_METRIC_RESYNCS + 1)
 
 /* Phases of the way from Kafka to Redis; LISTS is a part of USERS. */
 typedef enum RecoPhase
@@ -39,14 +39,14 @@ typedef enum RecoPhase
 
 #define RECO_PHASES (RECO_PHASE_SEND + 1)
 
-extern const struct RecoShmemArea reco_counters_area;
+extern const struct RecoShmemArea reco_metrics_area;
 
-extern void reco_counter_add(RecoCounter counter, uint64 n);
-extern uint64 reco_counter_value(RecoCounter counter);
+extern void reco_metrics_add(RecoMetric counter, uint64 n);
+extern uint64 reco_metrics_value(RecoMetric counter);
 
 /* Nanoseconds. */
-extern void reco_phase_add(RecoPhase phase, uint64 ns);
-extern void reco_phase_end(RecoPhase phase, instr_time *start);
-extern uint64 reco_phase_value(RecoPhase phase);
+extern void reco_metrics_phase_add(RecoPhase phase, uint64 ns);
+extern void reco_metrics_phase_end(RecoPhase phase, instr_time *start);
+extern uint64 reco_metrics_phase_value(RecoPhase phase);
 
 #endif							/* RECO_METRICS_H */

@@ -82,67 +82,67 @@ end_write(void)
 
 /* The mirror has been compared with the catalog: ingestion may begin. */
 void
-reco_shared_set_mirror_ready(bool ready)
+reco_service_set_mirror_ready(bool ready)
 {
 	pg_atomic_write_u32(&service->mirror_ready, ready);
 	if (ready)
-		reco_shared_wake(RECO_INGEST);
+		reco_status_wake(RECO_INGEST);
 }
 
 bool
-reco_shared_is_mirror_ready(void)
+reco_service_is_mirror_ready(void)
 {
 	return pg_atomic_read_u32(&service->mirror_ready) != 0;
 }
 
 /* The past is read from Kafka: lists are not fit to be published yet. */
 void
-reco_shared_set_replaying(bool replaying)
+reco_service_set_replaying(bool replaying)
 {
 	pg_atomic_write_u32(&service->replaying, replaying);
 	if (!replaying)
-		reco_shared_wake(RECO_PUBLISH);
+		reco_status_wake(RECO_PUBLISH);
 }
 
 bool
-reco_shared_is_replaying(void)
+reco_service_is_replaying(void)
 {
 	return pg_atomic_read_u32(&service->replaying) != 0;
 }
 
 /* The WAL position up to which the catalog's changes are in the mirror. */
 void
-reco_shared_set_follow_position(XLogRecPtr position)
+reco_service_set_follow_position(XLogRecPtr position)
 {
 	pg_atomic_write_u64(&service->follow_position, position);
 }
 
 XLogRecPtr
-reco_shared_follow_position(void)
+reco_service_follow_position(void)
 {
 	return pg_atomic_read_u64(&service->follow_position);
 }
 
 /* The launcher has read the settings anew. */
 void
-reco_shared_set_reloaded(TimestampTz at)
+reco_service_set_reload_time(TimestampTz at)
 {
 	pg_atomic_write_u64(&service->reloaded_at, (uint64) at);
 }
 
 TimestampTz
-reco_shared_reloaded(void)
+reco_service_reload_time(void)
 {
 	return (TimestampTz) pg_atomic_read_u64(&service->reloaded_at);
 }
 
 /* The database in which a worker found the extension; InvalidOid: none yet. */
 void
-reco_shared_set_database(Oid database, Oid extension)
+reco_service_set_database(Oid database, Oid extension)
 {
 	RecoState	unknown = {0};
 
-	reco_shared_set_state(&unknown);
+	reco_service_set_state(&unknown);
 	pg_atomic_write_u32(&service->extension, extension);
 	pg_write_barrier();
 	pg_atomic_write_u32(&service->database, database);
@@ -150,58 +150,58 @@ reco_shared_set_database(Oid database, Oid extension)
 
 /* The extension is not there: nothing is known of it any more. */
 void
-reco_shared_forget_database(void)
+reco_service_forget_database(void)
 {
-	reco_shared_set_database(InvalidOid, InvalidOid);
-	reco_shared_set_mirror_ready(false);
-	reco_shared_set_replaying(true);
+	reco_service_set_database(InvalidOid, InvalidOid);
+	reco_service_set_mirror_ready(false);
+	reco_service_set_replaying(true);
 	pg_atomic_fetch_add_u32(&service->forgotten, 1);
 }
 
 /* Differs when an extension that a worker has found is no longer there. */
 uint32
-reco_shared_forgotten(void)
+reco_service_times_forgotten(void)
 {
 	return pg_atomic_read_u32(&service->forgotten);
 }
 
 Oid
-reco_shared_database(void)
+reco_service_database(void)
 {
 	return pg_atomic_read_u32(&service->database);
 }
 
 /* The extension's own oid in that database: reco's lock is on it. */
 Oid
-reco_shared_extension(void)
+reco_service_extension(void)
 {
 	return pg_atomic_read_u32(&service->extension);
 }
 
 /* Is this process in the database that the workers serve? */
 bool
-reco_shared_serves_database(void)
+reco_service_serves_database(void)
 {
-	return service != NULL && reco_shared_database() == MyDatabaseId;
+	return service != NULL && reco_service_database() == MyDatabaseId;
 }
 
 /* The extension has been created somewhere: the launcher looks at once. */
 void
-reco_shared_announce_extension(void)
+reco_service_announce_extension(void)
 {
 	pg_atomic_fetch_add_u32(&service->extensions, 1);
-	reco_shared_wake(RECO_LAUNCHER);
+	reco_status_wake(RECO_LAUNCHER);
 }
 
 uint32
-reco_shared_extensions_announced(void)
+reco_service_times_announced(void)
 {
 	return pg_atomic_read_u32(&service->extensions);
 }
 
 /* How far a long computation is; total = 0 ends it. */
 void
-reco_shared_set_progress(int64 done, int64 total)
+reco_service_set_progress(int64 done, int64 total)
 {
 	begin_write();
 	if (total == 0 || done == 0)
@@ -212,7 +212,7 @@ reco_shared_set_progress(int64 done, int64 total)
 }
 
 RecoProgress
-reco_shared_progress(void)
+reco_service_progress(void)
 {
 	RecoProgress copy;
 
@@ -222,7 +222,7 @@ reco_shared_progress(void)
 
 /* What reco.state says, as committed now. */
 void
-reco_shared_set_state(const RecoState *state)
+reco_service_set_state(const RecoState *state)
 {
 	begin_write();
 	service->state = *state;
@@ -230,7 +230,7 @@ reco_shared_set_state(const RecoState *state)
 }
 
 RecoState
-reco_shared_state(void)
+reco_service_state(void)
 {
 	RecoState	copy;
 

@@ -41,27 +41,27 @@ typedef struct RecoState
 extern const struct RecoShmemArea reco_service_area;
 extern bool reco_service_is_attached(void);
 
-extern void reco_shared_set_mirror_ready(bool ready);
-extern bool reco_shared_is_mirror_ready(void);
-extern void reco_shared_set_replaying(bool replaying);
-extern bool reco_shared_is_replaying(void);
-extern void reco_shared_set_follow_position(XLogRecPtr position);
-extern XLogRecPtr reco_shared_follow_position(void);
-extern void reco_shared_set_reloaded(TimestampTz at);
-extern TimestampTz reco_shared_reloaded(void);
-extern void reco_shared_set_database(Oid database, Oid extension);
-extern void reco_shared_forget_database(void);
-extern uint32 reco_shared_forgotten(void);
-extern Oid	reco_shared_database(void);
-extern Oid	reco_shared_extension(void);
-extern bool reco_shared_serves_database(void);
-extern void reco_shared_announce_extension(void);
-extern uint32 reco_shared_extensions_announced(void);
-extern void reco_shared_set_progress(int64 done, int64 total);
-extern RecoProgress reco_shared_progress(void);
+extern void reco_service_set_mirror_ready(bool ready);
+extern bool reco_service_is_mirror_ready(void);
+extern void reco_service_set_replaying(bool replaying);
+extern bool reco_service_is_replaying(void);
+extern void reco_service_set_follow_position(XLogRecPtr position);
+extern XLogRecPtr reco_service_follow_position(void);
+extern void reco_service_set_reload_time(TimestampTz at);
+extern TimestampTz reco_service_reload_time(void);
+extern void reco_service_set_database(Oid database, Oid extension);
+extern void reco_service_forget_database(void);
+extern uint32 reco_service_times_forgotten(void);
+extern Oid	reco_service_database(void);
+extern Oid	reco_service_extension(void);
+extern bool reco_service_serves_database(void);
+extern void reco_service_announce_extension(void);
+extern uint32 reco_service_times_announced(void);
+extern void reco_service_set_progress(int64 done, int64 total);
+extern RecoProgress reco_service_progress(void);
 
 /* The row as it was last committed; clock = 0: not known. */
-extern void reco_shared_set_state(const RecoState *state);
-extern RecoState reco_shared_state(void);
+extern void reco_service_set_state(const RecoState *state);
+extern RecoState reco_service_state(void);
 
 #endif							/* RECO_SERVICE_STATE_H */

@@ -133,7 +133,7 @@ reco_status_attach(RecoWorkerId worker)
 		return free;
 
 	own_slot = &workers->slots[worker];
-	reco_status_round();
+	reco_status_begin_round();
 	status = begin_write(worker);
 	status->pid = MyProcPid;
 	status->started_at = GetCurrentTimestamp();
@@ -161,12 +161,12 @@ reco_status_detach(RecoWorkerId worker)
 	status->peer = RECO_PEER_NONE;
 	status->ended = reco_monotonic_now();
 	end_write(worker);
-	reco_shared_wake(RECO_LAUNCHER);
+	reco_status_wake(RECO_LAUNCHER);
 }
 
 /* Wake a worker from its wait, if it runs. */
 void
-reco_shared_wake(RecoWorkerId worker)
+reco_status_wake(RecoWorkerId worker)
 {
 	LWLockAcquire(workers->lock, LW_SHARED);
 	if (workers->latches[worker])
@@ -184,7 +184,7 @@ reco_status_alive(void)
 
 /* The worker gets on: a round or a part of a long one begins. */
 void
-reco_status_round(void)
+reco_status_begin_round(void)
 {
 	reco_status_alive();
 	if (own_slot != NULL)
@@ -193,7 +193,7 @@ reco_status_round(void)
 
 /* What the worker does at the moment, for reco_status(). */
 void
-reco_status_tell(RecoWorkerId worker, RecoHealth health, const char *fmt,...)
+reco_status_report(RecoWorkerId worker, RecoHealth health, const char *fmt,...)
 {
 	char		text[sizeof(own_slot->status.state)];
 	char		clean[sizeof(text)];
@@ -213,7 +213,7 @@ reco_status_tell(RecoWorkerId worker, RecoHealth health, const char *fmt,...)
 
 /* From now on the worker lives by the answers of a peer. */
 void
-reco_status_expect(RecoWorkerId worker, RecoPeer peer)
+reco_status_set_peer(RecoWorkerId worker, RecoPeer peer)
 {
 	RecoWorkerStatus *status;
 
@@ -227,7 +227,7 @@ reco_status_expect(RecoWorkerId worker, RecoPeer peer)
 
 /* The peer answered, last at that moment. */
 void
-reco_status_answered(RecoWorkerId worker, RecoMoment at)
+reco_status_peer_answered(RecoWorkerId worker, RecoMoment at)
 {
 	begin_write(worker)->answered = at;
 	end_write(worker);
@@ -235,7 +235,7 @@ reco_status_answered(RecoWorkerId worker, RecoMoment at)
 
 /* How far the worker is behind; -1: not known. */
 void
-reco_shared_lag(RecoWorkerId worker, int64 messages, double seconds)
+reco_status_set_lag(RecoWorkerId worker, int64 messages, double seconds)
 {
 	RecoWorkerStatus *status = begin_write(worker);
 
@@ -247,7 +247,7 @@ reco_shared_lag(RecoWorkerId worker, int64 messages, double seconds)
 
 /* How much of its work the worker does a second. */
 void
-reco_shared_rate(RecoWorkerId worker, double rate)
+reco_status_set_rate(RecoWorkerId worker, double rate)
 {
 	begin_write(worker)->rate = rate;
 	end_write(worker);
@@ -269,7 +269,7 @@ reco_status_failed(RecoWorkerId worker, bool counted)
 
 /* The worker has proved to work: forget how often it failed in a row. */
 void
-reco_shared_healthy(RecoWorkerId worker)
+reco_status_healthy(RecoWorkerId worker)
 {
 	begin_write(worker)->failures = 0;
 	end_write(worker);

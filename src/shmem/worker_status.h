@@ -105,22 +105,22 @@ extern const struct RecoShmemArea reco_status_area;
 /* Coming and going. */
 extern bool reco_status_attach(RecoWorkerId worker);
 extern void reco_status_detach(RecoWorkerId worker);
-extern void reco_shared_wake(RecoWorkerId worker);
+extern void reco_status_wake(RecoWorkerId worker);
 
 /* Signs of life of this process, if it is a worker; alive() may be called by a signal handler. */
 extern void reco_status_alive(void);
-extern void reco_status_round(void);
+extern void reco_status_begin_round(void);
 
 /* What it does at the moment, and how that is. */
-extern void reco_status_tell(RecoWorkerId worker, RecoHealth health, const char *fmt,...) pg_attribute_printf(3, 4);
-extern void reco_status_expect(RecoWorkerId worker, RecoPeer peer);
-extern void reco_status_answered(RecoWorkerId worker, RecoMoment at);
-extern void reco_shared_lag(RecoWorkerId worker, int64 messages, double seconds);
-extern void reco_shared_rate(RecoWorkerId worker, double rate);
+extern void reco_status_report(RecoWorkerId worker, RecoHealth health, const char *fmt,...) pg_attribute_printf(3, 4);
+extern void reco_status_set_peer(RecoWorkerId worker, RecoPeer peer);
+extern void reco_status_peer_answered(RecoWorkerId worker, RecoMoment at);
+extern void reco_status_set_lag(RecoWorkerId worker, int64 messages, double seconds);
+extern void reco_status_set_rate(RecoWorkerId worker, double rate);
 
 /* Failures in a row, for the launcher's pauses. */
 extern void reco_status_failed(RecoWorkerId worker, bool counted);
-extern void reco_shared_healthy(RecoWorkerId worker);
+extern void reco_status_healthy(RecoWorkerId worker);
 
 /*
  * Something that matters begins, goes on, or is over: the log has a WARNING

@@ -5,7 +5,7 @@
  *
  * A batch of events changes the counters of thousands of products.  In rows
  * of their own they took a quarter of the time that a batch takes; numbers
- * are dense, so RECO_BUCKET neighbours share a row, and a batch writes some
+ * are dense, so RECO_BUCKET_SIZE neighbours share a row, and a batch writes some
  * hundred rows instead.  A row holds them in the machine's byte order, with
  * as many bytes each as the greatest needs: beside an old snapshot each batch
  * leaves a version of the row behind.
@@ -22,67 +22,67 @@
 
 /* All counters are 0. */
 void
-reco_counts_clear(RecoCounts *counts)
+reco_counter_bucket_clear(RecoCounterBucket *counts)
 {
 	memset(counts, 0, sizeof(*counts));
 }
 
 /* Take the counters of a packed value, whose header may be a short one. */
 void
-reco_counts_unpack(RecoCounts *counts, Datum packed)
+reco_counter_bucket_unpack(RecoCounterBucket *counts, Datum packed)
 {
 	bytea	   *value = DatumGetByteaPP(packed);
 	Size		bytes = VARSIZE_ANY_EXHDR(value);
 	const char *data = VARDATA_ANY(value);
-	uint16		two[RECO_BUCKET];
+	uint16		two[RECO_BUCKET_SIZE];
 
 	switch (bytes)
 	{
-		case RECO_BUCKET * sizeof(uint8):
-			for (int i = 0; i < RECO_BUCKET; i++)
+		case RECO_BUCKET_SIZE * sizeof(uint8):
+			for (int i = 0; i < RECO_BUCKET_SIZE; i++)
 				counts->counts[i] = (uint8) data[i];
 			break;
-		case RECO_BUCKET * sizeof(uint16):
+		case RECO_BUCKET_SIZE * sizeof(uint16):
 			memcpy(two, data, sizeof(two));
-			for (int i = 0; i < RECO_BUCKET; i++)
+			for (int i = 0; i < RECO_BUCKET_SIZE; i++)
 				counts->counts[i] = two[i];
 			break;
-		case RECO_BUCKET * sizeof(uint32):
+		case RECO_BUCKET_SIZE * sizeof(uint32):
 			memcpy(counts->counts, data, sizeof(counts->counts));
 			break;
 		default:
 			ereport(ERROR,
 					(errcode(ERRCODE_DATA_CORRUPTED),
-					 errmsg("%d counters have %zu bytes", RECO_BUCKET, bytes),
+					 errmsg("%d counters have %zu bytes", RECO_BUCKET_SIZE, bytes),
 					 errhint("Run reco_rebuild().")));
 	}
 }
 
 /* Bytes that the greatest counter needs: 1, 2 or 4. */
 static Size
-width_of(const RecoCounts *counts)
+width_of(const RecoCounterBucket *counts)
 {
 	uint32		bits = 0;
 
-	for (int i = 0; i < RECO_BUCKET; i++)
+	for (int i = 0; i < RECO_BUCKET_SIZE; i++)
 		bits |= counts->counts[i];
 	return bits <= PG_UINT8_MAX ? sizeof(uint8) : bits <= PG_UINT16_MAX ? sizeof(uint16) : sizeof(uint32);
 }
 
 /* The packed value, in the present memory context. */
 bytea *
-reco_counts_pack(const RecoCounts *counts)
+reco_counter_bucket_pack(const RecoCounterBucket *counts)
 {
 	Size		width = width_of(counts);
-	bytea	   *packed = palloc(VARHDRSZ + RECO_BUCKET * width);
+	bytea	   *packed = palloc(VARHDRSZ + RECO_BUCKET_SIZE * width);
 	char	   *data = VARDATA(packed);
 
-	SET_VARSIZE(packed, VARHDRSZ + RECO_BUCKET * width);
+	SET_VARSIZE(packed, VARHDRSZ + RECO_BUCKET_SIZE * width);
 	if (width == sizeof(uint8))
-		for (int i = 0; i < RECO_BUCKET; i++)
+		for (int i = 0; i < RECO_BUCKET_SIZE; i++)
 			((uint8 *) data)[i] = (uint8) counts->counts[i];
 	else if (width == sizeof(uint16))
-		for (int i = 0; i < RECO_BUCKET; i++)
+		for (int i = 0; i < RECO_BUCKET_SIZE; i++)
 			((uint16 *) data)[i] = (uint16) counts->counts[i];
 	else
 		memcpy(data, counts->counts, sizeof(counts->counts));
@@ -91,9 +91,9 @@ reco_counts_pack(const RecoCounts *counts)
 
 /* Add views, which may be negative, to a product's counter; the new total. */
 int64
-reco_counts_add(RecoCounts *counts, int32 number, int64 views)
+reco_counter_bucket_add(RecoCounterBucket *counts, int32 number, int64 views)
 {
-	uint32	   *counter = &counts->counts[number % RECO_BUCKET];
+	uint32	   *counter = &counts->counts[number % RECO_BUCKET_SIZE];
 	int64		total = *counter + views;
 
 	if (total > PG_UINT32_MAX)
@@ -110,9 +110,9 @@ reco_counts_add(RecoCounts *counts, int32 number, int64 views)
 }
 
 bool
-reco_counts_are_zero(const RecoCounts *counts)
+reco_counter_bucket_is_zero(const RecoCounterBucket *counts)
 {
-	for (int i = 0; i < RECO_BUCKET; i++)
+	for (int i = 0; i < RECO_BUCKET_SIZE; i++)
 		if (counts->counts[i] != 0)
 			return false;
 	return true;
@@ -126,13 +126,13 @@ reco_unpack_counts(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	int32		bucket = PG_GETARG_INT32(0);
-	RecoCounts	counts;
+	RecoCounterBucket counts;
 
 	InitMaterializedSRF(fcinfo, 0);
-	reco_counts_unpack(&counts, PG_GETARG_DATUM(1));
-	for (int i = 0; i < RECO_BUCKET; i++)
+	reco_counter_bucket_unpack(&counts, PG_GETARG_DATUM(1));
+	for (int i = 0; i < RECO_BUCKET_SIZE; i++)
 	{
-		Datum		values[2] = {Int32GetDatum(bucket * RECO_BUCKET + i),
+		Datum		values[2] = {Int32GetDatum(bucket * RECO_BUCKET_SIZE + i),
 		Int64GetDatum((int64) counts.counts[i])};
 		bool		nulls[2] = {false, false};
 

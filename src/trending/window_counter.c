@@ -40,9 +40,9 @@ enum
 	WINDOW_START = 1, BUCKET, COUNTS, COLUMNS = COUNTS
 };
 
-static RecoPlaces *places = NULL;
-static const RecoTableName by_bucket = {
-	"window_counter", "window_counter_pkey", 2, {F_TIMESTAMPTZ_EQ, F_INT4EQ}, &places
+static RecoTidCache *tid_cache = NULL;
+static const RecoTableDef by_bucket = {
+	"window_counter", "window_counter_pkey", 2, {F_TIMESTAMPTZ_EQ, F_INT4EQ}, &tid_cache
 };
 
 /* Numbers are named only where the rank alone leaves too many. */
@@ -62,8 +62,8 @@ static RecoPlan drop_plan = {
 static int
 by_key(const void *a, const void *b)
 {
-	const RecoCount *x = a;
-	const RecoCount *y = b;
+	const RecoCounterDelta *x = a;
+	const RecoCounterDelta *y = b;
 
 	if (x->window != y->window)
 		return x->window < y->window ? -1 : 1;
@@ -90,25 +90,25 @@ by_views(const void *a, const void *b)
 
 /* Change the counters of one row, which are sorted; views become totals. */
 static void
-write_bucket(RecoTable *table, RecoCount *counts, int n)
+write_bucket(RecoTable *table, RecoCounterDelta *counts, int n)
 {
 	Datum		values[3] = {TimestampTzGetDatum(counts[0].window),
-	Int32GetDatum(counts[0].number / RECO_BUCKET)};
+	Int32GetDatum(counts[0].number / RECO_BUCKET_SIZE)};
 	bool		nulls[3] = {false, false, false};
 	TupleTableSlot *row = reco_table_fetch(table, values);
-	RecoCounts	unpacked;
+	RecoCounterBucket unpacked;
 	bool		null;
 
 	if (row != NULL)
-		reco_counts_unpack(&unpacked, slot_getattr(row, COUNTS, &null));
+		reco_counter_bucket_unpack(&unpacked, slot_getattr(row, COUNTS, &null));
 	else
-		reco_counts_clear(&unpacked);
+		reco_counter_bucket_clear(&unpacked);
 	for (int i = 0; i < n; i++)
-		counts[i].views = reco_counts_add(&unpacked, counts[i].number, counts[i].views);
-	values[2] = PointerGetDatum(reco_counts_pack(&unpacked));
+		counts[i].views = reco_counter_bucket_add(&unpacked, counts[i].number, counts[i].views);
+	values[2] = PointerGetDatum(reco_counter_bucket_pack(&unpacked));
 	if (row == NULL)
 		reco_table_insert(table, values, nulls);
-	else if (reco_counts_are_zero(&unpacked))
+	else if (reco_counter_bucket_is_zero(&unpacked))
 		reco_table_delete(table, row);
 	else
 		reco_table_update(table, row, values, nulls);
@@ -116,7 +116,7 @@ write_bucket(RecoTable *table, RecoCount *counts, int n)
 
 /* Change counters, in the order of their rows' key; views become totals. */
 static void
-write_counters(RecoCount *counts, int n)
+write_counters(RecoCounterDelta *counts, int n)
 {
 	RecoTable  *table = reco_table_open(&by_bucket);
 
@@ -124,7 +124,7 @@ write_counters(RecoCount *counts, int n)
 	{
 		for (end = first + 1; end < n; end++)
 			if (counts[end].window != counts[first].window ||
-				counts[end].number / RECO_BUCKET != counts[first].number / RECO_BUCKET)
+				counts[end].number / RECO_BUCKET_SIZE != counts[first].number / RECO_BUCKET_SIZE)
 				break;
 		write_bucket(table, &counts[first], end - first);
 	}
@@ -199,11 +199,11 @@ cut(RecoRank *ranks, int n, const RecoState *state)
 }
 
 /* The top of a window by all of its counters. */
-static RecoTop
+static RecoTopK
 scan_top(const RecoState *state, TimestampTz window)
 {
 	Datum		values[2] = {TimestampTzGetDatum(window), Int32GetDatum(state->trending_size)};
-	RecoTop		top;
+	RecoTopK	top;
 
 	top.count = (int) reco_sql_query(&scan_plan, values, NULL, 0);
 	top.ranks = palloc_extended(top.count * sizeof(RecoRank), MCXT_ALLOC_HUGE);
@@ -220,10 +220,10 @@ scan_top(const RecoState *state, TimestampTz window)
 }
 
 /* The top out of the old one and of n totals, by number, that have grown. */
-static RecoTop
-merge_top(const RecoState *state, const RecoTop *old, const RecoCount *counts, int n)
+static RecoTopK
+merge_top(const RecoState *state, const RecoTopK *old, const RecoCounterDelta *counts, int n)
 {
-	RecoTop		top;
+	RecoTopK	top;
 
 	top.ranks = palloc_extended((n + old->count) * sizeof(RecoRank), MCXT_ALLOC_HUGE);
 	for (top.count = 0; top.count < n; top.count++)
@@ -236,7 +236,7 @@ merge_top(const RecoState *state, const RecoTop *old, const RecoCount *counts, i
 }
 
 static bool
-same_top(const RecoTop *a, const RecoTop *b)
+same_top(const RecoTopK *a, const RecoTopK *b)
 {
 	if (a->count != b->count)
 		return false;
@@ -251,16 +251,16 @@ same_top(const RecoTop *a, const RecoTop *b)
  * changed, by number; shrunk: one of them may have shrunk.
  */
 static void
-refresh_top(RecoTable *table, const RecoState *state, const RecoCount *counts, int n, bool shrunk)
+refresh_top(RecoTable *table, const RecoState *state, const RecoCounterDelta *counts, int n, bool shrunk)
 {
 	TimestampTz window = counts[0].window;
-	RecoTop		old;
-	TupleTableSlot *row = reco_top_fetch(table, window, &old);
-	RecoTop		fresh = shrunk ? scan_top(state, window) : merge_top(state, &old, counts, n);
+	RecoTopK	old;
+	TupleTableSlot *row = reco_window_top_fetch(table, window, &old);
+	RecoTopK	fresh = shrunk ? scan_top(state, window) : merge_top(state, &old, counts, n);
 
 	qsort(fresh.ranks, fresh.count, sizeof(RecoRank), by_number);
 	if (!same_top(&old, &fresh))
-		reco_top_write(table, window, row, &fresh);
+		reco_window_top_write(table, window, row, &fresh);
 }
 
 /*
@@ -268,7 +268,7 @@ refresh_top(RecoTable *table, const RecoState *state, const RecoCount *counts, i
  * counts are overwritten.
  */
 void
-reco_trending_add(const RecoState *state, RecoCount *counts, int n)
+reco_window_counter_add(const RecoState *state, RecoCounterDelta *counts, int n)
 {
 	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "reco trending",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -277,11 +277,11 @@ reco_trending_add(const RecoState *state, RecoCount *counts, int n)
 	bool		shrunk = false;
 
 	Assert(reco_state_is_locked());
-	qsort(counts, n, sizeof(RecoCount), by_key);
+	qsort(counts, n, sizeof(RecoCounterDelta), by_key);
 	for (int i = 0; i < n; i++)
 		shrunk |= counts[i].views < 0;
 	write_counters(counts, n);
-	table = reco_top_open();
+	table = reco_window_top_open();
 	for (int first = 0, end; first < n; first = end)
 	{
 		for (end = first; end < n && counts[end].window == counts[first].window; end++)
@@ -295,7 +295,7 @@ reco_trending_add(const RecoState *state, RecoCount *counts, int n)
 
 /* Drop the windows before the horizon. */
 void
-reco_trending_drop(const RecoState *state)
+reco_window_counter_drop(const RecoState *state)
 {
 	Datum		values[1] = {TimestampTzGetDatum(state->horizon)};
 	uint64		dropped;
@@ -320,7 +320,7 @@ reco_trending_drop(const RecoState *state)
  * products in 24 windows.
  */
 int64 *
-reco_trending_sums(TimestampTz after, int32 size)
+reco_window_counter_sums(TimestampTz after, int32 size)
 {
 	RecoTable  *table = reco_table_open_read(&by_bucket, GetTransactionSnapshot());
 	TupleTableSlot *row = table_slot_create(reco_table_relation(table), NULL);
@@ -330,14 +330,14 @@ reco_trending_sums(TimestampTz after, int32 size)
 	while (table_scan_getnextslot(scan, ForwardScanDirection, row))
 	{
 		bool		null;
-		int64		first = (int64) DatumGetInt32(slot_getattr(row, BUCKET, &null)) * RECO_BUCKET;
-		RecoCounts	counts;
+		int64		first = (int64) DatumGetInt32(slot_getattr(row, BUCKET, &null)) * RECO_BUCKET_SIZE;
+		RecoCounterBucket counts;
 
 		CHECK_FOR_INTERRUPTS();
 		if (first < 0 || DatumGetTimestampTz(slot_getattr(row, WINDOW_START, &null)) <= after)
 			continue;
-		reco_counts_unpack(&counts, slot_getattr(row, COUNTS, &null));
-		for (int i = 0; i < RECO_BUCKET && first + i < size; i++)
+		reco_counter_bucket_unpack(&counts, slot_getattr(row, COUNTS, &null));
+		for (int i = 0; i < RECO_BUCKET_SIZE && first + i < size; i++)
 			sums[first + i] += counts.counts[i];
 	}
 	table_endscan(scan);

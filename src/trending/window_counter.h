@@ -11,15 +11,15 @@
 #include "engine/state.h"
 
 /* Views of a product in a window. */
-typedef struct RecoCount
+typedef struct RecoCounterDelta
 {
 	TimestampTz window;			/* its start */
 	int32		number;			/* of the product */
 	int64		views;			/* more (or fewer) than before */
-} RecoCount;
+} RecoCounterDelta;
 
-extern int64 *reco_trending_sums(TimestampTz after, int32 size);
-extern void reco_trending_add(const RecoState *state, RecoCount *counts, int n);
-extern void reco_trending_drop(const RecoState *state);
+extern int64 *reco_window_counter_sums(TimestampTz after, int32 size);
+extern void reco_window_counter_add(const RecoState *state, RecoCounterDelta *counts, int n);
+extern void reco_window_counter_drop(const RecoState *state);
 
 #endif							/* RECO_WINDOW_COUNTER_H */

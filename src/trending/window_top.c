@@ -27,26 +27,26 @@ enum
 	WINDOW_START, NUMBERS, VIEW_COUNTS, COLUMNS
 };
 
-static RecoPlaces *places = NULL;
-static const RecoTableName by_window = {
-	"window_top", "window_top_pkey", 1, {F_TIMESTAMPTZ_EQ}, &places
+static RecoTidCache *tid_cache = NULL;
+static const RecoTableDef by_window = {
+	"window_top", "window_top_pkey", 1, {F_TIMESTAMPTZ_EQ}, &tid_cache
 };
 
 RecoTable *
-reco_top_open(void)
+reco_window_top_open(void)
 {
 	return reco_table_open(&by_window);
 }
 
 /* Open the tops for reading, without reco's lock. */
 RecoTable *
-reco_top_open_read(Snapshot snapshot)
+reco_window_top_open_read(Snapshot snapshot)
 {
 	return reco_table_open_read(&by_window, snapshot);
 }
 
 static void
-unpack(TupleTableSlot *row, RecoTop *top)
+unpack(TupleTableSlot *row, RecoTopK *top)
 {
 	ArrayType  *numbers;
 	ArrayType  *counts;
@@ -71,9 +71,9 @@ unpack(TupleTableSlot *row, RecoTop *top)
 
 /* The top in a row that was looked for; an empty one if there is none. */
 static TupleTableSlot *
-take(TupleTableSlot *row, RecoTop *top)
+take(TupleTableSlot *row, RecoTopK *top)
 {
-	*top = (RecoTop) {NULL, 0};
+	*top = (RecoTopK) {NULL, 0};
 	if (row != NULL)
 		unpack(row, top);
 	return row;
@@ -84,16 +84,16 @@ take(TupleTableSlot *row, RecoTop *top)
  * empty one if there is none.
  */
 TupleTableSlot *
-reco_top_fetch_near(RecoTable *table, TimestampTz window, ItemPointer place, RecoTop *top)
+reco_window_top_fetch_near(RecoTable *table, TimestampTz window, ItemPointer tid, RecoTopK *top)
 {
 	Datum		key = TimestampTzGetDatum(window);
 
-	return take(reco_table_fetch_near(table, &key, place), top);
+	return take(reco_table_fetch_near(table, &key, tid), top);
 }
 
 /* The same where this process has last seen it. */
 TupleTableSlot *
-reco_top_fetch(RecoTable *table, TimestampTz window, RecoTop *top)
+reco_window_top_fetch(RecoTable *table, TimestampTz window, RecoTopK *top)
 {
 	Datum		key = TimestampTzGetDatum(window);
 
@@ -102,7 +102,7 @@ reco_top_fetch(RecoTable *table, TimestampTz window, RecoTop *top)
 
 /* Write a window's top, which differs from that of row (NULL: none), and tell the publisher. */
 void
-reco_top_write(RecoTable *table, TimestampTz window, TupleTableSlot *row, const RecoTop *top)
+reco_window_top_write(RecoTable *table, TimestampTz window, TupleTableSlot *row, const RecoTopK *top)
 {
 	Datum	   *numbers;
 	Datum	   *counts;

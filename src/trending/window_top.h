@@ -19,18 +19,18 @@ typedef struct RecoRank
 } RecoRank;
 
 /* By number; in the memory context in which it was fetched. */
-typedef struct RecoTop
+typedef struct RecoTopK
 {
 	RecoRank   *ranks;
 	int			count;
-} RecoTop;
+} RecoTopK;
 
-extern RecoTable *reco_top_open(void);
-extern RecoTable *reco_top_open_read(Snapshot snapshot);
-extern TupleTableSlot *reco_top_fetch(RecoTable *table, TimestampTz window, RecoTop *top);
-extern TupleTableSlot *reco_top_fetch_near(RecoTable *table, TimestampTz window,
-										   ItemPointer place, RecoTop *top);
-extern void reco_top_write(RecoTable *table, TimestampTz window, TupleTableSlot *row,
-						   const RecoTop *top);
+extern RecoTable *reco_window_top_open(void);
+extern RecoTable *reco_window_top_open_read(Snapshot snapshot);
+extern TupleTableSlot *reco_window_top_fetch(RecoTable *table, TimestampTz window, RecoTopK *top);
+extern TupleTableSlot *reco_window_top_fetch_near(RecoTable *table, TimestampTz window,
+												  ItemPointer tid, RecoTopK *top);
+extern void reco_window_top_write(RecoTable *table, TimestampTz window, TupleTableSlot *row,
+								  const RecoTopK *top);
 
 #endif							/* RECO_WINDOW_TOP_H */

@@ -139,7 +139,7 @@ launch(RecoWorkerId id, BackgroundWorkerHandle **handle)
 		reco_trouble_end(id, RECO_TROUBLE_LAUNCH);
 		return true;
 	}
-	reco_status_tell(id, RECO_HEALTH_FAILING, "cannot be started");
+	reco_status_report(id, RECO_HEALTH_FAILING, "cannot be started");
 	reco_trouble_begin(id, RECO_TROUBLE_LAUNCH, RECO_HEALTH_FAILING,
 					   "Raise max_worker_processes.", "no free background worker slot");
 	return false;
@@ -152,9 +152,9 @@ tell_obstacle(const char *obstacle)
 	for (int i = 0; i < RECO_WORKERS; i++)
 	{
 		if (reco_status_read(i).pid == 0)
-			reco_status_tell(i, reco_enabled ? RECO_HEALTH_WAITING : RECO_HEALTH_OFF,
+			reco_status_report(i, reco_enabled ? RECO_HEALTH_WAITING : RECO_HEALTH_OFF,
 							 obstacle, reco_database);
-		reco_shared_healthy(i); /* what failed before says nothing about what comes */
+		reco_status_healthy(i); /* what failed before says nothing about what comes */
 	}
 }
 
@@ -167,7 +167,7 @@ start_when_due(RecoWorkerId id, BackgroundWorkerHandle **handle, RecoMoment *lau
 
 	if (*handle == NULL && status.pid != 0)
 		return 0;				/* a launcher before this one has started it */
-	if (id > 0 && !OidIsValid(reco_shared_database()))
+	if (id > 0 && !OidIsValid(reco_service_database()))
 		return 0;
 	left = pause_left(&status);
 	if (status.failures == 0 && *launched != 0)
@@ -197,9 +197,9 @@ look(BackgroundWorkerHandle **handles, RecoMoment *launched)
 	long		next = LOOK_INTERVAL;
 	bool		may_connect;
 
-	if (announced != reco_shared_extensions_announced())
+	if (announced != reco_service_times_announced())
 	{
-		announced = reco_shared_extensions_announced();
+		announced = reco_service_times_announced();
 		memset(launched, 0, sizeof(RecoMoment) * RECO_WORKERS);
 	}
 
@@ -249,11 +249,11 @@ reco_launcher_main(Datum arg)
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
-			reco_shared_set_reloaded(PgReloadTime);
+			reco_service_set_reload_time(PgReloadTime);
 
 			/* What failed may work with other settings. */
 			for (int i = 0; i < RECO_WORKERS; i++)
-				reco_shared_healthy(i);
+				reco_status_healthy(i);
 		}
 		reco_worker_wait(look(handles, launched), PGINVALID_SOCKET);
 	}
@@ -265,10 +265,10 @@ launcher_commit(void)
 	if (announced_at == 0)
 		return;
 	/* workers of an extension that was dropped in this very transaction */
-	if (reco_shared_serves_database())
-		reco_shared_forget_database();
+	if (reco_service_serves_database())
+		reco_service_forget_database();
 	reco_ring_request_publish_all();
-	reco_shared_announce_extension();
+	reco_service_announce_extension();
 }
 
 static void

@@ -131,7 +131,7 @@ reco_role_may_connect(Oid database)
 		else
 		{
 			reco_trouble_begin(i, RECO_TROUBLE_ROLE, RECO_HEALTH_FAILING, hint, "%s", obstacle);
-			reco_status_tell(i, RECO_HEALTH_FAILING, "cannot run as reco.role: %s", obstacle);
+			reco_status_report(i, RECO_HEALTH_FAILING, "cannot run as reco.role: %s", obstacle);
 		}
 	}
 	reco_xact_commit();
@@ -153,7 +153,7 @@ tell_foreign(RecoWorkerId worker, Oid role, const char *object, const char *owne
 		reco_trouble_begin(worker, RECO_TROUBLE_OWNER, RECO_HEALTH_FAILING,
 						   psprintf("Set reco.role = '%s', or run DROP EXTENSION reco and CREATE EXTENSION reco.", owner),
 						   "%s belongs to role \"%s\", but reco.role is not set", object, owner);
-	reco_status_tell(worker, RECO_HEALTH_FAILING, "waiting for reco.assign_role()");
+	reco_status_report(worker, RECO_HEALTH_FAILING, "waiting for reco.assign_role()");
 }
 
 /* Say that the extension's owner is no superuser. */
@@ -164,7 +164,7 @@ tell_plain_owner(RecoWorkerId worker, Oid owner)
 					   "Set reco.role, and run SELECT reco.assign_role() as a superuser.",
 					   "role \"%s\" owns the extension and is no superuser, but reco.role is not set",
 					   GetUserNameFromId(owner, false));
-	reco_status_tell(worker, RECO_HEALTH_FAILING, "waiting for reco.role");
+	reco_status_report(worker, RECO_HEALTH_FAILING, "waiting for reco.role");
 }
 
 static bool owners_may_differ = true;
@@ -182,9 +182,9 @@ reco_role_is_stale(void)
 	static uint32 seen = 0;
 
 	AcceptInvalidationMessages();
-	if (reco_tables_watch() != seen)
+	if (reco_own_tables_watch() != seen)
 	{
-		seen = reco_tables_watch();
+		seen = reco_own_tables_watch();
 		owners_may_differ = true;
 	}
 	return owners_may_differ;
@@ -204,7 +204,7 @@ reco_role_owns_objects(RecoWorkerId worker, Oid role)
 	reco_sql_begin();
 	if (!watching)
 	{
-		(void) reco_tables_watch();
+		(void) reco_own_tables_watch();
 		CacheRegisterSyscacheCallback(AUTHOID, role_altered, (Datum) 0);
 		watching = true;
 	}

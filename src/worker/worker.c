@@ -79,7 +79,7 @@ note_unexpected_end(RecoWorkerId worker, int code)
 		counted = reco_trouble_begin(worker, RECO_TROUBLE_WORKER, RECO_HEALTH_FAILING, NULL,
 									 "%s", last_message);
 	reco_status_failed(worker, counted);
-	reco_status_tell(worker, RECO_HEALTH_FAILING, "was terminated, starts again soon");
+	reco_status_report(worker, RECO_HEALTH_FAILING, "was terminated, starts again soon");
 }
 
 /* Leave shared memory at exit; worker is a RecoWorkerId. */
@@ -104,7 +104,7 @@ tick_on(void)
 	if (tick == MAX_TIMEOUTS)
 		tick = RegisterTimeout(USER_TIMEOUT, reco_status_alive);
 	enable_timeout_every(tick, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), TICK_MS), TICK_MS);
-	reco_status_round();
+	reco_status_begin_round();
 }
 
 /* Wait for the latch, a socket if there is one, or ms to pass. */
@@ -184,7 +184,7 @@ fail(const RecoRoutine *routine, MemoryContext context)
 
 	if (!OidIsValid(find_extension(NULL)))
 	{
-		reco_shared_forget_database();
+		reco_service_forget_database();
 		proc_exit(0);
 	}
 	failure_is_known = true;
@@ -193,7 +193,7 @@ fail(const RecoRoutine *routine, MemoryContext context)
 	counted = reco_trouble_begin(routine->id, kind, health, error->hint, "%s%s%s", error->message,
 								 error->detail ? "; " : "", error->detail ? error->detail : "");
 	reco_status_failed(routine->id, counted);
-	reco_status_tell(routine->id, health, "ended by an error, starts again soon");
+	reco_status_report(routine->id, health, "ended by an error, starts again soon");
 	error->elevel = DEBUG1;
 	ThrowErrorData(error);
 	proc_exit(1);
@@ -206,11 +206,11 @@ work_done(RecoWorkerId id)
 	switch (id)
 	{
 		case RECO_INGEST:
-			return reco_counter_value(RECO_COUNT_MESSAGES);
+			return reco_metrics_value(RECO_METRIC_MESSAGES);
 		case RECO_FOLLOW:
-			return reco_counter_value(RECO_COUNT_CATALOG) + reco_counter_value(RECO_COUNT_SWEPT);
+			return reco_metrics_value(RECO_METRIC_CATALOG) + reco_metrics_value(RECO_METRIC_SWEPT);
 		default:
-			return reco_counter_value(RECO_COUNT_PUBLISHED);
+			return reco_metrics_value(RECO_METRIC_PUBLISHED);
 	}
 }
 
@@ -225,7 +225,7 @@ measure(RecoWorkerId id)
 	if (last != 0 && now < last + 1000 * 1000)
 		return;
 	if (last != 0)
-		reco_shared_rate(id, (work_done(id) - before) * 1e6 / (now - last));
+		reco_status_set_rate(id, (work_done(id) - before) * 1e6 / (now - last));
 	last = now;
 	before = work_done(id);
 }
@@ -238,7 +238,7 @@ measure(RecoWorkerId id)
 static bool
 missed_reload(void)
 {
-	return reco_shared_reloaded() > PgReloadTime;
+	return reco_service_reload_time() > PgReloadTime;
 }
 
 static void
@@ -259,7 +259,7 @@ run(const RecoRoutine *routine, uint32 forgotten, const char *role)
 			CHECK_FOR_INTERRUPTS();
 			tick_on();
 			/* The extension was dropped: begin anew with the next one. */
-			if (reco_shared_forgotten() != forgotten)
+			if (reco_service_times_forgotten() != forgotten)
 				proc_exit(0);
 			if (ConfigReloadPending || missed_reload())
 			{
@@ -278,7 +278,7 @@ run(const RecoRoutine *routine, uint32 forgotten, const char *role)
 			measure(routine->id);
 			if (!healthy && reco_monotonic_has_passed(proved))
 			{
-				reco_shared_healthy(routine->id);
+				reco_status_healthy(routine->id);
 				reco_trouble_end(routine->id, RECO_TROUBLE_WORKER);
 				healthy = true;
 			}
@@ -315,7 +315,7 @@ reco_worker_main(Datum arg)
 	before_shmem_exit(reco_worker_detach, arg);
 	prev_emit_log_hook = emit_log_hook;
 	emit_log_hook = note_last_words;
-	reco_status_tell(routine->id, RECO_HEALTH_STARTING, "starting");
+	reco_status_report(routine->id, RECO_HEALTH_STARTING, "starting");
 	strlcpy(role, reco_role, sizeof(role));
 	BackgroundWorkerInitializeConnection(reco_database, role[0] ? role : NULL, 0);
 	reco_settings_override();
@@ -323,21 +323,21 @@ reco_worker_main(Datum arg)
 	owner = find_extension(&extension);
 	if (!OidIsValid(owner))
 	{
-		reco_shared_forget_database();
-		reco_status_tell(routine->id, RECO_HEALTH_WAITING, "waiting for CREATE EXTENSION reco in database \"%s\"",
-						 reco_database);
+		reco_service_forget_database();
+		reco_status_report(routine->id, RECO_HEALTH_WAITING, "waiting for CREATE EXTENSION reco in database \"%s\"",
+						   reco_database);
 		proc_exit(0);
 	}
 	SetUserIdAndSecContext(role[0] ? GetSessionUserId() : owner, 0);
 	if (!reco_role_owns_objects(routine->id, GetUserId()))
 		proc_exit(0);
 	if (reco_ring_serve(state_identity()))
-		reco_shared_forget_database();	/* all that was known is of another state */
-	forgotten = reco_shared_forgotten();
-	if (reco_shared_database() != MyDatabaseId)
+		reco_service_forget_database();	/* all that was known is of another state */
+	forgotten = reco_service_times_forgotten();
+	if (reco_service_database() != MyDatabaseId)
 	{
-		reco_shared_set_database(MyDatabaseId, extension);
-		reco_shared_wake(RECO_LAUNCHER);
+		reco_service_set_database(MyDatabaseId, extension);
+		reco_status_wake(RECO_LAUNCHER);
 	}
 	pgstat_report_appname(routine->name);
 	run(routine, forgotten, role);

@@ -188,7 +188,7 @@ fuzz_next(FuzzCorpus *corpus)
 }
 
 static void
-fuzz_check_text(const char *what, RecoText text, Size min, Size max)
+fuzz_check_text(const char *what, RecoSlice text, Size min, Size max)
 {
 	if (text.data == NULL)
 		return;
@@ -238,7 +238,7 @@ fuzz_messages(PG_FUNCTION_ARGS)
 				 fuzz_is_json(input, corpus->length))
 			elog(ERROR, "refused a message that is JSON");
 		else
-			fuzz_check_text("reason", (RecoText) {reason, strlen(reason)}, 1, 200);
+			fuzz_check_text("reason", (RecoSlice) {reason, strlen(reason)}, 1, 200);
 		free(input);
 		MemoryContextReset(scratch);
 	}
@@ -252,14 +252,14 @@ static void
 fuzz_unpack(bytea *packed)
 {
 	RecoRecent	recent;
-	RecoCounts	counts;
+	RecoCounterBucket	counts;
 	RecoList	list;
 
 	if (VARSIZE_ANY_EXHDR(packed) % 4 == 0 && VARSIZE_ANY_EXHDR(packed) > 0 &&
-		VARSIZE_ANY_EXHDR(packed) % RECO_BUCKET == 0)
+		VARSIZE_ANY_EXHDR(packed) % RECO_BUCKET_SIZE == 0)
 	{
-		reco_counts_unpack(&counts, PointerGetDatum(packed));
-		reco_counts_pack(&counts);
+		reco_counter_bucket_unpack(&counts, PointerGetDatum(packed));
+		reco_counter_bucket_pack(&counts);
 	}
 	reco_recent_init(&recent);
 	reco_recent_unpack(&recent, packed);
@@ -349,7 +349,7 @@ fuzz_configs(PG_FUNCTION_ARGS)
 		fuzz_write_file("reco_fuzz.conf", input, corpus->length);
 		if (reco_kafka_config_read("127.0.0.1:9", "reco_fuzz.conf", &settings) == NULL)
 			good++;
-		wrong = reco_redis_parse_url(line, &url, &hint);
+		wrong = reco_redis_url_parse(line, &url, &hint);
 		if (wrong == NULL && url.host == NULL && url.path == NULL)
 			elog(ERROR, "accepted a Redis URL that names nothing");
 		set_config_option("reco.catalog_columns", line, PGC_SIGHUP, PGC_S_FILE, GUC_ACTION_SET, false, WARNING, false);

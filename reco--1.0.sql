@@ -3,16 +3,28 @@
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION reco" to load this file. \quit
 
--- Who may create objects in the extension's schema must not get in between:
--- all that is parsed here finds the server's functions and operators only.
+-- Whoever may create objects in the extension's schema must not get in between:
+-- names are looked up in pg_catalog alone.
 SET LOCAL search_path TO pg_catalog, pg_temp;
 
+--
+-- Schema
+--
+-- Everything that can be computed again is UNLOGGED: after a crash all of it is
+-- empty, and is computed again.  Server processes read and write these tables
+-- by column position (src/common/own_tables.c).
+--
+-- Functions that applications, monitors and owners call stand in the
+-- extension's schema, with the prefix reco_; all others in the schema reco.
+--
+
 CREATE SCHEMA reco;
+COMMENT ON SCHEMA reco IS 'tables, views and internal functions of the extension reco';
 
 --
--- The one row of clock, horizon, generation and parameters in force.
--- Unlogged like all that it describes: after a crash everything is read again.
+-- State
 --
+
 CREATE UNLOGGED TABLE reco.state (
 	clock timestamptz NOT NULL,
 	horizon timestamptz NOT NULL,
@@ -30,16 +42,30 @@ CREATE UNLOGGED TABLE reco.state (
 	numbers_version bigint NOT NULL,
 	next_number integer NOT NULL DEFAULT 1
 ) USING heap WITH (fillfactor = 10);
-COMMENT ON TABLE reco.state IS 'the clock by which all is judged, and the parameters in force; one row';
+COMMENT ON TABLE reco.state IS 'one row: the clock, and the parameters in force';
+COMMENT ON COLUMN reco.state.clock IS 'reco''s present time, in whole seconds; never goes back';
+COMMENT ON COLUMN reco.state.horizon IS 'start of the oldest window kept; earlier events are dropped';
 COMMENT ON COLUMN reco.state.generation IS 'number of the popularity in use';
-COMMENT ON COLUMN reco.state.mirror_version IS 'changes whenever what a process caches of reco.product is out of date';
+COMMENT ON COLUMN reco.state.trending_window IS 'reco.trending_window in force';
+COMMENT ON COLUMN reco.state.recent_window IS 'reco.recent_window in force';
+COMMENT ON COLUMN reco.state.retention IS 'reco.retention in force';
+COMMENT ON COLUMN reco.state.trending_size IS 'reco.trending_size in force';
+COMMENT ON COLUMN reco.state.trending_max IS 'reco.trending_max in force';
+COMMENT ON COLUMN reco.state.max_user_views IS 'reco.max_user_views in force';
+COMMENT ON COLUMN reco.state.top_categories IS 'reco.top_categories in force';
+COMMENT ON COLUMN reco.state.max_recommendations IS 'reco.max_recommendations in force';
+COMMENT ON COLUMN reco.state.popularity_at IS 'when popularity was last taken, by the clock';
+COMMENT ON COLUMN reco.state.mirror_version IS 'changes with every change of reco.product, so that caches of it are renewed';
 COMMENT ON COLUMN reco.state.numbers_version IS 'changes whenever product numbers are given free';
-COMMENT ON COLUMN reco.state.next_number IS 'the next product number that was never used';
+COMMENT ON COLUMN reco.state.next_number IS 'the lowest product number never used';
 
 --
--- Activity: the parent is a plain table, its partitions are unlogged ones that
--- reco makes ahead of time and drops when the horizon has passed them.
+-- Activity
 --
+-- The parent is a plain table; its partitions are unlogged.  reco makes them
+-- ahead of time and drops those that the horizon has passed.
+--
+
 CREATE TABLE reco.activity (
 	event_type text NOT NULL,
 	user_id bigint NOT NULL,
@@ -52,7 +78,16 @@ CREATE TABLE reco.activity (
 		OR event_type NOT IN ('page_view', 'click', 'add_to_cart', 'purchase')),
 	CONSTRAINT query_present CHECK (query IS NOT NULL OR event_type <> 'search')
 ) PARTITION BY RANGE ("timestamp");
-COMMENT ON TABLE reco.activity IS 'events held, from the horizon on';
+COMMENT ON TABLE reco.activity IS 'events from the horizon on; INSERT and COPY do what Kafka''s messages do';
+COMMENT ON COLUMN reco.activity.event_type IS 'page_view, click, search, add_to_cart, purchase or another name';
+COMMENT ON COLUMN reco.activity.user_id IS 'who did it';
+COMMENT ON COLUMN reco.activity.product_id IS 'the product concerned';
+COMMENT ON COLUMN reco.activity.query IS 'what was searched for';
+COMMENT ON COLUMN reco.activity."timestamp" IS 'when it happened';
+
+--
+-- What Kafka brings
+--
 
 CREATE UNLOGGED TABLE reco.rejected (
 	topic text NOT NULL,
@@ -64,15 +99,25 @@ CREATE UNLOGGED TABLE reco.rejected (
 	rejected_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX rejected_at ON reco.rejected (rejected_at);
-COMMENT ON TABLE reco.rejected IS 'Kafka messages that were refused, and why';
+COMMENT ON TABLE reco.rejected IS 'Kafka messages that were rejected; old rows are removed';
+COMMENT ON COLUMN reco.rejected.topic IS 'where the message stands in Kafka: its topic,';
+COMMENT ON COLUMN reco.rejected.partition IS 'its partition,';
+COMMENT ON COLUMN reco.rejected."offset" IS 'its offset';
+COMMENT ON COLUMN reco.rejected.reason IS 'why it was rejected';
 COMMENT ON COLUMN reco.rejected.payload IS 'the message, or its first kB';
 COMMENT ON COLUMN reco.rejected.payload_length IS 'bytes of the whole message';
+COMMENT ON COLUMN reco.rejected.rejected_at IS 'when it was rejected';
 
 CREATE VIEW reco.rejections AS
 	SELECT reason, count(*) AS messages, min(rejected_at) AS first_at, max(rejected_at) AS last_at,
 		   (array_agg(encode(payload, 'escape') ORDER BY rejected_at DESC))[1] AS example
 	FROM reco.rejected GROUP BY reason;
-COMMENT ON VIEW reco.rejections IS 'why messages were refused, how often, and the last payload of each reason';
+COMMENT ON VIEW reco.rejections IS 'why messages were rejected, and how often';
+COMMENT ON COLUMN reco.rejections.reason IS 'why they were rejected';
+COMMENT ON COLUMN reco.rejections.messages IS 'how many were';
+COMMENT ON COLUMN reco.rejections.first_at IS 'when the first was';
+COMMENT ON COLUMN reco.rejections.last_at IS 'when the last was';
+COMMENT ON COLUMN reco.rejections.example IS 'the last message, or its first kB';
 
 CREATE UNLOGGED TABLE reco.offsets (
 	topic text NOT NULL,
@@ -82,8 +127,11 @@ CREATE UNLOGGED TABLE reco.offsets (
 	PRIMARY KEY (topic, partition)
 ) USING heap WITH (fillfactor = 20);
 ALTER TABLE reco.offsets ALTER COLUMN trail SET STORAGE PLAIN;
-COMMENT ON TABLE reco.offsets IS 'where ingestion goes on; written in the transaction of the events';
-COMMENT ON COLUMN reco.offsets.trail IS 'hashes of messages read, by which a partition that was cut or created again is told';
+COMMENT ON TABLE reco.offsets IS 'where reading goes on; committed together with the events read';
+COMMENT ON COLUMN reco.offsets.topic IS 'the topic';
+COMMENT ON COLUMN reco.offsets.partition IS 'its partition';
+COMMENT ON COLUMN reco.offsets.next_offset IS 'the offset to read next';
+COMMENT ON COLUMN reco.offsets.trail IS 'hashes of messages read, which tell whether the partition was truncated or created again';
 
 CREATE UNLOGGED TABLE reco.kafka_topic (
 	topic text PRIMARY KEY,
@@ -91,10 +139,14 @@ CREATE UNLOGGED TABLE reco.kafka_topic (
 	replaying boolean NOT NULL
 );
 COMMENT ON TABLE reco.kafka_topic IS 'what the offsets of a topic refer to';
+COMMENT ON COLUMN reco.kafka_topic.topic IS 'the topic';
+COMMENT ON COLUMN reco.kafka_topic.cluster_id IS 'the Kafka cluster it was read from';
+COMMENT ON COLUMN reco.kafka_topic.replaying IS 'whether the past is being read again';
 
 --
--- The catalog's mirror, and the dictionary of product numbers.
+-- The mirror of the catalog, and the dictionary of products
 --
+
 CREATE UNLOGGED TABLE reco.product (
 	product_id text COLLATE "C" PRIMARY KEY,
 	category text COLLATE "C",
@@ -103,25 +155,40 @@ CREATE UNLOGGED TABLE reco.product (
 	CONSTRAINT category_not_empty CHECK (category <> '')
 ) USING heap WITH (fillfactor = 50);
 CREATE INDEX product_category ON reco.product (category);
-COMMENT ON TABLE reco.product IS 'mirror of the catalog, with the popularity of the current generation';
+COMMENT ON TABLE reco.product IS 'mirror of the catalog, with the popularity in use';
+COMMENT ON COLUMN reco.product.product_id IS 'the catalog''s key, as text';
+COMMENT ON COLUMN reco.product.category IS 'its category; NULL: none';
+COMMENT ON COLUMN reco.product.popularity IS 'its page views when popularity was last taken';
 
+-- Packed views, counters and lists hold numbers in place of product ids.
 CREATE UNLOGGED TABLE reco.product_number (
 	product_id text COLLATE "C" PRIMARY KEY,
 	number integer NOT NULL UNIQUE CHECK (number BETWEEN 0 AND 1000000000)
 );
-COMMENT ON TABLE reco.product_number IS 'numbers that stand for products in packed views and in counters';
+COMMENT ON TABLE reco.product_number IS 'numbers that stand for products in packed columns';
+COMMENT ON COLUMN reco.product_number.product_id IS 'the product, whether the catalog holds it or not';
+COMMENT ON COLUMN reco.product_number.number IS 'its number';
 
 CREATE UNLOGGED TABLE reco.free_number (
 	number integer NOT NULL CHECK (number BETWEEN 0 AND 1000000000)
 );
-COMMENT ON TABLE reco.free_number IS 'numbers that nothing refers to any more, to be used again';
+COMMENT ON TABLE reco.free_number IS 'product numbers to be used again';
+COMMENT ON COLUMN reco.free_number.number IS 'a number that nothing refers to';
 
+CREATE FUNCTION reco.reclaim() RETURNS void
+	AS 'MODULE_PATHNAME', 'reco_reclaim'
+	LANGUAGE C STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off;
+COMMENT ON FUNCTION reco.reclaim() IS 'free the product numbers that nothing refers to';
+
+-- What a process must read to renew its cache of reco.product.
 CREATE UNLOGGED TABLE reco.mirror_change (
 	version bigint NOT NULL,
 	number integer NOT NULL CHECK (number BETWEEN 0 AND 1000000000)
 );
 CREATE INDEX mirror_change_version ON reco.mirror_change (version);
-COMMENT ON TABLE reco.mirror_change IS 'products that the last versions of the mirror changed, by number';
+COMMENT ON TABLE reco.mirror_change IS 'products that the last versions of the mirror changed';
+COMMENT ON COLUMN reco.mirror_change.version IS 'the mirror_version that the change made';
+COMMENT ON COLUMN reco.mirror_change.number IS 'number of the product';
 
 CREATE UNLOGGED TABLE reco.product_order (
 	version bigint NOT NULL,
@@ -130,12 +197,16 @@ CREATE UNLOGGED TABLE reco.product_order (
 );
 ALTER TABLE reco.product_order ALTER COLUMN numbers SET STORAGE EXTERNAL,
 	ALTER COLUMN popularity SET STORAGE EXTERNAL;
-COMMENT ON TABLE reco.product_order IS 'the order of all products with a category that the last popularity gave, and the version of the mirror that it made';
+COMMENT ON TABLE reco.product_order IS 'the products that have a category, as popularity last ordered them';
+COMMENT ON COLUMN reco.product_order.version IS 'the mirror_version that the order made';
+COMMENT ON COLUMN reco.product_order.numbers IS 'numbers of the products, in order';
+COMMENT ON COLUMN reco.product_order.popularity IS 'their popularity';
 
 --
--- Derived state.
+-- Trending
 --
--- Neighbours by number share a row: a batch of events writes few of them.
+
+-- Products with neighboring numbers share a row: a batch of events writes few rows.
 CREATE UNLOGGED TABLE reco.window_counter (
 	window_start timestamptz NOT NULL,
 	bucket integer NOT NULL,
@@ -143,45 +214,63 @@ CREATE UNLOGGED TABLE reco.window_counter (
 	PRIMARY KEY (window_start, bucket)
 ) USING heap WITH (fillfactor = 50);
 ALTER TABLE reco.window_counter ALTER COLUMN counts SET STORAGE PLAIN;
-COMMENT ON TABLE reco.window_counter IS 'packed counters of page views by window and product number';
+COMMENT ON TABLE reco.window_counter IS 'page views by window and product, packed';
+COMMENT ON COLUMN reco.window_counter.window_start IS 'start of the window';
+COMMENT ON COLUMN reco.window_counter.bucket IS 'which product numbers the row counts';
+COMMENT ON COLUMN reco.window_counter.counts IS 'packed counters; reco.window_count shows them';
 
 CREATE FUNCTION reco.unpack_counts(bucket integer, counts bytea, OUT number integer, OUT view_count bigint)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'reco_unpack_counts'
 	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 64;
+COMMENT ON FUNCTION reco.unpack_counts(integer, bytea) IS 'product numbers and counts of a row of reco.window_counter';
 
 CREATE VIEW reco.window_count AS
 	SELECT w.window_start, w.bucket, c.number, c.view_count
 	FROM reco.window_counter w CROSS JOIN LATERAL reco.unpack_counts(w.bucket, w.counts) c;
-COMMENT ON VIEW reco.window_count IS 'page views of a product, by its number, in a window';
+COMMENT ON VIEW reco.window_count IS 'page views by window and product';
+COMMENT ON COLUMN reco.window_count.window_start IS 'start of the window';
+COMMENT ON COLUMN reco.window_count.bucket IS 'the row of reco.window_counter that holds the count';
+COMMENT ON COLUMN reco.window_count.number IS 'number of the product';
+COMMENT ON COLUMN reco.window_count.view_count IS 'its page views in the window';
 
--- One row a window: a batch of events changes the counts of most of its top.
+-- One row a window: a batch of events changes most counts of its top.
 CREATE UNLOGGED TABLE reco.window_top (
 	window_start timestamptz PRIMARY KEY,
 	numbers integer[] NOT NULL,
 	view_counts bigint[] NOT NULL
 ) USING heap WITH (fillfactor = 10, toast_tuple_target = 8160);
 ALTER TABLE reco.window_top ALTER COLUMN numbers SET STORAGE EXTERNAL, ALTER COLUMN view_counts SET STORAGE EXTERNAL;
-COMMENT ON TABLE reco.window_top IS 'the most viewed products of each window, by number; reco.trending_products shows them';
+COMMENT ON TABLE reco.window_top IS 'the most viewed products of each window, packed';
+COMMENT ON COLUMN reco.window_top.window_start IS 'start of the window';
+COMMENT ON COLUMN reco.window_top.numbers IS 'numbers of the products; reco.trending_products shows their ids';
+COMMENT ON COLUMN reco.window_top.view_counts IS 'their page views';
 
--- A view does not lend its owner's right to run a function: PUBLIC may run this
--- one, which itself looks whether the caller may read one of the views with it.
+-- A view does not lend its owner's privilege to execute a function, so PUBLIC
+-- has it on this one, which checks that the caller may read a view that uses it.
 CREATE FUNCTION reco.list_products(list integer[]) RETURNS text[]
 	AS 'MODULE_PATHNAME', 'reco_list_products'
 	LANGUAGE C STABLE STRICT COST 100;
-COMMENT ON FUNCTION reco.list_products(integer[]) IS 'the products that a list''s numbers stand for';
+COMMENT ON FUNCTION reco.list_products(integer[]) IS 'ids of the products that have these numbers';
 
 CREATE VIEW reco.trending_products AS
 	SELECT w.window_start, t.product_id COLLATE "C" AS product_id, t.view_count
 	FROM reco.window_top w
 		 CROSS JOIN LATERAL unnest(reco.list_products(w.numbers), w.view_counts) AS t(product_id, view_count);
-COMMENT ON VIEW reco.trending_products IS 'the most viewed products of each window; those that tie stay, up to reco.trending_max';
+COMMENT ON VIEW reco.trending_products IS 'the most viewed products of each window';
+COMMENT ON COLUMN reco.trending_products.window_start IS 'start of the window';
+COMMENT ON COLUMN reco.trending_products.product_id IS 'the product';
+COMMENT ON COLUMN reco.trending_products.view_count IS 'its page views in the window';
 
--- One row a user, read once and written once for a batch of events: half a
--- page is left free so that the new version finds room beside the old one.
--- Autovacuum comes every minute; it takes its time, so that events do not wait
--- for a processor.  It never analyzes: rows are found by their key, and the
--- snapshot of some seconds would keep what all tables replace meanwhile.
+--
+-- Users' lists
+--
+
+-- One row a user, read and written once for a batch of events.  Half of each
+-- page stays free, so that a row's new version finds room beside the old one.
+-- Autovacuum takes its time: events must not wait for a processor.  It never
+-- analyzes, since rows are found by key, and its snapshot would keep the dead
+-- rows of all tables.
 CREATE UNLOGGED TABLE reco.user_state (
 	user_id bigint PRIMARY KEY,
 	updated_at timestamptz NOT NULL,
@@ -193,21 +282,28 @@ CREATE UNLOGGED TABLE reco.user_state (
 	autovacuum_vacuum_cost_delay = 20,
 	autovacuum_analyze_threshold = 2147483647, autovacuum_analyze_scale_factor = 100);
 ALTER TABLE reco.user_state ALTER COLUMN recent SET STORAGE EXTERNAL;
-COMMENT ON TABLE reco.user_state IS 'a user''s list and the packed recent views it was computed from';
+COMMENT ON TABLE reco.user_state IS 'users'' lists, and the recent views they are computed from, packed';
+COMMENT ON COLUMN reco.user_state.user_id IS 'the user';
+COMMENT ON COLUMN reco.user_state.updated_at IS 'when the list last changed';
+COMMENT ON COLUMN reco.user_state.generation IS 'the generation that the list was computed with';
 COMMENT ON COLUMN reco.user_state.sent_at IS 'when the list was last handed to the publisher';
 COMMENT ON COLUMN reco.user_state.list IS 'numbers of the recommended products, best first; reco.user_recommendations shows their ids';
-COMMENT ON COLUMN reco.user_state.recent IS 'pairs of the seconds since the view before and a product number, packed, oldest first; reco.user_views shows them';
+COMMENT ON COLUMN reco.user_state.recent IS 'packed views, oldest first; reco.user_views shows them';
 
 CREATE VIEW reco.user_recommendations AS
 	SELECT user_id, reco.list_products(list) COLLATE "C" AS recommended_products, updated_at
 	FROM reco.user_state
 	WHERE list IS NOT NULL;
-COMMENT ON VIEW reco.user_recommendations IS 'users'' lists, best product first';
+COMMENT ON VIEW reco.user_recommendations IS 'users'' lists';
+COMMENT ON COLUMN reco.user_recommendations.user_id IS 'the user';
+COMMENT ON COLUMN reco.user_recommendations.recommended_products IS 'the recommended products, best first';
+COMMENT ON COLUMN reco.user_recommendations.updated_at IS 'when the list last changed';
 
 CREATE FUNCTION reco.unpack_views(recent bytea, OUT number integer, OUT viewed_at timestamptz)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'reco_unpack_views'
 	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 20;
+COMMENT ON FUNCTION reco.unpack_views(bytea) IS 'views packed in reco.user_state.recent';
 
 CREATE VIEW reco.user_views AS
 	SELECT u.user_id, n.product_id, v.viewed_at
@@ -215,24 +311,36 @@ CREATE VIEW reco.user_views AS
 	CROSS JOIN LATERAL reco.unpack_views(u.recent) v
 	JOIN reco.product_number n ON n.number = v.number;
 COMMENT ON VIEW reco.user_views IS 'the recent views that users'' lists are computed from';
+COMMENT ON COLUMN reco.user_views.user_id IS 'the user';
+COMMENT ON COLUMN reco.user_views.product_id IS 'the product viewed';
+COMMENT ON COLUMN reco.user_views.viewed_at IS 'when, rounded up to a second';
 
 --
--- Maintenance.  The trigger functions run with the rights of the extension's
--- owner and fire whoever writes, whatever session_replication_role says.
+-- Triggers
 --
+-- Their functions run with the rights of the tables' owner.  They fire whoever
+-- writes, whatever session_replication_role says.
+--
+
 CREATE FUNCTION reco.activity_changed() RETURNS trigger
 	AS 'MODULE_PATHNAME', 'reco_activity_changed'
 	LANGUAGE C SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION reco.activity_changed() IS 'maintain what is derived from reco.activity';
+
 CREATE FUNCTION reco.activity_refused() RETURNS trigger
 	AS 'MODULE_PATHNAME', 'reco_activity_refused'
 	LANGUAGE C SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
-CREATE FUNCTION reco.product_changed() RETURNS trigger
-	AS 'MODULE_PATHNAME', 'reco_product_trigger'
-	LANGUAGE C SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION reco.activity_refused() IS 'refuse UPDATE, and writes to a partition by name';
 
 CREATE FUNCTION reco.activity_replicated() RETURNS trigger
 	AS 'MODULE_PATHNAME', 'reco_activity_replicated'
 	LANGUAGE C;
+COMMENT ON FUNCTION reco.activity_replicated() IS 'refuse rows of logical replication, which fires no statement triggers';
+
+CREATE FUNCTION reco.product_changed() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'reco_product_trigger'
+	LANGUAGE C SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION reco.product_changed() IS 'maintain what is derived from reco.product';
 
 CREATE TRIGGER activity_insert_begin BEFORE INSERT ON reco.activity
 	FOR EACH STATEMENT EXECUTE FUNCTION reco.activity_changed();
@@ -275,56 +383,14 @@ ALTER TABLE reco.product ENABLE ALWAYS TRIGGER product_delete;
 ALTER TABLE reco.product ENABLE ALWAYS TRIGGER product_truncate;
 
 --
--- The owner's functions. They run with its rights, so that a superuser who calls
--- them lends none of his own to what the owner may do to the tables. They run
--- many small statements: compiling each costs more than it saves.
+-- Functions that applications call
 --
-CREATE FUNCTION @extschema@.reco_tick("to" timestamptz) RETURNS timestamptz
-	AS 'MODULE_PATHNAME', 'reco_tick'
-	LANGUAGE C STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off;
-COMMENT ON FUNCTION @extschema@.reco_tick(timestamptz) IS 'move the clock, never backwards; returns the clock';
 
-CREATE FUNCTION @extschema@.reco_take_popularity() RETURNS boolean
-	AS 'MODULE_PATHNAME', 'reco_take_popularity'
-	LANGUAGE C STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off;
-COMMENT ON FUNCTION @extschema@.reco_take_popularity() IS 'take the products'' popularity now; true if a generation began';
-
-CREATE FUNCTION @extschema@.reco_sweep(max_lists integer DEFAULT 10000) RETURNS bigint
-	AS 'MODULE_PATHNAME', 'reco_sweep'
-	LANGUAGE C STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off;
-COMMENT ON FUNCTION @extschema@.reco_sweep(integer) IS 'bring about so many lists to the current generation; returns how many';
-
-CREATE FUNCTION @extschema@.reco_rebuild() RETURNS void
-	AS 'MODULE_PATHNAME', 'reco_rebuild'
-	LANGUAGE C STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off;
-COMMENT ON FUNCTION @extschema@.reco_rebuild() IS 'compute the derived state anew from activity and mirror';
-
---
--- The catalog.
---
-CREATE FUNCTION @extschema@.reco_follow_position() RETURNS pg_lsn
-	AS 'MODULE_PATHNAME', 'reco_follow_position'
-	LANGUAGE C STRICT;
-COMMENT ON FUNCTION @extschema@.reco_follow_position() IS 'up to where the catalog''s changes are in reco.product; NULL when it is not being followed';
-
-CREATE FUNCTION @extschema@.reco_follow_wait(timeout_ms integer DEFAULT 30000) RETURNS boolean
-	AS 'MODULE_PATHNAME', 'reco_follow_wait'
-	LANGUAGE C STRICT;
-COMMENT ON FUNCTION @extschema@.reco_follow_wait(integer) IS 'wait until what is committed now is in reco.product; false if that takes longer';
-
-CREATE FUNCTION reco.reclaim() RETURNS void
-	AS 'MODULE_PATHNAME', 'reco_reclaim'
-	LANGUAGE C STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off;
-COMMENT ON FUNCTION reco.reclaim() IS 'give product numbers free that nothing refers to';
-
---
--- The application's functions.
---
 CREATE FUNCTION @extschema@.reco_for_user(user_id bigint, n integer DEFAULT NULL)
 	RETURNS TABLE (rank integer, product_id text, reason text, because text)
 	AS 'MODULE_PATHNAME', 'reco_for_user'
 	LANGUAGE C STABLE ROWS 20;
-COMMENT ON FUNCTION @extschema@.reco_for_user(bigint, integer) IS 'a user''s recommendations, best first, with the reason of each';
+COMMENT ON FUNCTION @extschema@.reco_for_user(bigint, integer) IS 'the first n products of a user''s list, with the reason for each; NULL: all';
 
 CREATE FUNCTION @extschema@.reco_trending(n integer DEFAULT 10, at timestamptz DEFAULT NULL)
 	RETURNS TABLE (rank integer, product_id text, view_count bigint, window_start timestamptz)
@@ -349,11 +415,51 @@ CREATE FUNCTION @extschema@.reco_trending(n integer DEFAULT 10, at timestamptz D
 		ORDER BY t.view_count DESC, t.product_id
 		LIMIT $1;
 	END;
-COMMENT ON FUNCTION @extschema@.reco_trending(integer, timestamptz) IS 'the most viewed products of the window that holds a moment';
+COMMENT ON FUNCTION @extschema@.reco_trending(integer, timestamptz) IS 'the n most viewed products of the window that holds a time; NULL: the current window';
 
 --
--- Status.
+-- Functions that owners call
 --
+-- They run with the owner's rights: a superuser who calls them lends none of
+-- his own to whatever the owner has put on the tables.  Without jit, since they
+-- run many small statements.
+--
+
+CREATE FUNCTION @extschema@.reco_tick("to" timestamptz) RETURNS timestamptz
+	AS 'MODULE_PATHNAME', 'reco_tick'
+	LANGUAGE C STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off;
+COMMENT ON FUNCTION @extschema@.reco_tick(timestamptz) IS 'move the clock, never backwards; returns the clock';
+
+CREATE FUNCTION @extschema@.reco_take_popularity() RETURNS boolean
+	AS 'MODULE_PATHNAME', 'reco_take_popularity'
+	LANGUAGE C STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off;
+COMMENT ON FUNCTION @extschema@.reco_take_popularity() IS 'take the popularity of all products; true if a generation began';
+
+CREATE FUNCTION @extschema@.reco_sweep(max_lists integer DEFAULT 10000) RETURNS bigint
+	AS 'MODULE_PATHNAME', 'reco_sweep'
+	LANGUAGE C STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off;
+COMMENT ON FUNCTION @extschema@.reco_sweep(integer) IS 'bring about max_lists lists to the current generation; returns how many';
+
+CREATE FUNCTION @extschema@.reco_rebuild() RETURNS void
+	AS 'MODULE_PATHNAME', 'reco_rebuild'
+	LANGUAGE C STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off;
+COMMENT ON FUNCTION @extschema@.reco_rebuild() IS 'compute the derived state anew from activity and mirror';
+
+-- Stays its creator's, a superuser's: whoever calls it gives away the extension's objects.
+CREATE FUNCTION reco.assign_role() RETURNS void
+	AS 'MODULE_PATHNAME', 'reco_assign_role'
+	LANGUAGE C STRICT;
+COMMENT ON FUNCTION reco.assign_role() IS 'give reco''s objects to the role that reco.role names, or to the extension''s owner';
+
+CREATE FUNCTION reco.announce() RETURNS void
+	AS 'MODULE_PATHNAME', 'reco_announce'
+	LANGUAGE C STRICT;
+COMMENT ON FUNCTION reco.announce() IS 'have the workers begin anew when the transaction commits';
+
+--
+-- Functions that monitors call
+--
+
 CREATE FUNCTION reco.workers(OUT component text, OUT state text, OUT health text, OUT pid integer,
 	OUT started_at timestamptz, OUT failures integer, OUT errors bigint, OUT lag_messages bigint,
 	OUT lag_seconds double precision, OUT rate double precision,
@@ -362,7 +468,7 @@ CREATE FUNCTION reco.workers(OUT component text, OUT state text, OUT health text
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'reco_workers'
 	LANGUAGE C STRICT VOLATILE ROWS 3;
-COMMENT ON FUNCTION reco.workers() IS 'how the background workers are, judged by what they said last and when';
+COMMENT ON FUNCTION reco.workers() IS 'how the background workers are, by what they last said and when';
 
 CREATE FUNCTION reco.state_row(OUT clock timestamptz, OUT horizon timestamptz, OUT generation bigint,
 	OUT trending_window interval, OUT recent_window interval, OUT retention interval,
@@ -372,13 +478,13 @@ CREATE FUNCTION reco.state_row(OUT clock timestamptz, OUT horizon timestamptz, O
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'reco_state_row'
 	LANGUAGE C STRICT VOLATILE ROWS 1;
-COMMENT ON FUNCTION reco.state_row() IS 'what reco.state said when it was last committed, without reading it';
+COMMENT ON FUNCTION reco.state_row() IS 'reco.state as last committed, from shared memory';
 
 CREATE FUNCTION reco.service(OUT mode text, OUT extension oid, OUT database oid,
 	OUT role text, OUT is_superuser boolean)
 	AS 'MODULE_PATHNAME', 'reco_service'
 	LANGUAGE C STRICT VOLATILE;
-COMMENT ON FUNCTION reco.service() IS 'does reco work here: on, off, elsewhere, standby; the object whose lock is reco''s; reco.role, and whether it is a superuser, NULL if it does not exist';
+COMMENT ON FUNCTION reco.service() IS 'whether reco works here (on, off, elsewhere, standby), what its lock is on, and reco.role, whose is_superuser is NULL where it does not exist';
 
 CREATE FUNCTION reco.counters(OUT name text, OUT value bigint)
 	RETURNS SETOF record
@@ -391,10 +497,9 @@ CREATE FUNCTION @extschema@.reco_progress(OUT done bigint, OUT total bigint, OUT
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'reco_progress'
 	LANGUAGE C STRICT VOLATILE ROWS 1;
-COMMENT ON FUNCTION @extschema@.reco_progress() IS 'how far a rebuild is; no row when there is none';
-CREATE VIEW reco.reco_progress AS SELECT * FROM @extschema@.reco_progress();
+COMMENT ON FUNCTION @extschema@.reco_progress() IS 'how far a rebuild is; no row without one';
 
--- Functions only, no table or view: whoever has locked what, it must answer.
+-- Calls functions only and reads no table or view: it answers whatever is locked.
 CREATE FUNCTION @extschema@.reco_status()
 	RETURNS TABLE (component text, state text, health text, pid integer, lag_messages bigint,
 		lag_seconds double precision, rate double precision, last_error text,
@@ -462,16 +567,26 @@ CREATE FUNCTION @extschema@.reco_status()
 			WHERE p.dbid = v.database AND v.mode <> 'standby'
 			ORDER BY age DESC, since LIMIT 1) o ON o.since < clock_timestamp() - interval '1 minute'
 	$$;
-COMMENT ON FUNCTION @extschema@.reco_status() IS 'what each part of reco does, how far it is behind and who blocks it; of the state: who holds reco''s lock; whom it runs as; the oldest snapshot';
+COMMENT ON FUNCTION @extschema@.reco_status() IS 'what each part of reco does, how it is, how far it is behind, and who blocks it';
+
+CREATE FUNCTION @extschema@.reco_follow_position() RETURNS pg_lsn
+	AS 'MODULE_PATHNAME', 'reco_follow_position'
+	LANGUAGE C STRICT;
+COMMENT ON FUNCTION @extschema@.reco_follow_position() IS 'the WAL position up to which reco.product has the catalog''s changes; NULL when it is not followed';
+
+CREATE FUNCTION @extschema@.reco_follow_wait(timeout_ms integer DEFAULT 30000) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'reco_follow_wait'
+	LANGUAGE C STRICT;
+COMMENT ON FUNCTION @extschema@.reco_follow_wait(integer) IS 'wait until reco.product has all that is committed now; false when that takes longer than timeout_ms';
 
 --
--- Verification: the contract's SQL beside the incremental state.
+-- Verification: plain SQL beside the incremental state
 --
--- The state's half of reco_verify(): one statement, so one snapshot. It reads
--- activity, mirror and reco.state, and shares no code with the triggers. A
--- product's place is its rank over the whole mirror; a list needs at most
--- max_recommendations places of a category beyond those already viewed.
-CREATE FUNCTION @extschema@.reco_verify_state(sample double precision)
+
+-- One statement, so one snapshot.  It shares no code with the triggers.  A
+-- product's place is its rank in the whole mirror; a list needs at most
+-- max_recommendations places of a category besides those already viewed.
+CREATE FUNCTION reco.verify_state(sample double precision)
 RETURNS TABLE (relation text, key text, expected text, found text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off SET work_mem = '128MB'
 AS $$
@@ -598,18 +713,17 @@ BEGIN
 	END LOOP;
 END
 $$;
+COMMENT ON FUNCTION reco.verify_state(double precision) IS 'the part of reco_verify() that looks at the derived state';
 
--- The catalog's rows as the follow worker reads them: no query may name the
--- catalog, for to plan it runs functions of its owner. A table that does not
--- fit is an error.
+-- No query may name the catalog: planning it would run functions of its owner.
 CREATE FUNCTION reco.catalog_rows(OUT product_id text, OUT category text, OUT version xid)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'reco_catalog_rows'
 	LANGUAGE C STRICT VOLATILE ROWS 100000;
-COMMENT ON FUNCTION reco.catalog_rows() IS 'the rows of the table that reco.catalog_table names, and the transactions that wrote them';
+COMMENT ON FUNCTION reco.catalog_rows() IS 'rows of the table that reco.catalog_table names, as the follow worker reads them';
 
--- Products that differ as {key: {expected, found, version, needs}}, of the given keys or of all;
--- needs: how many looks more must be the same.
+-- As {product_id: {expected, found, version, needs}}, of the given products or of
+-- all; needs: at how many further looks a product must be the same.
 CREATE FUNCTION reco.mirror_differences(keys jsonb) RETURNS jsonb
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
@@ -628,14 +742,14 @@ AS $$
 	WHERE (c.is_held, c.category) IS DISTINCT FROM (p.is_held, p.category)
 	  AND (keys IS NULL OR keys ? product_id)
 $$;
+COMMENT ON FUNCTION reco.mirror_differences(jsonb) IS 'products in which mirror and catalog differ';
 
--- The mirror's half. What differs at first sight may only be on its way: it is
--- looked at again when the follow worker has passed that look's WAL position,
--- and differs if the catalog's row is still the one seen before. Where the
--- catalog has none, the mirror's row must be the same at five looks more:
--- a product that was inserted and deleted again between two looks leaves no
--- trace, and its mirror's row may be the old one.
-CREATE FUNCTION @extschema@.reco_verify_catalog()
+-- A difference may only be on its way: it is looked at again once the follow
+-- worker has passed the WAL position of the first look, and counts if the
+-- catalog's row is still the same.  Where the catalog has no row, the mirror's
+-- must be the same at five further looks: a product that is inserted and
+-- deleted between two looks leaves no trace in the catalog.
+CREATE FUNCTION reco.verify_catalog()
 RETURNS TABLE (relation text, key text, expected text, found text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off SET work_mem = '128MB'
 AS $$
@@ -693,10 +807,11 @@ BEGIN
 	END IF;
 END
 $$;
+COMMENT ON FUNCTION reco.verify_catalog() IS 'the part of reco_verify() that compares mirror and catalog';
 
 CREATE FUNCTION @extschema@.reco_verify(sample double precision DEFAULT 1)
 RETURNS TABLE (relation text, key text, expected text, found text)
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF sample IS NULL OR NOT sample BETWEEN 0 AND 1 THEN
@@ -709,53 +824,42 @@ BEGIN
 			USING ERRCODE = 'feature_not_supported',
 				  HINT = 'Ask the primary, or read the lists from Redis.';
 	END IF;
-	RETURN QUERY SELECT * FROM @extschema@.reco_verify_state(sample);
-	RETURN QUERY SELECT * FROM @extschema@.reco_verify_catalog();
+	RETURN QUERY SELECT * FROM reco.verify_state(sample);
+	RETURN QUERY SELECT * FROM reco.verify_catalog();
 END
 $$;
-COMMENT ON FUNCTION @extschema@.reco_verify_state(double precision) IS 'the part of reco_verify() that looks at the derived state';
-COMMENT ON FUNCTION @extschema@.reco_verify_catalog() IS 'the part of reco_verify() that compares the mirror with the catalog';
 COMMENT ON FUNCTION @extschema@.reco_verify(double precision) IS
-	'rows of the derived state and the mirror that differ from what activity and catalog say';
+	'rows of derived state and mirror that differ from what activity and catalog say; none when all is right';
 
 CREATE FUNCTION @extschema@.reco_redis_verify()
 	RETURNS TABLE (key text, expected text, found text)
 	AS 'MODULE_PATHNAME', 'reco_redis_verify'
 	LANGUAGE C VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off;
-COMMENT ON FUNCTION @extschema@.reco_redis_verify() IS 'keys in Redis that differ from the tables: none when all is right';
-REVOKE ALL ON FUNCTION @extschema@.reco_redis_verify() FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.reco_redis_verify() IS 'keys in Redis that differ from the tables; none when all is right';
 
--- privileges
+--
+-- Privileges
+--
 
-REVOKE ALL ON FUNCTION @extschema@.reco_tick(timestamptz), @extschema@.reco_take_popularity(), @extschema@.reco_sweep(integer),
-	@extschema@.reco_rebuild(), @extschema@.reco_for_user(bigint, integer), @extschema@.reco_trending(integer, timestamptz),
-	reco.reclaim(), @extschema@.reco_status(), @extschema@.reco_progress(), reco.workers(), reco.state_row(), reco.service(), reco.counters(), reco.unpack_views(bytea), reco.unpack_counts(integer, bytea),
-	reco.activity_changed(), reco.activity_refused(), reco.activity_replicated(), reco.product_changed(), @extschema@.reco_verify(double precision),
-	@extschema@.reco_verify_state(double precision), @extschema@.reco_verify_catalog(),
-	reco.catalog_rows(), reco.mirror_differences(jsonb),
-	@extschema@.reco_follow_position(), @extschema@.reco_follow_wait(integer)
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA reco FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.reco_for_user(bigint, integer), @extschema@.reco_trending(integer, timestamptz),
+	@extschema@.reco_tick(timestamptz), @extschema@.reco_take_popularity(), @extschema@.reco_sweep(integer),
+	@extschema@.reco_rebuild(), @extschema@.reco_progress(), @extschema@.reco_status(),
+	@extschema@.reco_follow_position(), @extschema@.reco_follow_wait(integer),
+	@extschema@.reco_verify(double precision), @extschema@.reco_redis_verify()
 	FROM PUBLIC;
 GRANT USAGE ON SCHEMA reco TO PUBLIC;
+GRANT EXECUTE ON FUNCTION reco.list_products(integer[]) TO PUBLIC;
 
--- Who may monitor the server sees how reco does, and nothing of what shoppers do.
+-- A monitor of the server sees how reco is, and nothing of what shoppers do.
 GRANT EXECUTE ON FUNCTION @extschema@.reco_status(), @extschema@.reco_progress(), reco.workers(), reco.counters() TO pg_monitor;
-GRANT SELECT ON reco.state, reco.offsets, reco.reco_progress TO pg_monitor;
+GRANT SELECT ON reco.state, reco.offsets TO pg_monitor;
 
--- start: the first row of reco.state, the first partitions, the workers
+--
+-- Start: the first row of reco.state and the first partitions; all of it to
+-- reco.role, if that is set and exists; the workers
+--
 
 SELECT @extschema@.reco_tick(now());
-
--- A superuser's: whoever calls it gives away what is the extension's. Here it
--- serves reco.role, where that is set and exists.
-CREATE FUNCTION reco.assign_role() RETURNS void
-	AS 'MODULE_PATHNAME', 'reco_assign_role'
-	LANGUAGE C STRICT;
-COMMENT ON FUNCTION reco.assign_role() IS 'give all that is reco''s to the role that reco.role names, or to the extension''s owner';
-REVOKE ALL ON FUNCTION reco.assign_role() FROM PUBLIC;
-
-CREATE FUNCTION reco.announce() RETURNS void
-	AS 'MODULE_PATHNAME', 'reco_announce'
-	LANGUAGE C STRICT;
-REVOKE ALL ON FUNCTION reco.announce() FROM PUBLIC;
 SELECT reco.assign_role();
 SELECT reco.announce();

@@ -71,7 +71,6 @@ CREATE ROLE regress_reco_watcher IN ROLE pg_monitor;
 SET ROLE regress_reco_watcher;
 SELECT count(*) > 0 AS status FROM reco_status();
 SELECT count(*) AS progress FROM reco_progress();
-SELECT count(*) AS progress FROM reco.reco_progress;
 SELECT count(*) > 0 AS counters FROM reco.counters();
 SELECT count(*) > 0 AS workers FROM reco.workers();
 SELECT count(*) AS state FROM reco.state;
@@ -89,8 +88,7 @@ RESET ROLE;
 
 -- one who verifies
 CREATE ROLE regress_reco_monitor;
-GRANT EXECUTE ON FUNCTION reco_status(), reco_verify(double precision),
-  reco_verify_state(double precision), reco_verify_catalog() TO regress_reco_monitor;
+GRANT EXECUTE ON FUNCTION reco_status(), reco_verify(double precision) TO regress_reco_monitor;
 SET ROLE regress_reco_monitor;
 SELECT count(*) > 0 AS status FROM reco_status();
 SELECT * FROM reco_verify();
@@ -100,7 +98,6 @@ RESET ROLE;
 REVOKE ALL ON reco.user_recommendations, reco.trending_products FROM regress_reco_application;
 REVOKE ALL ON FUNCTION reco_for_user(bigint, integer) FROM regress_reco_application;
 REVOKE ALL ON reco.activity FROM regress_reco_writer;
-REVOKE ALL ON FUNCTION reco_status(), reco_verify(double precision),
-  reco_verify_state(double precision), reco_verify_catalog() FROM regress_reco_monitor;
+REVOKE ALL ON FUNCTION reco_status(), reco_verify(double precision) FROM regress_reco_monitor;
 DROP OWNED BY regress_reco_caller;
 DROP ROLE regress_reco_nobody, regress_reco_application, regress_reco_caller, regress_reco_watcher, regress_reco_writer, regress_reco_monitor;

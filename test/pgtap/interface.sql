@@ -28,19 +28,37 @@ FROM pg_class c
 WHERE c.relnamespace = 'reco'::regnamespace AND c.relkind IN ('r', 'p')
 ORDER BY c.relkind, c.relname COLLATE "C";
 
--- functions, with the names of their parameters
-SELECT is(pg_get_function_identity_arguments(p.oid), arguments, format('%s(%s)', name, arguments))
-FROM (VALUES
-	('reco_for_user', 'user_id bigint, n integer'),
-	('reco_trending', 'n integer, at timestamp with time zone'),
-	('reco_status', ''),
-	('reco_verify', 'sample double precision'),
-	('reco_redis_verify', ''),
-	('reco_rebuild', ''),
-	('reco_progress', 'OUT done bigint, OUT total bigint, OUT percent numeric, OUT estimated_end timestamp with time zone'),
-	('reco_tick', '"to" timestamp with time zone')
-) AS f(name, arguments)
-LEFT JOIN pg_proc p ON p.proname = f.name AND p.pronamespace = 'public'::regnamespace;
+-- outside of the schema reco just these functions; with the names of their parameters
+SELECT results_eq($$
+	SELECT p.oid::regprocedure::text, pg_get_function_identity_arguments(p.oid) COLLATE "default"
+	FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+	JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+	WHERE e.extname = 'reco' AND p.pronamespace <> 'reco'::regnamespace ORDER BY p.proname COLLATE "C" $$, $$ VALUES
+	('reco_follow_position()', ''),
+	('reco_follow_wait(integer)', 'timeout_ms integer'),
+	('reco_for_user(bigint,integer)', 'user_id bigint, n integer'),
+	('reco_progress()', 'OUT done bigint, OUT total bigint, OUT percent numeric, OUT estimated_end timestamp with time zone'),
+	('reco_rebuild()', ''),
+	('reco_redis_verify()', ''),
+	('reco_status()', ''),
+	('reco_sweep(integer)', 'max_lists integer'),
+	('reco_take_popularity()', ''),
+	('reco_tick(timestamp with time zone)', '"to" timestamp with time zone'),
+	('reco_trending(integer,timestamp with time zone)', 'n integer, at timestamp with time zone'),
+	('reco_verify(double precision)', 'sample double precision')
+	$$, 'these functions are called by applications, owners and monitors');
+
+-- \d+, \df+ and \dn+ tell what each is
+SELECT is_empty($$
+	SELECT c.oid::regclass, a.attname FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+	WHERE c.relnamespace = 'reco'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND NOT c.relispartition
+		AND (obj_description(c.oid, 'pg_class') IS NULL OR col_description(c.oid, a.attnum) IS NULL)
+	UNION ALL
+	SELECT NULL, p.oid::regprocedure::text FROM pg_proc p
+	JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+	JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+	WHERE e.extname = 'reco' AND obj_description(p.oid, 'pg_proc') IS NULL $$,
+	'tables, views, their columns and functions are described');
 
 SELECT is(pg_get_function_result(p.oid), 'TABLE(component text, state text, health text, pid integer, '
 	'lag_messages bigint, lag_seconds double precision, rate double precision, last_error text, '

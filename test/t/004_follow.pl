@@ -143,7 +143,7 @@ $reco->set('reco.popularity_interval', '1s');
 $reco->wait_for('a popularity after that', "SELECT generation > $generation FROM reco.state", 't');
 $reco->set('reco.popularity_interval', '1h');
 $reco->wait_for('and its sweep', 'SELECT count(*) FROM reco.user_state WHERE generation < (SELECT generation FROM reco.state)', 0);
-is($reco->sql('SELECT * FROM reco_verify_state(1)'), '', 'the lists follow from the mirror as it is');
+is($reco->sql('SELECT * FROM reco.verify_state(1)'), '', 'the lists follow from the mirror as it is');
 $reco->sql("UPDATE reco.product SET category = 'Q' WHERE category = 'R'");
 $reco->verify('the mirror put right');
 

@@ -15,7 +15,7 @@ sub anew
 sub view { return join(', ', map { "('page_view', $_[0], '$_', NULL, '2100-01-01 12:00Z')" } @_[1 .. $#_]); }
 sub list { return "SELECT string_agg(product_id, ' ' ORDER BY rank) FROM reco_for_user($_[0]);"; }
 sub says { my ($session, $user) = @_; return $session->say(list($user)) =~ s/\n\z//r; }
-sub right { is($reco->sql('SELECT * FROM reco_verify_state(1)'), '', "$_[0]: reco_verify() finds nothing"); return; }
+sub right { is($reco->sql('SELECT * FROM reco.verify_state(1)'), '', "$_[0]: reco_verify() finds nothing"); return; }
 
 my $writer = $reco->session;
 
@@ -43,7 +43,7 @@ is(says($writer, 1), 'b', 'a REPEATABLE READ reader sees the list of its time');
 is($writer->say('SELECT because FROM reco_for_user(1);'), "x\n", 'and the category of its time');
 is($writer->say($trending), "a 1\n", 'and the top of its time');
 is($writer->say('SELECT product_id, view_count FROM reco_trending();'), "a|1\n", 'and so by reco_trending()');
-is($writer->say('SELECT * FROM reco_verify_state(1);'), '', 'in which all is right');
+is($writer->say('SELECT * FROM reco.verify_state(1);'), '', 'in which all is right');
 $writer->say('COMMIT;');
 is(says($writer, 1), 'new', 'afterwards it sees what is new');
 

@@ -119,6 +119,6 @@ is($reco->sql('SELECT count(*) FROM reco_verify()', 'custom'), 0, 'and the exten
 $reco->sql("DROP STATISTICS public.s; SELECT reco_tick('2100-02-01Z')");
 is($reco->sql(q{SELECT count(*) FROM pg_init_privs i WHERE classoid = 'pg_class'::regclass AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = i.objoid)}), 0,
 	'nothing is left of partitions that are gone');
-is($reco->sql('SELECT count(*) FROM reco_verify_state(1)'), 0, 'the state is right');
+is($reco->sql('SELECT count(*) FROM reco.verify_state(1)'), 0, 'the state is right');
 
 done_testing;

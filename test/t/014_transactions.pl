@@ -19,7 +19,7 @@ sub right
 {
 	my ($name) = @_;
 
-	is(eval { $reco->sql('SELECT * FROM reco_verify_state(1)') } // $@, '', "$name: reco_verify() finds nothing");
+	is(eval { $reco->sql('SELECT * FROM reco.verify_state(1)') } // $@, '', "$name: reco_verify() finds nothing");
 	ok(system('grep', '-q', 'terminated by signal\|PANIC\|TRAP', $log) != 0, "$name: no process crashed");
 	return;
 }

@@ -134,13 +134,12 @@ mirror_becomes_the_catalog('TRUNCATE');
 nobody_else_ran('TRUNCATE');
 
 $reco->sql(<<'END');
-GRANT EXECUTE ON FUNCTION reco_verify(double precision), reco_verify_state(double precision), reco_verify_catalog(),
-	reco_follow_wait(integer) TO monitor;
+GRANT EXECUTE ON FUNCTION reco_verify(double precision) TO monitor;
 END
 is(monitor('SELECT count(*) FROM reco_verify()'), 0, 'reco_verify() of a monitor finds nothing');
 nobody_else_ran('reco_verify()');
 $reco->sql("UPDATE reco.product SET category = 'wrong' WHERE product_id = 'a1'");
-is(monitor('SELECT concat_ws(\' \', relation, key, expected, found) FROM reco_verify_catalog()'), 'product a1 hats wrong', 'and sees what is wrong');
+is(monitor('SELECT concat_ws(\' \', relation, key, expected, found) FROM reco_verify()'), 'product a1 hats wrong', 'and sees what is wrong');
 nobody_else_ran('a difference found');
 
 my $pid = $reco->sql($follow);

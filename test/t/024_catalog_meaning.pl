@@ -66,7 +66,7 @@ follow_table('public.typed', 'product_id=sku, category=took');
 mirror_becomes('a format of a value', 'footwear=1 day 02:00:00');
 wait_until_followed('formats');
 $reco->sql(q{UPDATE reco.product SET category = 'P1DT2H'});
-is($reco->sql("SET IntervalStyle = iso_8601; SET DateStyle = 'German'; SET TimeZone = 'Asia/Tokyo'; SELECT expected, found FROM reco_verify_catalog()"),
+is($reco->sql("SET IntervalStyle = iso_8601; SET DateStyle = 'German'; SET TimeZone = 'Asia/Tokyo'; SELECT expected, found FROM reco.verify_catalog()"),
 	'1 day 02:00:00|P1DT2H', 'who verifies sees the format that is followed, whatever his session says');
 alone('a column of another type', 'ALTER TABLE public.typed ALTER took TYPE text USING \'long\'', 'footwear=long');
 

@@ -98,7 +98,7 @@ class RepeatableRead(Client):
         self.cursor.execute('BEGIN ISOLATION LEVEL REPEATABLE READ')
         self.cursor.execute('SELECT count(*) FROM public.products')
         time.sleep(0.05)
-        self.cursor.execute('SELECT * FROM reco_verify_state(1)')
+        self.cursor.execute('SELECT * FROM reco.verify_state(1)')
         found = self.cursor.fetchall()
         self.cursor.execute('SELECT user_id, recommended_products FROM reco.user_recommendations')
         try:

@@ -14,7 +14,7 @@
 #include "common/xact.h"
 #include "engine/lookup.h"
 #include "engine/product_dictionary.h"
-#include "engine/state.h"
+#include "engine/write.h"
 #include "fmgr.h"
 #include "kafka/ingest_worker.h"
 #include "lists/invalidation.h"
@@ -48,7 +48,7 @@ const RecoSink *const reco_sink = &reco_redis_sink;
 
 /* Who has something to do when a transaction ends, in this order. */
 static const RecoXactModule *const xact_modules[] = {
-	&reco_state_xact, &reco_number_xact, &reco_lookup_xact, &reco_ring_xact, &reco_affected_xact,
+	&reco_write_xact, &reco_number_xact, &reco_lookup_xact, &reco_ring_xact, &reco_affected_xact,
 	&reco_inflight_xact, &reco_trigger_xact, &reco_launcher_xact
 };
 

@@ -11,8 +11,7 @@
  * reco.activity or a partition (columns, triggers, rules, row security of its
  * owner) the rows are inserted by SQL, whose triggers do the rest.
  *
- * The caller holds reco's lock, has a transaction of reco_sql_begin, and has
- * checked that the events lie within the time that is kept.
+ * The caller has a transaction of reco_sql_begin(), and has checked that the events lie within the time that is kept.
  *
  *-------------------------------------------------------------------------
  */
@@ -30,7 +29,6 @@
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "common/named_tuplestore.h"
-#include "engine/product_cache.h"
 #include "executor/execPartition.h"
 #include "executor/executor.h"
 #include "utils/builtins.h"
@@ -64,7 +62,7 @@ struct RecoInsert
 	TupleTableSlot *row;
 	List	   *leaves;
 	RecoViews  *views;
-	RecoTuplestore *feed;		/* rows for SQL */
+	RecoTuplestore   *feed;			/* rows for SQL */
 };
 
 static const struct
@@ -158,12 +156,11 @@ begin_routing(RecoInsert *insert)
 
 /* Begin to take events. */
 RecoInsert *
-reco_insert_begin(const RecoState *state)
+reco_insert_begin(RecoWrite *write)
 {
 	RecoInsert *insert = palloc0(sizeof(RecoInsert));
 	TupleDesc	tupdesc = make_tupdesc();
 
-	Assert(reco_state_is_locked());
 	insert->activity = table_open(reco_sql_table("activity"), RowExclusiveLock);
 	insert->plain = is_plain(insert->activity, RelationGetNamespace(insert->activity));
 	insert->feed = reco_tuplestore_open("reco_new_activity", tupdesc);
@@ -171,8 +168,7 @@ reco_insert_begin(const RecoState *state)
 	insert->estate = CreateExecutorState();
 	insert->estate->es_output_cid = GetCurrentCommandId(true);
 	begin_routing(insert);
-	reco_product_sync(state);
-	insert->views = reco_views_begin(state, RECO_VIEWS_ADD);
+	insert->views = reco_views_begin(write, RECO_VIEWS_ADD);
 	return insert;
 }
 

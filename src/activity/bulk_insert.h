@@ -9,11 +9,11 @@
 #define RECO_BULK_INSERT_H
 
 #include "activity/event.h"
-#include "engine/state.h"
+#include "engine/write.h"
 
 typedef struct RecoInsert RecoInsert;
 
-extern RecoInsert *reco_insert_begin(const RecoState *state);
+extern RecoInsert *reco_insert_begin(RecoWrite *write);
 extern void reco_insert_event(RecoInsert *insert, const RecoEvent *event);
 extern void reco_insert_end(RecoInsert *insert);
 

@@ -23,8 +23,7 @@
 #include "catalog/pg_type.h"
 #include "common/guc.h"
 #include "common/spi.h"
-#include "engine/product_cache.h"
-#include "engine/state.h"
+#include "engine/write.h"
 #include "fmgr.h"
 #include "lists/user_state.h"
 #include "miscadmin.h"
@@ -52,7 +51,7 @@ static RecoPlan expired_plan = {
 
 /* Views between two moments do not count any more: refresh their users. */
 static int64
-expire(const RecoState *state, TimestampTz after, TimestampTz upto)
+expire(RecoWrite *write, TimestampTz after, TimestampTz upto)
 {
 	Datum		values[2] = {TimestampTzGetDatum(after), TimestampTzGetDatum(upto)};
 	uint64		count = reco_sql_query(&expired_plan, values, NULL, 0);
@@ -62,7 +61,7 @@ expire(const RecoState *state, TimestampTz after, TimestampTz upto)
 
 	if (count == 0)
 		return 0;
-	users = reco_user_open(state);
+	users = reco_user_open(write);
 	for (uint64 i = 0; i < count; i++)
 	{
 		bool		null;
@@ -86,7 +85,7 @@ prepare(TimestampTz clock)
 	{
 		memset(&state, 0, sizeof(state));
 		state.clock = GetCurrentTimestamp();
-		reco_state_take_settings(&state);
+		reco_state_apply_settings(&state);
 	}
 	reco_state_set_clock(&state, Max(clock, state.clock));
 	reco_activity_prepare(&state);
@@ -94,11 +93,11 @@ prepare(TimestampTz clock)
 
 /*
  * Move the clock and do what time brings; returns the users' rows written.
- * The caller holds the lock and writes nothing else of the state.
  */
 static int64
-advance(RecoState *state, TimestampTz to)
+advance(RecoWrite *write, TimestampTz to)
 {
+	const RecoState *state = reco_write_state(write);
 	int64		recent = state->recent_window * USECS_PER_SEC;
 	TimestampTz before = state->clock;
 	TimestampTz horizon = state->horizon;
@@ -106,12 +105,10 @@ advance(RecoState *state, TimestampTz to)
 
 	if (to < before + USECS_PER_SEC)
 		return 0;
-	reco_state_set_clock(state, to);
-	reco_product_sync(state);
-	written = expire(state, before - recent, state->clock - recent);
+	reco_write_set_clock(write, to);
+	written = expire(write, before - recent, state->clock - recent);
 	if (state->horizon > horizon)
-		reco_window_counter_drop(state);
-	reco_state_write(state);
+		reco_window_counter_drop(write);
 	return written;
 }
 
@@ -122,7 +119,8 @@ Datum
 reco_tick(PG_FUNCTION_ARGS)
 {
 	TimestampTz to = PG_GETARG_TIMESTAMPTZ(0);
-	RecoState	state;
+	RecoWrite  *write;
+	TimestampTz clock;
 
 	if (TIMESTAMP_NOT_FINITE(to))
 		ereport(ERROR,
@@ -134,26 +132,25 @@ reco_tick(PG_FUNCTION_ARGS)
 				 errmsg("the clock cannot be set to a time after the year 2130")));
 	SPI_connect();
 	prepare(to);
-	reco_activity_lock(AccessShareLock);
-	reco_state_read(&state);
-	advance(&state, to);
+	write = reco_write_begin(AccessShareLock);
+	advance(write, to);
+	clock = reco_write_state(write)->clock;
+	reco_write_end(write);
 	SPI_finish();
-	PG_RETURN_TIMESTAMPTZ(state.clock);
+	PG_RETURN_TIMESTAMPTZ(clock);
 }
 
-/* Take the settings over where they differ from the parameters in force. */
+/* Put the settings into force where they differ from the parameters. */
 static void
-take_settings(RecoState *state)
+clock_apply_settings(RecoWrite *write)
 {
-	if (!reco_state_settings_differ(state))
+	if (!reco_state_settings_differ(reco_write_state(write)))
 		return;
 	reco_status_report(RECO_INGEST, RECO_HEALTH_REBUILDING, "computing the state anew for changed parameters");
 	ereport(LOG, (errmsg("reco computes its state anew for changed parameters")));
-	reco_state_take_settings(state);
-	reco_activity_prepare(state);
-	reco_state_write(state);
-	reco_product_sync(state);
-	reco_rebuild_all(state);
+	reco_write_apply_settings(write);
+	reco_activity_prepare(reco_write_state(write));
+	reco_rebuild_all(write);
 }
 
 /* A clock that was set ahead, by reco_tick() or by the host, must wait. */
@@ -185,6 +182,7 @@ reco_clock_step(void)
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz before;
 	RecoState	state;
+	RecoWrite  *write;
 	bool		complete;
 	int64		written;
 
@@ -202,12 +200,13 @@ reco_clock_step(void)
 	complete = reco_upkeep_make(Min(now, state.clock + step * USECS_PER_SEC), now);
 
 	reco_sql_begin();
-	reco_activity_lock(AccessShareLock);
-	reco_state_read(&state);
+	write = reco_write_begin(AccessShareLock);
 	if (complete)				/* new parameters may ask for other partitions */
-		take_settings(&state);
-	before = state.clock;
-	written = advance(&state, Min(now, before + step * USECS_PER_SEC));
+		clock_apply_settings(write);
+	before = reco_write_state(write)->clock;
+	written = advance(write, Min(now, before + step * USECS_PER_SEC));
+	state = *reco_write_state(write);
+	reco_write_end(write);
 	reco_sql_commit();
 
 	step = next_step((state.clock - before) / USECS_PER_SEC, written);

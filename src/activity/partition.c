@@ -25,6 +25,7 @@
 #include "commands/extension.h"
 #include "common/guc.h"
 #include "common/spi.h"
+#include "engine/write.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "partitioning/partbounds.h"
@@ -210,34 +211,6 @@ fill(const RecoState *state, TimestampTz upto, bool make)
 }
 
 /*
- * Take reco's lock where the activity will be used, too, in this mode.
- * TRUNCATE has the table and asks for reco's lock; a transaction that has
- * inserted has both and asks for TRUNCATE.  So neither is waited for with the
- * other held, unless the caller's transaction came with one of them.
- */
-void
-reco_activity_lock(LOCKMODE mode)
-{
-	if (reco_state_is_locked())
-	{
-		LockRelationOid(reco_sql_table("activity"), mode);
-		return;
-	}
-	for (;;)
-	{
-		Oid			activity;
-
-		reco_state_lock();
-		activity = reco_sql_table("activity");
-		if (ConditionalLockRelationOid(activity, mode))
-			return;
-		reco_state_unlock();
-		LockRelationOid(activity, mode);
-		UnlockRelationOid(activity, mode);
-	}
-}
-
-/*
  * Make the partitions that are missing between the horizon and what lies ahead.  A
  * clock that leaps leaves a gap before its horizon, where nothing is kept.
  * Takes reco's lock if there are any: that a table becomes the extension's
@@ -252,7 +225,7 @@ reco_activity_prepare(const RecoState *state)
 
 	if (!fill(state, upto, false))
 		return;
-	reco_activity_lock(ShareUpdateExclusiveLock);
+	reco_write_lock(ShareUpdateExclusiveLock);
 	fill(state, upto, true);
 }
 

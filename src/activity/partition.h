@@ -9,16 +9,12 @@
 #define RECO_PARTITION_H
 
 #include "engine/state.h"
-#include "storage/lockdefs.h"
 
 /* Pages that an entry of a partition's BRIN index spans. */
 #define RECO_ACTIVITY_RANGE 32
 
 /* Partitions from the horizon to some hours ahead of the clock are there afterwards. */
 extern void reco_activity_prepare(const RecoState *state);
-
-/* reco's lock and one on reco.activity, for the rest of the transaction. */
-extern void reco_activity_lock(LOCKMODE mode);
 
 /* A partition before the horizon goes, if its locks are free. */
 extern void reco_activity_drop_oldest(const RecoState *state);

@@ -133,7 +133,7 @@ make(const TimestampTz *clocks)
 			memset(&state, 0, sizeof(state));
 			state.clock = clocks[i];
 		}
-		reco_state_take_settings(&state);	/* which are in force soon */
+		reco_state_apply_settings(&state);	/* which are in force soon */
 		reco_state_set_clock(&state, Max(clocks[i], state.clock));
 		reco_activity_prepare(&state);
 	}

@@ -8,21 +8,19 @@
  * wait.  Memory is bounded: activity is read through a cursor and sorted on
  * disk.  New parameters come into force this way, too.
  *
- * The caller holds reco's lock, taken by reco_activity_lock where it does not
- * come with the activity, and has called reco_product_sync.
+ * The caller holds reco.activity, too: its own command has it, or
+ * reco_write_begin() has taken it.
  *
  *-------------------------------------------------------------------------
  */
 #include "common/compat.h"
 
 #include "activity/insert_nesting.h"
-#include "activity/partition.h"
 #include "activity/rebuild.h"
 #include "activity/view_batch.h"
 #include "catalog/pg_type.h"
 #include "common/array.h"
 #include "common/spi.h"
-#include "engine/product_cache.h"
 #include "engine/product_dictionary.h"
 #include "lists/user_state.h"
 #include "miscadmin.h"
@@ -87,9 +85,9 @@ put_rows(RecoViews *views, SPITupleTable *rows, uint64 count)
 
 /* Let the views that a plan gives replace what is held; total: for the progress. */
 static void
-replace_views(const RecoState *state, RecoViewsMode mode, RecoPlan *plan, Datum *values, int64 total)
+replace_views(RecoWrite *write, RecoViewsMode mode, RecoPlan *plan, Datum *values, int64 total)
 {
-	RecoViews  *views = reco_views_begin(state, mode);
+	RecoViews  *views = reco_views_begin(write, mode);
 	Portal		portal;
 	int64		done = 0;
 
@@ -114,9 +112,9 @@ replace_views(const RecoState *state, RecoViewsMode mode, RecoPlan *plan, Datum 
 
 /* Users that have no view left lose their rows; the others got theirs. */
 static void
-drop_without_views(const RecoState *state, const int64 *user_ids, int n)
+drop_without_views(RecoWrite *write, const int64 *user_ids, int n)
 {
-	RecoUsers  *users = reco_user_open(state);
+	RecoUsers  *users = reco_user_open(write);
 
 	for (int i = 0; i < n; i++)
 		reco_user_replace(users, user_ids[i], NULL, 0);
@@ -128,40 +126,39 @@ drop_without_views(const RecoState *state, const int64 *user_ids, int n)
  * The ids are sorted, each there once.
  */
 void
-reco_rebuild_users(const RecoState *state, const int64 *user_ids, int n)
+reco_rebuild_users(RecoWrite *write, const int64 *user_ids, int n)
 {
+	const RecoState *state = reco_write_state(write);
 	Datum	   *ids;
 	Datum		values[2] = {TimestampTzGetDatum(state->clock - state->recent_window * USECS_PER_SEC)};
 
-	Assert(reco_state_is_locked());
-	drop_without_views(state, user_ids, n);
+	drop_without_views(write, user_ids, n);
 	if (n > MAX_SINGLE_USERS)
 	{
-		replace_views(state, RECO_VIEWS_REPLACE, &since_plan, values, 0);
+		replace_views(write, RECO_VIEWS_REPLACE, &since_plan, values, 0);
 		return;
 	}
 	ids = palloc(n * sizeof(Datum));
 	for (int i = 0; i < n; i++)
 		ids[i] = Int64GetDatum(user_ids[i]);
 	values[1] = PointerGetDatum(reco_array(ids, n, INT8OID));
-	replace_views(state, RECO_VIEWS_REPLACE, &some_plan, values, 0);
+	replace_views(write, RECO_VIEWS_REPLACE, &some_plan, values, 0);
 }
 
 /* All activity is gone. */
 void
-reco_rebuild_nothing(RecoState *state)
+reco_rebuild_nothing(RecoWrite *write)
 {
-	Assert(reco_state_is_locked());
 	reco_sql_execute(&truncate_plan, NULL, NULL);
 	reco_ring_add_everything();
 }
 
 /* Give numbers to products that have none, as a damaged dictionary may leave. */
 static void
-number_products(RecoPlan *plan)
+number_products(RecoWrite *write, RecoPlan *plan)
 {
 	uint64		count = reco_sql_query(plan, NULL, NULL, 0);
-	RecoSlice  *ids = palloc_extended(Max(1, count) * sizeof(RecoSlice), MCXT_ALLOC_HUGE);
+	RecoSlice   *ids = palloc_extended(Max(1, count) * sizeof(RecoSlice), MCXT_ALLOC_HUGE);
 	int32	   *numbers = palloc_extended(Max(1, count) * sizeof(int32), MCXT_ALLOC_HUGE);
 
 	for (uint64 i = 0; i < count; i++)
@@ -172,12 +169,13 @@ number_products(RecoPlan *plan)
 		ids[i].data = VARDATA_ANY(id);
 		ids[i].length = VARSIZE_ANY_EXHDR(id);
 	}
-	reco_number_resolve(ids, numbers, (int) count);
+	reco_number_resolve(write, ids, numbers, (int) count);
 }
 
 static void
-rebuild(RecoState *state)
+rebuild(RecoWrite *write)
 {
+	const RecoState *state = reco_write_state(write);
 	Datum		values[1] = {TimestampTzGetDatum(state->horizon)};
 	bool		null;
 	int64		total;
@@ -187,33 +185,30 @@ rebuild(RecoState *state)
 	reco_service_set_progress(0, total);
 
 	/* a process may have cached what a damaged dictionary said */
-	reco_product_numbers_changed(state);
-	state->generation++;
-	reco_state_write(state);
-	number_products(&mirror_products_plan);
-	reco_product_changed(state, NULL, 0);
-	reco_state_write(state);
+	reco_write_numbers_changed(write);
+	reco_write_next_generation(write);
+	number_products(write, &mirror_products_plan);
+	reco_write_products_changed(write, NULL, 0);
 
 	reco_sql_execute(&drop_counters_plan, NULL, NULL);
 	reco_sql_execute(&drop_trending_plan, NULL, NULL);
-	replace_views(state, RECO_VIEWS_REBUILD, &since_plan, values, total);
+	replace_views(write, RECO_VIEWS_REBUILD, &since_plan, values, total);
 	values[0] = Int64GetDatum(state->generation);
 	reco_sql_execute(&drop_users_plan, values, NULL);
 	reco_ring_add_everything();
 }
 
 /*
- * Compute everything anew with the parameters in state, which are in force
+ * Compute everything anew with the parameters in the state, which are in force
  * from the end of the transaction on.  A new generation marks the rows that
  * were written; the others belong to users without recent views.
  */
 void
-reco_rebuild_all(RecoState *state)
+reco_rebuild_all(RecoWrite *write)
 {
-	Assert(reco_state_is_locked());
 	PG_TRY();
 	{
-		rebuild(state);
+		rebuild(write);
 	}
 	PG_FINALLY();
 	{
@@ -228,14 +223,13 @@ PG_FUNCTION_INFO_V1(reco_rebuild);
 Datum
 reco_rebuild(PG_FUNCTION_ARGS)
 {
-	RecoState	state;
+	RecoWrite  *write;
 
 	reco_inflight_check("rebuild the state");
 	SPI_connect();
-	reco_activity_lock(AccessShareLock);
-	reco_state_read(&state);
-	reco_product_sync(&state);
-	reco_rebuild_all(&state);
+	write = reco_write_begin(AccessShareLock);
+	reco_rebuild_all(write);
+	reco_write_end(write);
 	SPI_finish();
 	PG_RETURN_VOID();
 }

@@ -8,10 +8,10 @@
 #ifndef RECO_REBUILD_H
 #define RECO_REBUILD_H
 
-#include "engine/state.h"
+#include "engine/write.h"
 
-extern void reco_rebuild_users(const RecoState *state, const int64 *user_ids, int n);
-extern void reco_rebuild_nothing(RecoState *state);
-extern void reco_rebuild_all(RecoState *state);
+extern void reco_rebuild_users(RecoWrite *write, const int64 *user_ids, int n);
+extern void reco_rebuild_nothing(RecoWrite *write);
+extern void reco_rebuild_all(RecoWrite *write);
 
 #endif							/* RECO_REBUILD_H */

@@ -28,8 +28,7 @@
 #include "common/guc.h"
 #include "common/own_tables.h"
 #include "common/spi.h"
-#include "engine/product_cache.h"
-#include "engine/state.h"
+#include "engine/write.h"
 #include "executor/executor.h"
 #include "lists/invalidation.h"
 #include "miscadmin.h"
@@ -134,14 +133,6 @@ reco_trigger_is_truncating(void)
 	return truncating > 0;
 }
 
-static void
-begin_maintenance(RecoState *state)
-{
-	reco_state_lock();
-	reco_state_read(state);
-	reco_product_sync(state);
-}
-
 /*
  * While the workers run elsewhere, time stands still here: nothing would ever
  * expire.  With reco.enabled = off it does so on purpose.
@@ -166,25 +157,28 @@ rows_inserted(TriggerData *data)
 	TupleTableSlot *slot = make_slot(data);
 	RecoViews  *views = NULL;
 	TimestampTz wall = GetCurrentTimestamp();
-	RecoState	state;
+	RecoWrite  *write = NULL;
 
 	while (tuplestore_gettupleslot(rows, true, false, slot))
 	{
 		TimestampTz at;
 		bool		null;
 
-		if (views == NULL)
+		if (write == NULL)
 		{
-			begin_maintenance(&state);
-			views = reco_views_begin(&state, RECO_VIEWS_ADD);
+			write = reco_write_begin(NoLock);
+			views = reco_views_begin(write, RECO_VIEWS_ADD);
 		}
 		at = DatumGetTimestampTz(slot_getattr(slot, RECO_ACTIVITY_TIMESTAMP, &null));
-		check_time(&state, wall, at);
+		check_time(reco_write_state(write), wall, at);
 		reco_views_put_row(views, slot);
 		CHECK_FOR_INTERRUPTS();
 	}
-	if (views != NULL)
+	if (write != NULL)
+	{
 		reco_views_end(views);
+		reco_write_end(write);
+	}
 	ExecDropSingleTupleTableSlot(slot);
 }
 
@@ -198,12 +192,11 @@ rows_deleted(TriggerData *data)
 	Tuplestorestate *rows = transition(data->tg_oldtable);
 	TupleTableSlot *slot = make_slot(data);
 	RecoViews  *views;
-	RecoState	state;
+	RecoWrite  *write = reco_write_begin(NoLock);
 	int			size = 1024;
 	RecoIds		users = {palloc(size * sizeof(int64)), 0};
 
-	begin_maintenance(&state);
-	views = reco_views_begin(&state, RECO_VIEWS_TAKE);
+	views = reco_views_begin(write, RECO_VIEWS_TAKE);
 	while (tuplestore_gettupleslot(rows, true, false, slot))
 	{
 		bool		null;
@@ -227,8 +220,9 @@ rows_deleted(TriggerData *data)
 	if (users.count > 0)
 	{
 		reco_ids_sort(&users);
-		reco_rebuild_users(&state, users.ids, users.count);
+		reco_rebuild_users(write, users.ids, users.count);
 	}
+	reco_write_end(write);
 	ExecDropSingleTupleTableSlot(slot);
 }
 
@@ -239,22 +233,23 @@ Datum
 reco_activity_changed(PG_FUNCTION_ARGS)
 {
 	TriggerData *data = check_protocol(fcinfo, "activity");
-	RecoState	state;
 
 	if (TRIGGER_FIRED_BY_INSERT(data->tg_event) && TRIGGER_FIRED_BEFORE(data->tg_event))
 	{
 		check_served();
-		reco_state_require_writable();
+		reco_write_require_allowed();
 		reco_inflight_begin();
 		return PointerGetDatum(NULL);
 	}
 	SPI_connect();
 	if (TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
 	{
-		begin_maintenance(&state);
+		RecoWrite  *write = reco_write_begin(NoLock);
+
 		truncating = TRIGGER_FIRED_BEFORE(data->tg_event) ? GetCurrentTransactionNestLevel() : 0;
 		if (truncating == 0)
-			reco_rebuild_nothing(&state);
+			reco_rebuild_nothing(write);
+		reco_write_end(write);
 	}
 	else if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
 	{
@@ -331,17 +326,19 @@ Datum
 reco_product_trigger(PG_FUNCTION_ARGS)
 {
 	TriggerData *data = check_protocol(fcinfo, "product");
+	RecoWrite  *write;
 
 	if (reco_affected_ignored())
 		return PointerGetDatum(NULL);
 	SPI_connect();
-	reco_state_lock();
+	write = reco_write_begin(NoLock);
 	if (TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
 		reco_affected_everything();
 	else
 		collect_products(data);
 	if (deferring == 0)
-		reco_affected_apply();
+		reco_affected_apply(write);
+	reco_write_end(write);
 	SPI_finish();
 	return PointerGetDatum(NULL);
 }
@@ -349,14 +346,14 @@ reco_product_trigger(PG_FUNCTION_ARGS)
 void
 reco_trigger_defer_mirror(void)
 {
-	Assert(reco_state_is_locked() && deferring == 0);
+	Assert(deferring == 0);
 	deferring = GetCurrentTransactionNestLevel();
 }
 
 void
-reco_trigger_apply_mirror(void)
+reco_trigger_apply_mirror(RecoWrite *write)
 {
 	Assert(deferring > 0);
 	deferring = 0;
-	reco_affected_apply();
+	reco_affected_apply(write);
 }

@@ -8,7 +8,7 @@
 #ifndef RECO_TRIGGER_H
 #define RECO_TRIGGER_H
 
-#include "common/xact.h"
+#include "engine/write.h"
 
 extern const RecoXactModule reco_trigger_xact;
 
@@ -20,6 +20,6 @@ extern bool reco_trigger_is_truncating(void);
  * holds reco's lock.
  */
 extern void reco_trigger_defer_mirror(void);
-extern void reco_trigger_apply_mirror(void);
+extern void reco_trigger_apply_mirror(RecoWrite *write);
 
 #endif							/* RECO_TRIGGER_H */

@@ -9,8 +9,6 @@
  * that each user's row is written once.  Memory is bounded whatever the number
  * of views.
  *
- * The caller holds reco's lock and has called reco_product_sync.
- *
  *-------------------------------------------------------------------------
  */
 #include "common/compat.h"
@@ -64,7 +62,8 @@ typedef struct Counter
 
 struct RecoViews
 {
-	RecoState	state;
+	RecoWrite  *write;
+	const RecoState *state;
 	RecoViewsMode mode;
 	TimestampTz recent;			/* views later than this count for users */
 	counters_hash *counters;
@@ -80,14 +79,14 @@ struct RecoViews
 
 /* Begin to take views. */
 RecoViews *
-reco_views_begin(const RecoState *state, RecoViewsMode mode)
+reco_views_begin(RecoWrite *write, RecoViewsMode mode)
 {
 	RecoViews  *views = palloc0(sizeof(RecoViews));
 
-	Assert(reco_state_is_locked());
-	views->state = *state;
+	views->write = write;
+	views->state = reco_write_state(write);
 	views->mode = mode;
-	views->recent = state->clock - state->recent_window * USECS_PER_SEC;
+	views->recent = views->state->clock - views->state->recent_window * USECS_PER_SEC;
 	views->counters = counters_create(CurrentMemoryContext, 1024, NULL);
 	views->sort = reco_by_user_begin();
 	views->chunk_context = AllocSetContextCreate(CurrentMemoryContext, "reco views",
@@ -99,7 +98,7 @@ reco_views_begin(const RecoState *state, RecoViewsMode mode)
 static void
 write_counts(RecoViews *views)
 {
-	RecoCounterDelta *counts;
+	RecoCounterDelta  *counts;
 	counters_iterator iterator;
 	Counter    *counter;
 	int			n = 0;
@@ -117,7 +116,7 @@ write_counts(RecoViews *views)
 		counts[n++].views = counter->views;
 	}
 	counters_reset(views->counters);
-	reco_window_counter_add(&views->state, counts, n);
+	reco_window_counter_add(views->write, counts, n);
 	pfree(counts);
 	reco_metrics_phase_end(RECO_PHASE_TRENDING, &start);
 }
@@ -125,7 +124,7 @@ write_counts(RecoViews *views)
 static void
 count_view(RecoViews *views, int i)
 {
-	CounterKey	key = {reco_state_window(&views->state, views->times[i]), views->numbers[i]};
+	CounterKey	key = {reco_state_window(views->state, views->times[i]), views->numbers[i]};
 	bool		found;
 	Counter    *counter = counters_insert(views->counters, key, &found);
 
@@ -151,10 +150,10 @@ end_chunk(RecoViews *views)
 	instr_time	start;
 
 	INSTR_TIME_SET_CURRENT(start);
-	reco_number_resolve(views->products, views->numbers, views->chunk_count);
+	reco_number_resolve(views->write, views->products, views->numbers, views->chunk_count);
 	for (int i = 0; i < views->chunk_count; i++)
 	{
-		if (views->mode != RECO_VIEWS_REPLACE && views->times[i] >= views->state.horizon)
+		if (views->mode != RECO_VIEWS_REPLACE && views->times[i] >= views->state->horizon)
 			count_view(views, i);
 		if (views->mode != RECO_VIEWS_TAKE && views->times[i] > views->recent)
 			sort_view(views, i);
@@ -243,11 +242,11 @@ look_ahead(const RecoByUser *sort)
 static int64
 write_users(RecoViews *views)
 {
-	RecoUsers  *users = reco_user_open(&views->state);
+	RecoUsers  *users = reco_user_open(views->write);
 	RecoRecent	group;
 	RecoUserView next;
 	int64		user_id = 0;
-	int			limit = Max(1024, 2 * views->state.max_user_views);
+	int			limit = Max(1024, 2 * views->state->max_user_views);
 	instr_time	start;
 	int64		written;
 
@@ -266,7 +265,7 @@ write_users(RecoViews *views)
 		user_id = next.user_id;
 		reco_recent_add(&group, &next.view, 1);
 		if (group.count >= limit)
-			reco_recent_cap(&group, views->state.max_user_views, reco_number_compare);
+			reco_recent_cap(&group, views->state->max_user_views, reco_number_compare);
 	}
 	if (group.count > 0)
 		write_user(views, users, user_id, &group);

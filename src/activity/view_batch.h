@@ -9,7 +9,7 @@
 #define RECO_VIEW_BATCH_H
 
 #include "common/string_table.h"
-#include "engine/state.h"
+#include "engine/write.h"
 #include "executor/tuptable.h"
 
 /* Columns of reco.activity. */
@@ -29,7 +29,7 @@ typedef enum RecoViewsMode
 	RECO_VIEWS_REBUILD			/* the same, and counters get them */
 } RecoViewsMode;
 
-extern RecoViews *reco_views_begin(const RecoState *state, RecoViewsMode mode);
+extern RecoViews *reco_views_begin(RecoWrite *write, RecoViewsMode mode);
 extern void reco_views_put(RecoViews *views, int64 user_id, RecoSlice product, TimestampTz at);
 extern bool reco_views_put_row(RecoViews *views, TupleTableSlot *row);
 extern int64 reco_views_end(RecoViews *views);

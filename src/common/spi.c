@@ -5,7 +5,7 @@
  *
  * The lock orders the writers, so that each statement must see what the last
  * holder committed.  READ COMMITTED gives it a snapshot of its own, and is
- * required of all who write; see reco_state_lock().
+ * required of all who write; see reco_write_begin().
  *
  *-------------------------------------------------------------------------
  */

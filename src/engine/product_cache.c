@@ -4,10 +4,10 @@
  *	  The mirror of the catalog as a process caches it.
  *
  * Lists are computed from memory: the category of each product number, and
- * each category's products in order of popularity.  All callers but
- * reco_product_load's and invalidation_prescan.c hold reco's lock and have called reco_product_sync
- * in their transaction: the cache is good for one version of the mirror, which
- * reco.state tells.
+ * each category's products in order of popularity.  The cache is valid for one
+ * version of the mirror, which reco.state names: reco_write_begin() brings it
+ * into step.  Only reco_product_load() and invalidation_prescan.c use it without
+ * reco's lock.
  *
  * A backend that inserts an event once in a while loads what it asks for; a
  * process that asks for much loads everything in one go.  A later version is
@@ -21,7 +21,6 @@
 #include "catalog/pg_type.h"
 #include "common/spi.h"
 #include "engine/mirror_log.h"
-#include "engine/order.h"
 #include "engine/product_cache.h"
 #include "engine/product_dictionary.h"
 #include "utils/builtins.h"
@@ -87,29 +86,6 @@ uint64
 reco_product_epoch(void)
 {
 	return epoch;
-}
-
-/*
- * The transaction has changed n products of the mirror (NULL: any): a new
- * version begins.  The caller writes the state.
- */
-void
-reco_product_changed(RecoState *state, const int32 *numbers, int n)
-{
-	Assert(reco_state_is_locked());
-	state->mirror_version++;
-	reco_number_set_dirty();
-	if (numbers != NULL)
-		reco_changes_write(state->mirror_version, numbers, n);
-	reco_product_sync(state);
-}
-
-/* Numbers may stand for other products than before: the same for the dictionary. */
-void
-reco_product_numbers_changed(RecoState *state)
-{
-	state->numbers_version++;
-	reco_product_changed(state, NULL, 0);
 }
 
 /* The index of a category by its name; a new one has no products. */
@@ -239,7 +215,7 @@ load_number(int32 number)
 	return index;
 }
 
-/* A row of reco_changes_read: the product as it is now. */
+/* A row of reco_mirror_log_read_changes: the product as it is now. */
 static void
 take_change(uint64 row)
 {
@@ -293,8 +269,8 @@ catch_up(int64 version)
 
 	if (version < cached_version)
 		return false;
-	reordered = loaded_all && reco_order_read(cached_version, version, &order);
-	count = reco_changes_read(cached_version, version, &known);
+	reordered = loaded_all && reco_mirror_log_read_order(cached_version, version, &order);
+	count = reco_mirror_log_read_changes(cached_version, version, &known);
 	if (known >= 0 && known + (reordered ? 1 : 0) == version - cached_version)
 	{
 		if (reordered)

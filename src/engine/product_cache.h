@@ -17,8 +17,6 @@
 
 extern void reco_product_sync(const RecoState *state);
 extern void reco_product_load(const RecoState *state);
-extern void reco_product_changed(RecoState *state, const int32 *numbers, int n);
-extern void reco_product_numbers_changed(RecoState *state);
 
 extern int32 reco_product_category(int32 number);
 extern void reco_product_categorize(int32 *numbers, int n);

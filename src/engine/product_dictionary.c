@@ -20,7 +20,6 @@
 #include "common/array.h"
 #include "common/spi.h"
 #include "engine/product_dictionary.h"
-#include "engine/state.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -258,7 +257,7 @@ take_numbers(Datum *numbers, int n)
 
 /* Give numbers to ids that the dictionary does not have. */
 static void
-add(const RecoSlice *ids, const int *which, int n)
+add(RecoWrite *write, const RecoSlice *ids, const int *which, int n)
 {
 	Datum	   *numbers = palloc(n * sizeof(Datum));
 	Datum		values[2];
@@ -277,7 +276,7 @@ add(const RecoSlice *ids, const int *which, int n)
 static int
 drop_known(const RecoSlice *ids, int *which, int n, MemoryContext context)
 {
-	RecoStringTable *seen = reco_string_table_create(context);
+	RecoStringTable  *seen = reco_string_table_create(context);
 	int			left = 0;
 
 	for (int i = 0; i < n; i++)
@@ -299,12 +298,11 @@ drop_known(const RecoSlice *ids, int *which, int n, MemoryContext context)
  * in that case.
  */
 void
-reco_number_resolve(const RecoSlice *ids, int32 *numbers, int n)
+reco_number_resolve(RecoWrite *write, const RecoSlice *ids, int32 *numbers, int n)
 {
 	int		   *missing = NULL;
 	int			count = 0;
 
-	Assert(reco_state_is_locked());
 	if (numbers_of != NULL && reco_string_table_count(numbers_of) > MAX_CACHED + mirrored)
 		reco_number_reset();
 	for (int i = 0; i < n; i++)
@@ -333,7 +331,7 @@ reco_number_resolve(const RecoSlice *ids, int32 *numbers, int n)
 		find(ids, which, left);
 		left = drop_known(ids, which, left, scratch);
 		if (left > 0)
-			add(ids, which, left);
+			add(write, ids, which, left);
 		for (int i = 0; i < count; i++)
 			numbers[missing[i]] = *reco_string_table_find(numbers_of, ids[missing[i]]);
 		MemoryContextSwitchTo(old);

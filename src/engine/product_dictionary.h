@@ -9,7 +9,7 @@
 #define RECO_PRODUCT_DICTIONARY_H
 
 #include "common/string_table.h"
-#include "common/xact.h"
+#include "engine/write.h"
 
 /* As reco--1.0.sql has it. */
 #define RECO_NUMBER_MAX 1000000000
@@ -22,7 +22,7 @@ extern void reco_number_set_dirty(void);
 extern void reco_number_set_mirrored(int64 count);
 
 extern void reco_number_check(int32 number);
-extern void reco_number_resolve(const RecoSlice *ids, int32 *numbers, int n);
+extern void reco_number_resolve(RecoWrite *write, const RecoSlice *ids, int32 *numbers, int n);
 extern int32 reco_number_learn(text *id, int32 number);
 extern void reco_number_load(const int32 *first, int n, Size stride);
 extern text *reco_number_name(int32 number);

@@ -1,19 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * state.c
- *	  reco's lock, and the row of clock, horizon, generation and parameters.
+ *	  The row of clock, horizon, generation and parameters in force.
  *
- * Every transaction that writes derived state holds one heavyweight lock, on
- * the extension as an object, until its end.  It is taken before any of
- * reco's rows is read, but after reco.product is locked (popularity.c), so
- * reco's workers and functions never deadlock with each other and the result
- * does not depend on how they interleave; transactions of several statements
- * may.  pg_locks shows it; no plain role can take it.
- *
- * The row is unlogged like all that it describes: after a crash it is gone,
- * and whoever locks first makes a new one.  It is read where it last stood:
- * beside an old snapshot the table holds a version of each second.  Who writes
- * it looks at all, and so notices that there are two.
+ * The row is read where it last stood: beside an old snapshot the table holds
+ * a version of each second.  write.c writes it.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,20 +12,14 @@
 
 #include "access/table.h"
 #include "access/tableam.h"
-#include "access/xact.h"
-#include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
-#include "commands/extension.h"
 #include "common/guc.h"
 #include "common/own_tables.h"
 #include "common/spi.h"
 #include "engine/state.h"
-#include "miscadmin.h"
 #include "shmem/service_state.h"
 #include "storage/bufmgr.h"
-#include "storage/lmgr.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
@@ -43,9 +28,6 @@
 #define EPOCH_SHIFT (((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)) * SECS_PER_DAY)
 
 static ItemPointerData place;	/* of the row; invalid: not known */
-
-static RecoState written;		/* by the present transaction, */
-static int	written_level = 0;	/* the nest level that wrote the row; 0: none did */
 
 /* A column of reco.state and its place in RecoState; of an interval that holds the seconds. */
 typedef struct StateColumn
@@ -79,32 +61,21 @@ static const StateColumn fields[RECO_STATE_COLUMNS] = {
 
 static RecoPlan read_plan;
 static RecoPlan read_at_plan;
-static RecoPlan insert_plan;
-static RecoPlan update_plan;
 
 /* Make the statements out of the columns. */
 static void
-prepare_plans(void)
+state_prepare_plans(void)
 {
 	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
 	StringInfoData columns;
-	StringInfoData parameters;
 
 	initStringInfo(&columns);
-	initStringInfo(&parameters);
 	for (int i = 0; i < RECO_STATE_COLUMNS; i++)
-	{
-		appendStringInfo(&columns, "%s%s", i > 0 ? ", " : "", fields[i].column);
-		appendStringInfo(&parameters, "%s$%d", i > 0 ? ", " : "", i + 1);
-		insert_plan.argtypes[i] = update_plan.argtypes[i] = fields[i].type;
-	}
-	insert_plan.nargs = update_plan.nargs = RECO_STATE_COLUMNS;
-	insert_plan.query = psprintf("INSERT INTO reco.state (%s) VALUES (%s)", columns.data, parameters.data);
-	update_plan.query = psprintf("UPDATE reco.state SET (%s) = ROW (%s)", columns.data, parameters.data);
+		appendStringInfo(&columns, "%s, ", fields[i].column);
 	read_at_plan.nargs = 1;
 	read_at_plan.argtypes[0] = TIDOID;
-	read_at_plan.query = psprintf("SELECT %s, ctid FROM reco.state WHERE ctid = $1", columns.data);
-	read_plan.query = psprintf("SELECT %s, ctid FROM reco.state", columns.data);
+	read_at_plan.query = psprintf("SELECT %sctid FROM reco.state WHERE ctid = $1", columns.data);
+	read_plan.query = psprintf("SELECT %sctid FROM reco.state", columns.data);
 	MemoryContextSwitchTo(caller);
 }
 
@@ -112,8 +83,16 @@ static RecoPlan *
 state_plan(RecoPlan *plan)
 {
 	if (plan->query == NULL)
-		prepare_plans();
+		state_prepare_plans();
 	return plan;
+}
+
+/* A column of the table, and its type. */
+const char *
+reco_state_column(int i, Oid *type)
+{
+	*type = fields[i].type;
+	return fields[i].column;
 }
 
 static Datum
@@ -165,112 +144,12 @@ field_setting(const StateColumn *field)
 	return field->setting == &reco_retention ? reco_guc_retention() : *field->setting;
 }
 
-/* A prepared transaction would hold the lock with nobody to ask about it. */
-static void
-state_pre_prepare(void)
-{
-	if (reco_state_is_locked())
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot PREPARE a transaction that has changed reco's tables"),
-				 errhint("Commit the change of reco's tables in a transaction of its own.")));
-}
-
 /* Tell who does not read the table what is committed in it; see service_state.c. */
 void
 reco_state_publish(const RecoState *state)
 {
 	if (reco_service_serves_database())
 		reco_service_set_state(state);
-}
-
-static void
-state_commit(void)
-{
-	if (written_level > 0)
-		reco_state_publish(&written);
-}
-
-static void
-state_reset(void)
-{
-	written_level = 0;
-}
-
-static void
-state_commit_sub(int level)
-{
-	written_level = Min(written_level, level - 1);
-}
-
-/* What stood before is in shared memory; a clock that moves tells it anew in a second. */
-static void
-state_abort_sub(int level)
-{
-	if (written_level >= level)
-		written_level = 0;
-}
-
-const RecoXactModule reco_state_xact = {
-	.pre_prepare = state_pre_prepare,
-	.commit = state_commit,
-	.reset = state_reset,
-	.commit_sub = state_commit_sub,
-	.abort_sub = state_abort_sub,
-};
-
-/*
- * May the transaction write derived state?  Who does must see what the last
- * holder of the lock has committed.  The tables of an extension that is being
- * created nobody else has seen.
- */
-void
-reco_state_require_writable(void)
-{
-	if (!creating_extension)
-		reco_sql_require_read_committed("change reco's tables");
-	if (XactReadOnly)
-		ereport(ERROR,
-				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
-				 errmsg("cannot change reco's tables in a read-only transaction")));
-}
-
-/*
- * Take the lock for the rest of the transaction; waits for other writers.
- * Statements from here on see what they have committed.
- */
-void
-reco_state_lock(void)
-{
-	Oid			extension = get_extension_oid("reco", false);
-
-	reco_state_require_writable();
-	LockDatabaseObject(ExtensionRelationId, extension, 0, ExclusiveLock);
-	if (get_extension_oid("reco", true) != extension)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("extension \"reco\" was dropped while its lock was waited for")));
-}
-
-/* Give it back, with nothing read or written under it. */
-void
-reco_state_unlock(void)
-{
-	Assert(reco_state_is_locked());
-	UnlockDatabaseObject(ExtensionRelationId, get_extension_oid("reco", false), 0, ExclusiveLock);
-}
-
-/*
- * Does the transaction hold it?  The lock manager knows, also where a
- * subtransaction that had taken it was rolled back.
- */
-bool
-reco_state_is_locked(void)
-{
-	LOCKTAG		tag;
-
-	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId, get_extension_oid("reco", true), 0);
-	return reco_lock_is_held(&tag, ExclusiveLock);
 }
 
 static TimestampTz
@@ -351,43 +230,17 @@ reco_state_versions(Snapshot snapshot)
 	return versions;
 }
 
-/* Read the row; the caller holds the lock.  Makes it where there is none. */
+/* The state that begins with nothing. */
 void
-reco_state_read(RecoState *state)
+reco_state_init(RecoState *state)
 {
-	Datum		values[RECO_STATE_COLUMNS];
-
-	Assert(reco_state_is_locked());
-	if (reco_state_peek(state))
-		return;
 	memset(state, 0, sizeof(*state));
 	state->clock = whole_second(GetCurrentTimestamp());
 	state->popularity_at = state->clock - reco_popularity_interval * USECS_PER_SEC; /* due */
 	state->generation = 1;
 	/* never those of an earlier row, which processes may have cached things for */
 	state->mirror_version = state->numbers_version = GetCurrentTimestamp();
-	reco_state_take_settings(state);
-	reco_state_values(state, values);
-	reco_sql_execute(state_plan(&insert_plan), values, NULL);
-	written = *state;
-	written_level = GetCurrentTransactionNestLevel();
-}
-
-/* Write the row; the caller holds the lock. */
-void
-reco_state_write(const RecoState *state)
-{
-	Datum		values[RECO_STATE_COLUMNS];
-
-	Assert(reco_state_is_locked());
-	reco_state_values(state, values);
-	if (reco_sql_execute(state_plan(&update_plan), values, NULL) != 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("reco.state does not hold exactly one row"),
-				 errhint("Run TRUNCATE reco.state and reco_rebuild().")));
-	written = *state;
-	written_level = GetCurrentTransactionNestLevel();
+	reco_state_apply_settings(state);
 }
 
 /* Do the settings differ from the parameters in force? */
@@ -405,9 +258,9 @@ reco_state_settings_differ(const RecoState *state)
 	return false;
 }
 
-/* Let the settings be in force; derived state must be computed again. */
+/* Put the settings into force. */
 void
-reco_state_take_settings(RecoState *state)
+reco_state_apply_settings(RecoState *state)
 {
 	for (int i = 0; i < RECO_STATE_COLUMNS; i++)
 	{

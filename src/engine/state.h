@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * state.h
- *	  reco's lock, and the row of clock, horizon, generation and parameters.
+ *	  The row of clock, horizon, generation and parameters in force.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,21 +22,16 @@ typedef struct RecoVersions
 	int64		numbers;
 } RecoVersions;
 
-extern const RecoXactModule reco_state_xact;
-
-extern void reco_state_require_writable(void);
-extern void reco_state_lock(void);
-extern void reco_state_unlock(void);
-extern bool reco_state_is_locked(void);
 extern bool reco_state_peek(RecoState *state);
 extern RecoVersions reco_state_versions(Snapshot snapshot);
-extern void reco_state_read(RecoState *state);
-extern void reco_state_write(const RecoState *state);
 extern void reco_state_publish(const RecoState *state);
 extern void reco_state_values(const RecoState *state, Datum *values);
+extern const char *reco_state_column(int i, Oid *type);
 extern bool reco_state_settings_differ(const RecoState *state);
-extern void reco_state_take_settings(RecoState *state);
 
+/* Of a row in memory. */
+extern void reco_state_init(RecoState *state);
+extern void reco_state_apply_settings(RecoState *state);
 extern void reco_state_set_clock(RecoState *state, TimestampTz clock);
 extern TimestampTz reco_state_window(const RecoState *state, TimestampTz at);
 extern int32 reco_state_second(TimestampTz at);

@@ -38,7 +38,7 @@
 #include "common/guc.h"
 #include "common/init_privileges.h"
 #include "common/spi.h"
-#include "engine/state.h"
+#include "engine/write.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -210,7 +210,7 @@ lock_tables(void)
 		Oid			tables[2];
 		int			locked = 0;
 
-		reco_state_lock();
+		reco_write_lock(NoLock);
 		tables[0] = reco_sql_table("product");
 		tables[1] = reco_sql_table("activity");
 		while (locked < lengthof(tables) &&
@@ -218,7 +218,7 @@ lock_tables(void)
 			locked++;
 		if (locked == lengthof(tables))
 			return;
-		reco_state_unlock();
+		reco_write_unlock();
 		for (int i = 0; i < locked; i++)
 			UnlockRelationOid(tables[i], AccessExclusiveLock);
 		LockRelationOid(tables[locked], AccessExclusiveLock);

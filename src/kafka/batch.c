@@ -26,7 +26,7 @@
 #include "common/named_tuplestore.h"
 #include "common/spi.h"
 #include "common/xact.h"
-#include "engine/state.h"
+#include "engine/write.h"
 #include "kafka/batch.h"
 #include "kafka/event_encoding.h"
 #include "kafka/event_parser.h"
@@ -179,10 +179,10 @@ time_of_maintenance(void)
 static void
 write_rows(const char *topic_name, const Row *rows, int count)
 {
-	RecoState	state;
+	RecoWrite  *write;
 	Tally		tally = {0};
 	RecoInsert *insert;
-	RecoTuplestore *rejected;
+	RecoTuplestore   *rejected;
 	RecoCheckpoint *checkpoints;
 	int			ncheckpoints;
 	Datum		topic;
@@ -191,15 +191,14 @@ write_rows(const char *topic_name, const Row *rows, int count)
 	uint64		before;
 
 	reco_sql_begin();
-	reco_activity_lock(RowExclusiveLock);
-	reco_state_read(&state);
+	write = reco_write_begin(RowExclusiveLock);
 	topic = CStringGetTextDatum(topic_name);
 
 	INSTR_TIME_SET_CURRENT(start);
 	before = time_of_maintenance();
-	insert = reco_insert_begin(&state);
+	insert = reco_insert_begin(write);
 	rejected = reco_tuplestore_open("reco_new_rejected", rejected_tupdesc());
-	feed_rows(rows, count, topic, &state, insert, rejected, &tally);
+	feed_rows(rows, count, topic, reco_write_state(write), insert, rejected, &tally);
 	reco_insert_end(insert);
 	tally.rejected = reco_tuplestore_run(rejected, &rejected_plan);
 	reco_metrics_phase_end(RECO_PHASE_INSERT, &start);
@@ -209,6 +208,7 @@ write_rows(const char *topic_name, const Row *rows, int count)
 	checkpoints = reco_topic_advance(rows[0].message, count, &ncheckpoints);
 	MemoryContextSwitchTo(before_commit);
 	reco_offsets_store(topic_name, checkpoints, ncheckpoints);
+	reco_write_end(write);
 	reco_sql_commit();
 	reco_topic_advanced(checkpoints, ncheckpoints);
 	reco_metrics_phase_end(RECO_PHASE_COMMIT, &start);

@@ -60,7 +60,7 @@ static const char *const field_names[] = {
 typedef struct Value
 {
 	JsonTokenType type;
-	RecoSlice text;				/* of a string: without its quotes */
+	RecoSlice	text;			/* of a string: without its quotes */
 } Value;
 
 static bool skip_value(JsonLexContext *lex, int depth);
@@ -126,7 +126,7 @@ static RecoSlice
 token_text(const JsonLexContext *lex)
 {
 	int			quote = lex->token_type == JSON_TOKEN_STRING ? 1 : 0;
-	RecoSlice text;
+	RecoSlice	text;
 
 	text.data = lex->token_start + quote;
 	text.length = lex->token_terminator - lex->token_start - 2 * quote;
@@ -260,7 +260,7 @@ take_integer(RecoSlice text, int64 *result)
 static const char *
 take_user_id(Value *value, int64 *user_id)
 {
-	RecoSlice text = value->text;
+	RecoSlice	text = value->text;
 
 	switch (value->type)
 	{
@@ -330,7 +330,7 @@ find_unit(double value)
 static const char *
 take_timestamp(Value *value, TimestampTz message_time, TimestampTz *timestamp)
 {
-	RecoSlice text = value->text;
+	RecoSlice	text = value->text;
 	const char *unit;
 
 	switch (value->type)

@@ -42,9 +42,9 @@ static RecoPlan store_topic_plan = {
 	3, {TEXTOID, TEXTOID, BOOLOID}
 };
 
-static RecoTidCache *tid_cache = NULL;
+static RecoTidCache *places = NULL;
 static const RecoTableDef by_partition = {
-	"offsets", "offsets_pkey", 2, {F_TEXTEQ, F_INT4EQ}, &tid_cache
+	"offsets", "offsets_pkey", 2, {F_TEXTEQ, F_INT4EQ}, &places
 };
 
 /*

@@ -21,7 +21,7 @@
 #include "common/guc.h"
 #include "common/monotonic.h"
 #include "common/spi.h"
-#include "engine/state.h"
+#include "engine/write.h"
 #include "kafka/offset_table.h"
 #include "kafka/partition_check.h"
 #include "kafka/topic.h"
@@ -251,17 +251,17 @@ static bool
 start_at_time(RecoKafka *kafka, const char *topic)
 {
 	RecoPosition *positions = palloc(partitions.count * sizeof(RecoPosition));
-	RecoState	state;
+	RecoWrite  *write;
 	TimestampTz time;
 	bool		done;
 	int			count;
 	int			incomplete;
 
 	reco_sql_begin();
-	reco_state_lock();
-	reco_state_read(&state);
+	write = reco_write_begin(NoLock);
+	time = reco_write_state(write)->horizon - reco_max_future * USECS_PER_SEC;
+	reco_write_end(write);
 	reco_sql_commit();
-	time = state.horizon - reco_max_future * USECS_PER_SEC;
 
 	/* the ends first: a message that comes in between is read */
 	done = find_replay_ends(kafka);

@@ -20,9 +20,8 @@
 #include "catalog/pg_type.h"
 #include "common/array.h"
 #include "common/spi.h"
-#include "engine/product_cache.h"
 #include "engine/product_dictionary.h"
-#include "engine/state.h"
+#include "engine/write.h"
 #include "fmgr.h"
 #include "lists/dictionary_vacuum.h"
 #include "lists/user_state.h"
@@ -68,10 +67,10 @@ mark_used(Unused *unused, int32 number)
 
 /* Take the numbers in a user's row out; a list of an older generation may hold any. */
 static bool
-visit(RecoUsers *users, TupleTableSlot *row, void *arg)
+visit(RecoUserRows *rows, TupleTableSlot *row, void *arg)
 {
-	const RecoRecent *recent = reco_user_views(users, row);
-	const RecoList *list = reco_user_list(users, row);
+	const RecoRecent *recent = reco_user_row_views(rows, row);
+	const RecoList *list = reco_user_row_list(rows, row);
 
 	for (int i = 0; i < recent->count; i++)
 		mark_used(arg, recent->views[i].number);
@@ -99,9 +98,9 @@ read_candidates(Unused *unused)
 
 /* Numbers that nothing refers to, at most MAX_FREED; returns how many. */
 static int
-find_unused(const RecoState *state, int32 *numbers)
+find_unused(int32 *numbers)
 {
-	RecoUsers  *users;
+	RecoUserRows *rows;
 	BlockNumber blocks;
 	Unused		unused;
 	int			n = 0;
@@ -110,11 +109,11 @@ find_unused(const RecoState *state, int32 *numbers)
 	read_candidates(&unused);
 	if (unused.size == 0)
 		return 0;
-	users = reco_user_open(state);
-	blocks = reco_user_blocks(users);
+	rows = reco_user_rows_open();
+	blocks = reco_user_rows_blocks(rows);
 	if (blocks > 0)
-		reco_user_scan(users, 0, blocks, visit, &unused);
-	reco_user_close(users);
+		reco_user_rows_scan(rows, 0, blocks, visit, &unused);
+	reco_user_rows_close(rows);
 	for (int32 i = 0; i < unused.size && n < MAX_FREED; i++)
 		if (unused.flags[i])
 			numbers[n++] = i;
@@ -123,7 +122,7 @@ find_unused(const RecoState *state, int32 *numbers)
 
 /* Give them free, but for those that a view has come of; under reco's lock. */
 static void
-free_numbers(RecoState *state, const int32 *numbers, int n)
+free_numbers(RecoWrite *write, const int32 *numbers, int n)
 {
 	Datum	   *ids = palloc(n * sizeof(Datum));
 	Datum	   *buckets = palloc(n * sizeof(Datum));
@@ -137,8 +136,7 @@ free_numbers(RecoState *state, const int32 *numbers, int n)
 	values[0] = PointerGetDatum(reco_array(ids, n, INT4OID));
 	values[1] = PointerGetDatum(reco_array(buckets, n, INT4OID));
 	reco_sql_execute(&free_plan, values, NULL);
-	reco_product_numbers_changed(state);
-	reco_state_write(state);
+	reco_write_numbers_changed(write);
 }
 
 static int64
@@ -159,7 +157,8 @@ reco_reclaim_step(void)
 	static int64 looked_at = 0; /* the generation */
 	static int32 numbers[MAX_FREED];
 	RecoState	state;
-	RecoState	now;
+	const RecoState *now;
+	RecoWrite  *write;
 	int			n = 0;
 
 	reco_sql_begin();
@@ -167,18 +166,18 @@ reco_reclaim_step(void)
 	{
 		looked_at = state.generation;
 		if (count_stray() > MIN_STRAY)
-			n = find_unused(&state, numbers);
+			n = find_unused(numbers);
 	}
 	reco_sql_commit();
 	if (n == 0)
 		return;
 
 	reco_sql_begin();
-	reco_state_lock();
-	reco_state_read(&now);
-	reco_product_sync(&now);
-	if (now.mirror_version == state.mirror_version && now.numbers_version == state.numbers_version)
-		free_numbers(&now, numbers, n);
+	write = reco_write_begin(NoLock);
+	now = reco_write_state(write);
+	if (now->mirror_version == state.mirror_version && now->numbers_version == state.numbers_version)
+		free_numbers(write, numbers, n);
+	reco_write_end(write);
 	reco_sql_commit();
 }
 
@@ -188,17 +187,16 @@ PG_FUNCTION_INFO_V1(reco_reclaim);
 Datum
 reco_reclaim(PG_FUNCTION_ARGS)
 {
-	RecoState	state;
+	RecoWrite  *write;
 	int32	   *numbers = palloc(MAX_FREED * sizeof(int32));
 	int			n;
 
 	SPI_connect();
-	reco_state_lock();
-	reco_state_read(&state);
-	reco_product_sync(&state);
-	n = find_unused(&state, numbers);
+	write = reco_write_begin(NoLock);
+	n = find_unused(numbers);
 	if (n > 0)
-		free_numbers(&state, numbers, n);
+		free_numbers(write, numbers, n);
+	reco_write_end(write);
 	SPI_finish();
 	PG_RETURN_VOID();
 }

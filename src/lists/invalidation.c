@@ -179,41 +179,41 @@ collect_touched(const RecoState *state, const int32 *numbers)
 
 /* Find them among all rows. */
 static void
-look_through_all(RecoUsers *users, RecoSearch *search)
+look_through_all(RecoUserRows *rows, RecoSearch *search)
 {
-	BlockNumber blocks = reco_user_blocks(users);
+	BlockNumber blocks = reco_user_rows_blocks(rows);
 
 	if (blocks > 0)
-		reco_user_scan(users, 0, blocks, reco_search_visit, search);
+		reco_user_rows_scan(rows, 0, blocks, reco_search_visit, search);
 }
 
 /* Find them among some users. */
 static void
-look_at(RecoUsers *users, RecoUserPlace *candidates, int n, RecoSearch *search)
+look_at(RecoUserRows *rows, RecoUserPlace *candidates, int n, RecoSearch *search)
 {
 	for (int i = 0; i < n && !search->too_many; i++)
 	{
-		TupleTableSlot *row = reco_user_fetch_near(users, candidates[i].user_id, &candidates[i].place);
+		TupleTableSlot *row = reco_user_rows_fetch_near(rows, candidates[i].user_id, &candidates[i].place);
 
 		CHECK_FOR_INTERRUPTS();
 		if (row != NULL)
-			reco_search_visit(users, row, search);
+			reco_search_visit(rows, row, search);
 	}
 }
 
 static void
-find_lists(const RecoState *state, RecoUsers *users, RecoSearch *search)
+find_lists(RecoWrite *write, RecoUserRows *rows, RecoSearch *search)
 {
 	RecoUserPlace *candidates;
 	int			n;
 
-	switch (reco_foresee_take(state, search->touched, &candidates, &n))
+	switch (reco_foresee_take(write, search->touched, &candidates, &n))
 	{
 		case RECO_FORESEEN_NOT:
-			look_through_all(users, search);
+			look_through_all(rows, search);
 			break;
 		case RECO_FORESEEN_SOME:
-			look_at(users, candidates, n, search);
+			look_at(rows, candidates, n, search);
 			pfree(candidates);
 			break;
 		case RECO_FORESEEN_MANY:
@@ -223,16 +223,17 @@ find_lists(const RecoState *state, RecoUsers *users, RecoSearch *search)
 
 /* Bring the touched lists up to date; false if there are too many. */
 static bool
-refresh_lists(const RecoState *state, const int32 *numbers)
+refresh_lists(RecoWrite *write, const int32 *numbers)
 {
-	RecoUsers  *users = reco_user_open(state);
+	RecoUsers  *users = reco_user_open(write);
+	RecoUserRows *rows = reco_user_rows(users);
 	RecoSearch	search;
 
-	reco_search_begin(&search, collect_touched(state, numbers));
-	find_lists(state, users, &search);
+	reco_search_begin(&search, collect_touched(reco_write_state(write), numbers));
+	find_lists(write, rows, &search);
 	for (int i = 0; i < search.count && !search.too_many; i++)
 	{
-		TupleTableSlot *row = reco_user_fetch_near(users, search.users[i].user_id, &search.users[i].place);
+		TupleTableSlot *row = reco_user_rows_fetch_near(rows, search.users[i].user_id, &search.users[i].place);
 
 		if (row != NULL)
 			reco_user_refresh_row(users, row);
@@ -243,22 +244,17 @@ refresh_lists(const RecoState *state, const int32 *numbers)
 
 /* The mirror has changed as collected: maintain the lists. */
 void
-reco_affected_apply(void)
+reco_affected_apply(RecoWrite *write)
 {
-	RecoState	state;
 	int32	   *numbers;
 
-	Assert(reco_state_is_locked());
 	if (count == 0 && !everything)
 		return;
-	reco_state_read(&state);
-	reco_product_sync(&state);
 	numbers = palloc(Max(1, count) * sizeof(int32));
-	reco_number_resolve(products, numbers, count);
-	take_popularity(&state, numbers);
-	reco_product_changed(&state, everything ? NULL : numbers, count);
-	if (everything || !refresh_lists(&state, numbers))
-		state.generation++;
-	reco_state_write(&state);
+	reco_number_resolve(write, products, numbers, count);
+	take_popularity(reco_write_state(write), numbers);
+	reco_write_products_changed(write, everything ? NULL : numbers, count);
+	if (everything || !refresh_lists(write, numbers))
+		reco_write_next_generation(write);
 	forget();
 }

@@ -29,7 +29,7 @@
 #include "lib/qunique.h"
 #include "lists/invalidation_prescan.h"
 #include "lists/search.h"
-#include "lists/user_state.h"
+#include "lists/user_rows.h"
 #include "miscadmin.h"
 #include "shmem/metrics.h"
 #include "utils/array.h"
@@ -108,18 +108,17 @@ add_product(uint64 row, Datum id, Datum category, bool uncategorized)
 static bool
 watch(void)
 {
-	RecoUsers  *users;
+	RecoWrite  *write = reco_write_begin(NoLock);
+	RecoUserRows *rows = reco_user_rows_open();
 
-	reco_state_lock();
-	if (!reco_state_peek(&foreseen.state))
-		return false;
-	users = reco_user_open(&foreseen.state);
-	foreseen.file = reco_user_file(users);
-	foreseen.blocks = reco_user_blocks(users);
-	reco_user_close(users);
+	foreseen.state = *reco_write_state(write);
+	foreseen.file = reco_user_rows_file(rows);
+	foreseen.blocks = reco_user_rows_blocks(rows);
+	reco_user_rows_close(rows);
 	foreseen.watching = foreseen.blocks >= MIN_BLOCKS;
 	if (foreseen.watching)
 		reco_written_watch();
+	reco_write_end(write);
 	return foreseen.watching;
 }
 
@@ -147,15 +146,15 @@ prepare(const Datum *ids, const Datum *categories, const bool *uncategorized, in
 static BlockNumber
 look_through(BlockNumber first)
 {
-	RecoUsers  *users;
+	RecoUserRows *rows;
 
 	reco_sql_begin();
-	users = reco_user_open(&foreseen.state);
-	foreseen.good = reco_user_file(users) == foreseen.file;
+	rows = reco_user_rows_open();
+	foreseen.good = reco_user_rows_file(rows) == foreseen.file;
 	if (foreseen.good)
-		first = reco_user_scan(users, first, Min(STEP_BLOCKS, foreseen.blocks - first),
-							   reco_search_visit, &foreseen.search);
-	reco_user_close(users);
+		first = reco_user_rows_scan(rows, first, Min(STEP_BLOCKS, foreseen.blocks - first),
+									reco_search_visit, &foreseen.search);
+	reco_user_rows_close(rows);
 	reco_sql_commit();
 	return first;
 }
@@ -228,17 +227,16 @@ unique_users(RecoUserPlace *users, int n)
  * state and the cached mirror are those of after the change.
  */
 RecoForeseen
-reco_foresee_take(const RecoState *state, const RecoTouched *touched, RecoUserPlace **users, int *count)
+reco_foresee_take(RecoWrite *write, const RecoTouched *touched, RecoUserPlace **users, int *count)
 {
 	const RecoUserPlace *written;
 	int			n;
 
-	Assert(reco_state_is_locked());
 	if (!foreseen.watching)
 		return RECO_FORESEEN_NOT;
 	foreseen.watching = false;
 	n = reco_written_end(&written);
-	if (!is_good(state, touched) || (foreseen.search.too_many ? foreseen.guessed : n < 0))
+	if (!is_good(reco_write_state(write), touched) || (foreseen.search.too_many ? foreseen.guessed : n < 0))
 		return RECO_FORESEEN_NOT;
 	reco_metrics_add(RECO_METRIC_PRESCANNED, foreseen.products);
 	if (foreseen.search.too_many)

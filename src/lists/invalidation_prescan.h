@@ -8,7 +8,7 @@
 #ifndef RECO_INVALIDATION_PRESCAN_H
 #define RECO_INVALIDATION_PRESCAN_H
 
-#include "engine/state.h"
+#include "engine/write.h"
 #include "lists/touched.h"
 #include "shmem/written.h"
 
@@ -20,7 +20,7 @@ typedef enum RecoForeseen
 } RecoForeseen;
 
 extern void reco_foresee(const Datum *ids, const Datum *categories, const bool *uncategorized, int n);
-extern RecoForeseen reco_foresee_take(const RecoState *state, const RecoTouched *touched,
+extern RecoForeseen reco_foresee_take(RecoWrite *write, const RecoTouched *touched,
 									  RecoUserPlace **users, int *count);
 extern void reco_foresee_forget(void);
 

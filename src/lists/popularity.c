@@ -27,9 +27,9 @@
 #include "common/monotonic.h"
 #include "common/spi.h"
 #include "common/wait_event.h"
-#include "engine/order.h"
+#include "engine/mirror_log.h"
 #include "engine/product_cache.h"
-#include "engine/state.h"
+#include "engine/write.h"
 #include "fmgr.h"
 #include "heap/keyed_table.h"
 #include "lists/popularity.h"
@@ -95,7 +95,7 @@ lock_popularity(void)
 {
 	Oid			extension = get_extension_oid("reco", false);
 	Oid			products = reco_sql_table("product");
-	bool		may_wait = !reco_state_is_locked();
+	bool		may_wait = !reco_write_is_locked();
 	LOCKTAG		tag;
 
 	/* DROP EXTENSION waits here, not when it has locked a table */
@@ -189,23 +189,24 @@ write_products(Popularity *found, const RecoState *state, bool patiently)
 	reco_table_close(table);
 	if (patiently)
 		give_way();
-	reco_order_write(found->version);
+	reco_mirror_log_order(found->version);
 }
 
 /* The products are written: begin a generation, under reco's lock; taken: the clock's time. */
 static void
-begin_generation(RecoState *state, const Popularity *found, TimestampTz taken)
+begin_generation(RecoWrite *write, const Popularity *found, TimestampTz taken)
 {
+	int64		next = reco_write_state(write)->mirror_version + 1;
+
 	if (found->count > 0)
 	{
 		/* a change of the catalog may have come in between */
-		if (found->version != state->mirror_version + 1)
-			reco_order_write(state->mirror_version + 1);
-		state->generation++;
-		reco_product_changed(state, NULL, 0);
+		if (found->version != next)
+			reco_mirror_log_order(next);
+		reco_write_next_generation(write);
+		reco_write_products_changed(write, NULL, 0);
 	}
-	state->popularity_at = taken;
-	reco_state_write(state);
+	reco_write_set_popularity_at(write, taken);
 }
 
 PG_FUNCTION_INFO_V1(reco_take_popularity);
@@ -214,18 +215,19 @@ PG_FUNCTION_INFO_V1(reco_take_popularity);
 Datum
 reco_take_popularity(PG_FUNCTION_ARGS)
 {
-	RecoState	state;
+	RecoWrite  *write;
+	const RecoState *state;
 	Popularity	found;
 
-	reco_state_require_writable();
+	reco_write_require_allowed();
 	SPI_connect();
 	lock_popularity();
-	reco_state_lock();
-	reco_state_read(&state);
-	reco_product_sync(&state);
-	look(&found, &state);
-	write_products(&found, &state, false);
-	begin_generation(&state, &found, state.clock);
+	write = reco_write_begin(NoLock);
+	state = reco_write_state(write);
+	look(&found, state);
+	write_products(&found, state, false);
+	begin_generation(write, &found, state->clock);
+	reco_write_end(write);
 	SPI_finish();
 	PG_RETURN_BOOL(found.count > 0);
 }
@@ -270,17 +272,19 @@ take(void)
 	if (reco_state_peek(&state) && due_in(&state) == 0)
 	{
 		TimestampTz taken = state.clock;
+		RecoWrite  *write;
+		const RecoState *now;
 
 		look(&found, &state);
 		write_products(&found, &state, true);
-		reco_state_lock();
-		reco_state_read(&state);
-		reco_product_sync(&state);
-		if (state.recent_window != found.state.recent_window ||
-			state.trending_window != found.state.trending_window)
-			taken = state.clock - reco_popularity_interval * USECS_PER_SEC; /* due again */
-		begin_generation(&state, &found, taken);
-		left = due_in(&state);
+		write = reco_write_begin(NoLock);
+		now = reco_write_state(write);
+		if (now->recent_window != found.state.recent_window ||
+			now->trending_window != found.state.trending_window)
+			taken = now->clock - reco_popularity_interval * USECS_PER_SEC;	/* due again */
+		begin_generation(write, &found, taken);
+		left = due_in(now);
+		reco_write_end(write);
 	}
 	reco_sql_commit();
 	return left;

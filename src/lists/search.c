@@ -23,14 +23,14 @@ reco_search_begin(RecoSearch *search, RecoTouched *touched)
 
 /* A row that may be touched, as a RecoUserVisitor; false: there are too many. */
 bool
-reco_search_visit(RecoUsers *users, TupleTableSlot *row, void *arg)
+reco_search_visit(RecoUserRows *rows, TupleTableSlot *row, void *arg)
 {
 	RecoSearch *search = arg;
 
-	if (!reco_touched_is(search->touched, reco_user_views(users, row), reco_user_list(users, row)))
+	if (!reco_touched_is(search->touched, reco_user_row_views(rows, row), reco_user_row_list(rows, row)))
 		return true;
 	search->too_many = search->count == RECO_MAX_TOUCHED;
 	if (!search->too_many)
-		search->users[search->count++] = (RecoUserPlace) {reco_user_id(row), row->tts_tid};
+		search->users[search->count++] = (RecoUserPlace) {reco_user_row_id(row), row->tts_tid};
 	return !search->too_many;
 }

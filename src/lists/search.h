@@ -9,7 +9,7 @@
 #define RECO_SEARCH_H
 
 #include "lists/touched.h"
-#include "lists/user_state.h"
+#include "lists/user_rows.h"
 #include "shmem/written.h"
 
 /* Lists that a change brings up to date in its transaction, at most. */
@@ -25,6 +25,6 @@ typedef struct RecoSearch
 } RecoSearch;
 
 extern void reco_search_begin(RecoSearch *search, RecoTouched *touched);
-extern bool reco_search_visit(RecoUsers *users, TupleTableSlot *row, void *search);
+extern bool reco_search_visit(RecoUserRows *rows, TupleTableSlot *row, void *search);
 
 #endif							/* RECO_SEARCH_H */

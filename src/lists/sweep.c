@@ -24,7 +24,6 @@
 #include "common/hashfn.h"
 #include "common/monotonic.h"
 #include "common/spi.h"
-#include "engine/product_cache.h"
 #include "fmgr.h"
 #include "lists/sweep.h"
 #include "lists/user_state.h"
@@ -76,6 +75,7 @@ typedef struct Progress
 	bool		around;			/* past the table's last page */
 	int			part;
 	int64		swept;			/* lists in this step */
+	RecoUsers  *users;			/* whose rows the step writes */
 } Progress;
 
 /* Go around the table once from where the last round ended. */
@@ -106,31 +106,32 @@ blocks_left(const Progress *progress)
 
 /* A row that the sweep passes. */
 static bool
-visit(RecoUsers *users, TupleTableSlot *row, void *arg)
+sweep_visit(RecoUserRows *rows, TupleTableSlot *row, void *arg)
 {
 	Progress   *progress = arg;
-	uint64		user_id = (uint64) reco_user_id(row);
+	uint64		user_id = (uint64) reco_user_row_id(row);
 	uint32		hash = murmurhash32((uint32) user_id ^ (uint32) (user_id >> 32));
 
-	if (hash % PARTS != progress->part || reco_user_is_current(users, row))
+	if (hash % PARTS != progress->part || reco_user_is_current(progress->users, row))
 		return true;
-	reco_user_refresh_row(users, row);
+	reco_user_refresh_row(progress->users, row);
 	progress->swept++;
 	return true;
 }
 
 /* One step, of about max lists; false: there are no more. */
 static bool
-sweep(const RecoState *state, Progress *progress, int64 max)
+sweep(RecoWrite *write, Progress *progress, int64 max)
 {
-	RecoUsers  *users = reco_user_open(state);
+	RecoUsers  *users = reco_user_open(write);
+	RecoUserRows *rows = reco_user_rows(users);
 	BlockNumber end;
 	BlockNumber block;
 
 	/* VACUUM FULL has moved the rows: begin again */
-	if (progress->file != reco_user_file(users))
-		*progress = (Progress) {.file = reco_user_file(users)};
-	progress->blocks = reco_user_blocks(users);
+	if (progress->file != reco_user_rows_file(rows))
+		*progress = (Progress) {.file = reco_user_rows_file(rows)};
+	progress->blocks = reco_user_rows_blocks(rows);
 	if (!progress->around && progress->first >= progress->blocks)
 	{
 		progress->first = 0;
@@ -140,8 +141,9 @@ sweep(const RecoState *state, Progress *progress, int64 max)
 	end = Min(next_stop(progress), progress->part > 0 ? progress->end : progress->first + STEP_BLOCKS);
 	block = progress->first;
 	progress->swept = 0;
+	progress->users = users;
 	while (block < end && (progress->part > 0 || progress->swept < max))
-		block = reco_user_scan(users, block, Min(CHUNK_BLOCKS, end - block), visit, progress);
+		block = reco_user_rows_scan(rows, block, Min(CHUNK_BLOCKS, end - block), sweep_visit, progress);
 	reco_user_close(users);
 	reco_metrics_add(RECO_METRIC_SWEPT, progress->swept);
 
@@ -162,7 +164,7 @@ reco_sweep(PG_FUNCTION_ARGS)
 {
 	int32		max = PG_GETARG_INT32(0);
 	Progress	progress = {0};
-	RecoState	state;
+	RecoWrite  *write;
 	int64		total = 0;
 	bool		more = true;
 
@@ -171,14 +173,13 @@ reco_sweep(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("max_lists must be at least 1")));
 	SPI_connect();
-	reco_state_lock();
-	reco_state_read(&state);
-	reco_product_sync(&state);
+	write = reco_write_begin(NoLock);
 	while (more && total < max)
 	{
-		more = sweep(&state, &progress, Min(STEP_LISTS, max - total));
+		more = sweep(write, &progress, Min(STEP_LISTS, max - total));
 		total += progress.swept;
 	}
+	reco_write_end(write);
 	SPI_finish();
 	PG_RETURN_INT64(total);
 }
@@ -257,7 +258,7 @@ is_due(long *next)
 long
 reco_sweep_step(void)
 {
-	RecoState	state;
+	RecoWrite  *write;
 	RecoMoment	asked = reco_monotonic_now();
 	long		waited;
 	long		pause;
@@ -268,13 +269,12 @@ reco_sweep_step(void)
 		reco_sql_commit();
 		return pause;
 	}
-	reco_state_lock();
+	write = reco_write_begin(NoLock);
 	waited = reco_monotonic_since(asked);
-	reco_state_read(&state);
-	reco_product_sync(&state);
-	if (state.generation != sweeping.generation)
-		begin_generation(&state);
-	sweeping.done = !sweep(&state, &sweeping.progress, sweeping.late ? LATE_LISTS : STEP_LISTS);
+	if (reco_write_state(write)->generation != sweeping.generation)
+		begin_generation(reco_write_state(write));
+	sweeping.done = !sweep(write, &sweeping.progress, sweeping.late ? LATE_LISTS : STEP_LISTS);
+	reco_write_end(write);
 	reco_sql_commit();
 	if (sweeping.done)
 		return -1;

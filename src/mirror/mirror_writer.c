@@ -17,7 +17,7 @@
 #include "common/array.h"
 #include "common/monotonic.h"
 #include "common/spi.h"
-#include "engine/state.h"
+#include "engine/write.h"
 #include "lists/invalidation_prescan.h"
 #include "mirror/mirror_writer.h"
 #include "shmem/metrics.h"
@@ -216,18 +216,20 @@ void
 reco_difference_write(void)
 {
 	int			count = reco_difference_count();
+	RecoWrite  *write;
 
 	if (count == 0)
 		return;
 
 	/* in the order in which the popularity takes them */
 	LockRelationOid(reco_sql_table("product"), RowExclusiveLock);
-	reco_state_lock();
+	write = reco_write_begin(NoLock);
 	reco_trigger_defer_mirror();
 	run_for(&delete_plan, &gone);
 	run_for(&update_plan, &moved);
 	run_for(&insert_plan, &fresh);
-	reco_trigger_apply_mirror();
+	reco_trigger_apply_mirror(write);
+	reco_write_end(write);
 	reco_metrics_add(RECO_METRIC_CATALOG, count);
 	gone.count = moved.count = fresh.count = 0;
 }

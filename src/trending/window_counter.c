@@ -40,9 +40,9 @@ enum
 	WINDOW_START = 1, BUCKET, COUNTS, COLUMNS = COUNTS
 };
 
-static RecoTidCache *tid_cache = NULL;
+static RecoTidCache *places = NULL;
 static const RecoTableDef by_bucket = {
-	"window_counter", "window_counter_pkey", 2, {F_TIMESTAMPTZ_EQ, F_INT4EQ}, &tid_cache
+	"window_counter", "window_counter_pkey", 2, {F_TIMESTAMPTZ_EQ, F_INT4EQ}, &places
 };
 
 /* Numbers are named only where the rank alone leaves too many. */
@@ -96,7 +96,7 @@ write_bucket(RecoTable *table, RecoCounterDelta *counts, int n)
 	Int32GetDatum(counts[0].number / RECO_BUCKET_SIZE)};
 	bool		nulls[3] = {false, false, false};
 	TupleTableSlot *row = reco_table_fetch(table, values);
-	RecoCounterBucket unpacked;
+	RecoCounterBucket	unpacked;
 	bool		null;
 
 	if (row != NULL)
@@ -203,7 +203,7 @@ static RecoTopK
 scan_top(const RecoState *state, TimestampTz window)
 {
 	Datum		values[2] = {TimestampTzGetDatum(window), Int32GetDatum(state->trending_size)};
-	RecoTopK	top;
+	RecoTopK		top;
 
 	top.count = (int) reco_sql_query(&scan_plan, values, NULL, 0);
 	top.ranks = palloc_extended(top.count * sizeof(RecoRank), MCXT_ALLOC_HUGE);
@@ -223,7 +223,7 @@ scan_top(const RecoState *state, TimestampTz window)
 static RecoTopK
 merge_top(const RecoState *state, const RecoTopK *old, const RecoCounterDelta *counts, int n)
 {
-	RecoTopK	top;
+	RecoTopK		top;
 
 	top.ranks = palloc_extended((n + old->count) * sizeof(RecoRank), MCXT_ALLOC_HUGE);
 	for (top.count = 0; top.count < n; top.count++)
@@ -254,9 +254,9 @@ static void
 refresh_top(RecoTable *table, const RecoState *state, const RecoCounterDelta *counts, int n, bool shrunk)
 {
 	TimestampTz window = counts[0].window;
-	RecoTopK	old;
+	RecoTopK		old;
 	TupleTableSlot *row = reco_window_top_fetch(table, window, &old);
-	RecoTopK	fresh = shrunk ? scan_top(state, window) : merge_top(state, &old, counts, n);
+	RecoTopK		fresh = shrunk ? scan_top(state, window) : merge_top(state, &old, counts, n);
 
 	qsort(fresh.ranks, fresh.count, sizeof(RecoRank), by_number);
 	if (!same_top(&old, &fresh))
@@ -268,7 +268,7 @@ refresh_top(RecoTable *table, const RecoState *state, const RecoCounterDelta *co
  * counts are overwritten.
  */
 void
-reco_window_counter_add(const RecoState *state, RecoCounterDelta *counts, int n)
+reco_window_counter_add(RecoWrite *write, RecoCounterDelta *counts, int n)
 {
 	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "reco trending",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -276,17 +276,16 @@ reco_window_counter_add(const RecoState *state, RecoCounterDelta *counts, int n)
 	RecoTable  *table;
 	bool		shrunk = false;
 
-	Assert(reco_state_is_locked());
 	qsort(counts, n, sizeof(RecoCounterDelta), by_key);
 	for (int i = 0; i < n; i++)
 		shrunk |= counts[i].views < 0;
 	write_counters(counts, n);
-	table = reco_window_top_open();
+	table = reco_window_top_open(write);
 	for (int first = 0, end; first < n; first = end)
 	{
 		for (end = first; end < n && counts[end].window == counts[first].window; end++)
 			 /* find the window's end */ ;
-		refresh_top(table, state, &counts[first], end - first, shrunk);
+		refresh_top(table, reco_write_state(write), &counts[first], end - first, shrunk);
 	}
 	reco_table_close(table);
 	MemoryContextSwitchTo(old);
@@ -295,12 +294,11 @@ reco_window_counter_add(const RecoState *state, RecoCounterDelta *counts, int n)
 
 /* Drop the windows before the horizon. */
 void
-reco_window_counter_drop(const RecoState *state)
+reco_window_counter_drop(RecoWrite *write)
 {
-	Datum		values[1] = {TimestampTzGetDatum(state->horizon)};
+	Datum		values[1] = {TimestampTzGetDatum(reco_write_state(write)->horizon)};
 	uint64		dropped;
 
-	Assert(reco_state_is_locked());
 	reco_sql_execute(&drop_counters_plan, values, NULL);
 	dropped = reco_sql_execute(&drop_plan, values, NULL);
 	for (uint64 i = 0; i < dropped; i++)
@@ -331,7 +329,7 @@ reco_window_counter_sums(TimestampTz after, int32 size)
 	{
 		bool		null;
 		int64		first = (int64) DatumGetInt32(slot_getattr(row, BUCKET, &null)) * RECO_BUCKET_SIZE;
-		RecoCounterBucket counts;
+		RecoCounterBucket	counts;
 
 		CHECK_FOR_INTERRUPTS();
 		if (first < 0 || DatumGetTimestampTz(slot_getattr(row, WINDOW_START, &null)) <= after)

@@ -8,7 +8,7 @@
 #ifndef RECO_WINDOW_COUNTER_H
 #define RECO_WINDOW_COUNTER_H
 
-#include "engine/state.h"
+#include "engine/write.h"
 
 /* Views of a product in a window. */
 typedef struct RecoCounterDelta
@@ -19,7 +19,7 @@ typedef struct RecoCounterDelta
 } RecoCounterDelta;
 
 extern int64 *reco_window_counter_sums(TimestampTz after, int32 size);
-extern void reco_window_counter_add(const RecoState *state, RecoCounterDelta *counts, int n);
-extern void reco_window_counter_drop(const RecoState *state);
+extern void reco_window_counter_add(RecoWrite *write, RecoCounterDelta *counts, int n);
+extern void reco_window_counter_drop(RecoWrite *write);
 
 #endif							/* RECO_WINDOW_COUNTER_H */

@@ -27,13 +27,14 @@ enum
 	WINDOW_START, NUMBERS, VIEW_COUNTS, COLUMNS
 };
 
-static RecoTidCache *tid_cache = NULL;
+static RecoTidCache *places = NULL;
 static const RecoTableDef by_window = {
-	"window_top", "window_top_pkey", 1, {F_TIMESTAMPTZ_EQ}, &tid_cache
+	"window_top", "window_top_pkey", 1, {F_TIMESTAMPTZ_EQ}, &places
 };
 
+/* Open the tops for writing. */
 RecoTable *
-reco_window_top_open(void)
+reco_window_top_open(RecoWrite *write)
 {
 	return reco_table_open(&by_window);
 }
@@ -84,11 +85,11 @@ take(TupleTableSlot *row, RecoTopK *top)
  * empty one if there is none.
  */
 TupleTableSlot *
-reco_window_top_fetch_near(RecoTable *table, TimestampTz window, ItemPointer tid, RecoTopK *top)
+reco_window_top_fetch_near(RecoTable *table, TimestampTz window, ItemPointer place, RecoTopK *top)
 {
 	Datum		key = TimestampTzGetDatum(window);
 
-	return take(reco_table_fetch_near(table, &key, tid), top);
+	return take(reco_table_fetch_near(table, &key, place), top);
 }
 
 /* The same where this process has last seen it. */

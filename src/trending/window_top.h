@@ -8,7 +8,7 @@
 #ifndef RECO_WINDOW_TOP_H
 #define RECO_WINDOW_TOP_H
 
-#include "datatype/timestamp.h"
+#include "engine/write.h"
 #include "heap/keyed_table.h"
 
 /* A product and its views in the window at hand. */
@@ -25,12 +25,12 @@ typedef struct RecoTopK
 	int			count;
 } RecoTopK;
 
-extern RecoTable *reco_window_top_open(void);
+extern RecoTable *reco_window_top_open(RecoWrite *write);
 extern RecoTable *reco_window_top_open_read(Snapshot snapshot);
 extern TupleTableSlot *reco_window_top_fetch(RecoTable *table, TimestampTz window, RecoTopK *top);
 extern TupleTableSlot *reco_window_top_fetch_near(RecoTable *table, TimestampTz window,
-												  ItemPointer tid, RecoTopK *top);
+										   ItemPointer place, RecoTopK *top);
 extern void reco_window_top_write(RecoTable *table, TimestampTz window, TupleTableSlot *row,
-								  const RecoTopK *top);
+						   const RecoTopK *top);
 
 #endif							/* RECO_WINDOW_TOP_H */

@@ -1,0 +1,41 @@
+/*-------------------------------------------------------------------------
+ *
+ * write.h
+ *	  The right to change derived state.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RECO_WRITE_H
+#define RECO_WRITE_H
+
+#include "engine/state.h"
+#include "storage/lockdefs.h"
+
+/*
+ * Whoever has one holds reco's lock and has read reco.state under it, and the
+ * product cache is in step with that.  Functions that write a derived table
+ * ask for it.  Valid until reco_write_end() or the end of the transaction.
+ */
+typedef struct RecoWrite RecoWrite;
+
+extern const RecoXactModule reco_write_xact;
+
+extern RecoWrite *reco_write_begin(LOCKMODE activity);
+extern const RecoState *reco_write_state(const RecoWrite *write);
+extern void reco_write_end(RecoWrite *write);
+
+/* Changes of reco.state, which reco_write_end() writes. */
+extern void reco_write_set_clock(RecoWrite *write, TimestampTz clock);
+extern void reco_write_apply_settings(RecoWrite *write);
+extern void reco_write_next_generation(RecoWrite *write);
+extern void reco_write_set_popularity_at(RecoWrite *write, TimestampTz at);
+extern void reco_write_products_changed(RecoWrite *write, const int32 *numbers, int n);
+extern void reco_write_numbers_changed(RecoWrite *write);
+
+/* The lock alone, for who waits for other locks with it. */
+extern void reco_write_require_allowed(void);
+extern void reco_write_lock(LOCKMODE activity);
+extern void reco_write_unlock(void);
+extern bool reco_write_is_locked(void);
+
+#endif							/* RECO_WRITE_H */

@@ -93,7 +93,7 @@ class Demo:
             return []
 
     def shopper_steps(self):
-        """She follows a recommendation, or looks into the next category on her way."""
+        """She follows a recommendation, or visits the next category of her tour."""
         category = HER_WAY[self.steps // 3 % len(HER_WAY)]
         listed = [p for p in self.recommendations() if p not in self.gone]
         if self.steps % 3 == 2 and listed:
@@ -145,7 +145,7 @@ class Demo:
     # ---- the screen
 
     def look(self):
-        """All that the screen shows, read anew."""
+        """Query everything that the screen shows."""
         stored = self.value('SELECT sum(next_offset) FROM reco.offsets') or 0
         self.counted.append((time.time(), int(stored)))
         (first, before), (last, now) = self.counted[0], self.counted[-1]
@@ -167,7 +167,7 @@ class Demo:
             format(seen['events'], ','), seen['rate'], delay, format(seen['users'], ','))
 
     def window(self, seen):
-        """The Redis name of the present window."""
+        """The current window, as its Redis key names it."""
         if not seen['trending']:
             return None
         return seen['trending'][0][3].astimezone(timezone.utc).strftime('%Y-%m-%dT%H:%M:%S')
@@ -175,7 +175,7 @@ class Demo:
     def frame(self, seen, width, height):
         half = width // 2
         bars = height >= 30
-        # what is left for her views and for trending: of the rest 9 lines are always there, the cursor's the last
+        # lines left for her views and for trending; 9 others are always shown, the last of them for the cursor
         spare = height - 10 - len(seen['status']) - self.news.maxlen - (5 if bars else 0)
         rows = max(2, min(10, (spare + 1) // 2))
         top = max(1, min(10, spare - rows))

@@ -232,7 +232,7 @@ find_differences(const Datum *keys, int nkeys)
 	too_long.count = 0;
 	found_open();
 	SetTuplestoreDestReceiverParams(receiver, found.rows, found.context, false, NULL, NULL);
-	PushActiveSnapshot(GetLatestSnapshot());
+	PushActiveSnapshot(GetTransactionSnapshot());
 	if (keys != NULL)
 		products = reco_catalog_look_up(source, keys, nkeys, put_row, feed);
 	else if (source != NULL)

@@ -14,6 +14,10 @@
  * never found to be updated concurrently.  Rows written after
  * reco_table_open are not seen by its scans: write each key once.
  *
+ * Row triggers that a DBA has made fire, statement triggers do not, as with
+ * logical replication: that of reco.product would take what reco writes itself
+ * for a client's change of the catalog.
+ *
  *-------------------------------------------------------------------------
  */
 #include "common/compat.h"
@@ -38,7 +42,7 @@ struct RecoTable
 	EState	   *estate;
 	EPQState	epq;
 	ResultRelInfo *result;
-	bool		has_triggers;	/* a DBA's */
+	bool		has_triggers;	/* a DBA's, or those of reco.product */
 	Relation	heap;
 	Relation	index;
 	IndexScanDesc scan;
@@ -352,6 +356,13 @@ update_plain(RecoTable *table, ItemPointer old, TupleTableSlot *row)
 					 UNIQUE_CHECK_NO, true, table->result->ri_IndexRelationInfo[0]);
 }
 
+/* The executor's way, with all indexes and row triggers, but without statement triggers. */
+static void
+update_without_statement_triggers(RecoTable *table, TupleTableSlot *old, TupleTableSlot *row)
+{
+	ExecSimpleRelationUpdate(table->result, table->estate, &table->epq, old, row);
+}
+
 /*
  * Write a new version of a row that a fetch or a scan has found; its keys,
  * the first columns, are the same.
@@ -365,7 +376,7 @@ reco_table_update(RecoTable *table, TupleTableSlot *old, const Datum *values, co
 	if (is_plain(table))
 		update_plain(table, &old->tts_tid, row);
 	else
-		ExecSimpleRelationUpdate(table->result, table->estate, &table->epq, old, row);
+		update_without_statement_triggers(table, old, row);
 	check_written(table);
 	stays = ItemPointerGetBlockNumber(&old->tts_tid) == ItemPointerGetBlockNumber(&row->tts_tid);
 	remember(table, stays ? ((BufferHeapTupleTableSlot *) old)->buffer : InvalidBuffer);

@@ -102,9 +102,8 @@ write_counts(RecoViews *views)
 	counters_iterator iterator;
 	Counter    *counter;
 	int			n = 0;
-	instr_time	start;
+	instr_time	begun = reco_metrics_phase_begin();
 
-	INSTR_TIME_SET_CURRENT(start);
 	if (views->counters->members == 0)
 		return;
 	counts = palloc(views->counters->members * sizeof(RecoCounterDelta));
@@ -118,7 +117,7 @@ write_counts(RecoViews *views)
 	counters_reset(views->counters);
 	reco_window_counter_add(views->write, counts, n);
 	pfree(counts);
-	reco_metrics_phase_end(RECO_PHASE_TRENDING, &start);
+	reco_metrics_phase_end(RECO_PHASE_TRENDING, begun);
 }
 
 static void
@@ -147,9 +146,8 @@ sort_view(RecoViews *views, int i)
 static void
 end_chunk(RecoViews *views)
 {
-	instr_time	start;
+	instr_time	begun = reco_metrics_phase_begin();
 
-	INSTR_TIME_SET_CURRENT(start);
 	reco_number_resolve(views->write, views->products, views->numbers, views->chunk_count);
 	for (int i = 0; i < views->chunk_count; i++)
 	{
@@ -160,7 +158,7 @@ end_chunk(RecoViews *views)
 	}
 	views->chunk_count = 0;
 	MemoryContextReset(views->chunk_context);
-	reco_metrics_phase_end(RECO_PHASE_SORT, &start);
+	reco_metrics_phase_end(RECO_PHASE_SORT, begun);
 	if (views->counters->members > MAX_COUNTERS)
 		write_counts(views);
 }
@@ -247,10 +245,9 @@ write_users(RecoViews *views)
 	RecoUserView next;
 	int64		user_id = 0;
 	int			limit = Max(1024, 2 * views->state->max_user_views);
-	instr_time	start;
+	instr_time	begun = reco_metrics_phase_begin();
 	int64		written;
 
-	INSTR_TIME_SET_CURRENT(start);
 	reco_recent_init(&group);
 	reco_by_user_perform(views->sort);
 	while (reco_by_user_next(views->sort, &next))
@@ -270,7 +267,7 @@ write_users(RecoViews *views)
 	if (group.count > 0)
 		write_user(views, users, user_id, &group);
 	written = reco_user_close(users);
-	reco_metrics_phase_end(RECO_PHASE_USERS, &start);
+	reco_metrics_phase_end(RECO_PHASE_USERS, begun);
 	return written;
 }
 

@@ -164,17 +164,6 @@ feed_rows(const Row *rows, int count, Datum topic, const RecoState *state,
 	}
 }
 
-/*
- * What maintenance has taken so far; nobody else adds to it under the lock.
- * Lists are a part of users.
- */
-static uint64
-time_of_maintenance(void)
-{
-	return reco_metrics_phase_value(RECO_PHASE_SORT) + reco_metrics_phase_value(RECO_PHASE_TRENDING) +
-		reco_metrics_phase_value(RECO_PHASE_USERS);
-}
-
 /* The one transaction of some rows. */
 static void
 write_rows(const char *topic_name, const Row *rows, int count)
@@ -187,23 +176,21 @@ write_rows(const char *topic_name, const Row *rows, int count)
 	int			ncheckpoints;
 	Datum		topic;
 	MemoryContext before_commit;
-	instr_time	start;
-	uint64		before;
+	instr_time	begun;
 
 	reco_sql_begin();
 	write = reco_write_begin(RowExclusiveLock);
 	topic = CStringGetTextDatum(topic_name);
 
-	INSTR_TIME_SET_CURRENT(start);
-	before = time_of_maintenance();
+	begun = reco_metrics_phase_begin();
 	insert = reco_insert_begin(write);
 	rejected = reco_tuplestore_open("reco_new_rejected", rejected_tupdesc());
 	feed_rows(rows, count, topic, reco_write_state(write), insert, rejected, &tally);
 	reco_insert_end(insert);
 	tally.rejected = reco_tuplestore_run(rejected, &rejected_plan);
-	reco_metrics_phase_end(RECO_PHASE_INSERT, &start);
-	reco_metrics_phase_add(RECO_PHASE_INSERT, before - time_of_maintenance());
+	reco_metrics_phase_end(RECO_PHASE_INSERT, begun);
 
+	begun = reco_metrics_phase_begin();
 	before_commit = MemoryContextSwitchTo(batch_context);
 	checkpoints = reco_topic_advance(rows[0].message, count, &ncheckpoints);
 	MemoryContextSwitchTo(before_commit);
@@ -211,7 +198,7 @@ write_rows(const char *topic_name, const Row *rows, int count)
 	reco_write_end(write);
 	reco_sql_commit();
 	reco_topic_advanced(checkpoints, ncheckpoints);
-	reco_metrics_phase_end(RECO_PHASE_COMMIT, &start);
+	reco_metrics_phase_end(RECO_PHASE_COMMIT, begun);
 
 	reco_metrics_add(RECO_METRIC_MESSAGES, tally.messages);
 	reco_metrics_add(RECO_METRIC_BYTES, tally.bytes);
@@ -304,7 +291,7 @@ void
 reco_batch_write(const char *topic, const RecoMessage *messages, int count)
 {
 	MemoryContext before;
-	instr_time	start;
+	instr_time	begun;
 	Row		   *rows;
 
 	if (batch_context == NULL)
@@ -312,7 +299,7 @@ reco_batch_write(const char *topic, const RecoMessage *messages, int count)
 											  ALLOCSET_DEFAULT_SIZES);
 	before = MemoryContextSwitchTo(batch_context);
 
-	INSTR_TIME_SET_CURRENT(start);
+	begun = reco_metrics_phase_begin();
 	rows = palloc(count * sizeof(Row));
 	for (int i = 0; i < count; i++)
 	{
@@ -326,7 +313,7 @@ reco_batch_write(const char *topic, const RecoMessage *messages, int count)
 			rows[i].reason = reco_event_parse(message->payload, message->length,
 											  message->time, &rows[i].event);
 	}
-	reco_metrics_phase_end(RECO_PHASE_PARSE, &start);
+	reco_metrics_phase_end(RECO_PHASE_PARSE, begun);
 	write_or_halve(topic, rows, count);
 
 	MemoryContextSwitchTo(before);

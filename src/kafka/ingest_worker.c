@@ -372,7 +372,7 @@ report(void)
 static bool
 ingest_batch(void)
 {
-	instr_time	start;
+	instr_time	begun;
 	bool		full;
 	int			count;
 
@@ -386,9 +386,9 @@ ingest_batch(void)
 		max_messages = reco_batch_events;
 	}
 
-	INSTR_TIME_SET_CURRENT(start);
+	begun = reco_metrics_phase_begin();
 	count = reco_gather(kafka, messages, &full);
-	reco_metrics_phase_end(RECO_PHASE_CONSUME, &start);
+	reco_metrics_phase_end(RECO_PHASE_CONSUME, begun);
 
 	if (count > 0)
 		reco_batch_write(source.topic, messages, count);

@@ -39,7 +39,7 @@ struct RecoUsers
 	TimestampTz now;
 	int32		expired;		/* views up to this second do not count */
 	int64		written;
-	instr_time	lists;			/* time spent on computing lists */
+	uint64		lists_ns;		/* spent on computing lists */
 	MemoryContext scratch;		/* reset for each row */
 };
 
@@ -67,7 +67,7 @@ reco_user_close(RecoUsers *users)
 	reco_user_rows_end(&users->rows);
 	MemoryContextDelete(users->scratch);
 	reco_metrics_add(RECO_METRIC_LISTS, written);
-	reco_metrics_phase_add(RECO_PHASE_LISTS, (uint64) (INSTR_TIME_GET_DOUBLE(users->lists) * 1e9));
+	reco_metrics_phase_add(RECO_PHASE_LISTS, users->lists_ns);
 	pfree(users);
 	return written;
 }
@@ -108,17 +108,14 @@ remove_row(RecoUsers *users, int64 user_id, TupleTableSlot *row)
 static Datum
 compute_list(RecoUsers *users, bool *isnull)
 {
-	instr_time	start;
-	instr_time	end;
+	instr_time	begun = reco_metrics_phase_begin();
 	Datum		list = (Datum) 0;
 
-	INSTR_TIME_SET_CURRENT(start);
 	reco_recommend(users->state, &users->rows.recent, &users->rows.list);
 	*isnull = users->rows.list.count == 0;
 	if (!*isnull)
 		list = PointerGetDatum(reco_list_pack(&users->rows.list));
-	INSTR_TIME_SET_CURRENT(end);
-	INSTR_TIME_ACCUM_DIFF(users->lists, end, start);
+	users->lists_ns += reco_metrics_phase_since(begun);
 	return list;
 }
 

@@ -51,6 +51,7 @@ typedef struct Round
 	Entry	   *entries;
 	int			count;
 	int			size;
+	instr_time	begun;			/* its present phase */
 } Round;
 
 static RecoPlan users_from_plan = {
@@ -60,13 +61,12 @@ static RecoPlan users_from_plan = {
 };
 
 static MemoryContext memory = NULL;
-static instr_time phase_begun;
 
 /* Begin a round: an empty one, within a transaction. */
 static void
 begin_round(Round *round)
 {
-	INSTR_TIME_SET_CURRENT(phase_begun);
+	round->begun = reco_metrics_phase_begin();
 	if (memory == NULL)
 		memory = AllocSetContextCreate(TopMemoryContext, "reco send", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextReset(memory);
@@ -81,17 +81,18 @@ begin_round(Round *round)
 
 /* The reading is done: leave the transaction. */
 static void
-end_reading(void)
+end_reading(Round *round)
 {
 	reco_sql_commit();
-	reco_metrics_phase_end(RECO_PHASE_READ, &phase_begun);
+	reco_metrics_phase_end(RECO_PHASE_READ, round->begun);
+	round->begun = reco_metrics_phase_begin();
 }
 
 /* All of it is on its way. */
 static void
 end_round(Round *round)
 {
-	reco_metrics_phase_end(RECO_PHASE_SEND, &phase_begun);
+	reco_metrics_phase_end(RECO_PHASE_SEND, round->begun);
 	MemoryContextSwitchTo(round->caller);
 }
 
@@ -99,8 +100,10 @@ end_round(Round *round)
 static void
 flush(RecoSinkLink *link)
 {
+	instr_time	begun = reco_metrics_phase_begin();
+
 	reco_sink->flush(link);
-	reco_metrics_phase_end(RECO_PHASE_SEND, &phase_begun);
+	reco_metrics_phase_end(RECO_PHASE_SEND, begun);
 }
 
 /* A new one, whose bytes the caller then appends. */
@@ -199,7 +202,7 @@ send_rows(RecoSinkLink *link, const RecoKey *keys, int count,
 
 		begin_round(&round);
 		taken = read_round(&round, keys, Min(count, ROUND_ROWS));
-		end_reading();
+		end_reading(&round);
 		send_round(link, &round);
 		keys += taken;
 		count -= taken;
@@ -248,7 +251,7 @@ reco_reader_send_users_from(RecoSinkLink *link, int64 *next)
 
 	begin_round(&round);
 	read_users_from(&round, *next, limit);
-	end_reading();
+	end_reading(&round);
 	limit = is_full(&round) ? Max(round.count, 1) : Min(limit * 2, ROUND_ROWS);
 	send_users(link, &round);
 	flush(link);

@@ -49,25 +49,36 @@ reco_metrics_value(RecoMetric counter)
 	return pg_atomic_read_u64(&counts->counters[counter]);
 }
 
-/* A phase took so many nanoseconds. */
+/* A phase begins; give what this returns to reco_metrics_phase_end. */
+instr_time
+reco_metrics_phase_begin(void)
+{
+	instr_time	now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	return now;
+}
+
+uint64
+reco_metrics_phase_since(instr_time begun)
+{
+	instr_time	now = reco_metrics_phase_begin();
+
+	INSTR_TIME_SUBTRACT(now, begun);
+	return (uint64) (INSTR_TIME_GET_DOUBLE(now) * 1e9);
+}
+
+void
+reco_metrics_phase_end(RecoPhase phase, instr_time begun)
+{
+	reco_metrics_phase_add(phase, reco_metrics_phase_since(begun));
+}
+
+/* For a phase so short that its process adds it up first. */
 void
 reco_metrics_phase_add(RecoPhase phase, uint64 ns)
 {
 	pg_atomic_fetch_add_u64(&counts->phases[phase], ns);
-}
-
-/* A phase took the time since *start; the next one starts now. */
-void
-reco_metrics_phase_end(RecoPhase phase, instr_time *start)
-{
-	instr_time	now;
-	instr_time	took;
-
-	INSTR_TIME_SET_CURRENT(now);
-	took = now;
-	INSTR_TIME_SUBTRACT(took, *start);
-	reco_metrics_phase_add(phase, (uint64) (INSTR_TIME_GET_DOUBLE(took) * 1e9));
-	*start = now;
 }
 
 uint64

@@ -29,7 +29,10 @@ typedef enum RecoMetric
 
 #define RECO_METRICS (RECO_METRIC_RESYNCS + 1)
 
-/* Phases of the way from Kafka to Redis; LISTS is a part of USERS. */
+/*
+ * Phases of the way from Kafka to Redis.  One within another counts in both:
+ * LISTS is a part of USERS, and with a batch SORT, TRENDING and USERS are of INSERT.
+ */
 typedef enum RecoPhase
 {
 	RECO_PHASE_CONSUME, RECO_PHASE_PARSE, RECO_PHASE_INSERT, RECO_PHASE_SORT,
@@ -45,8 +48,10 @@ extern void reco_metrics_add(RecoMetric counter, uint64 n);
 extern uint64 reco_metrics_value(RecoMetric counter);
 
 /* Nanoseconds. */
+extern instr_time reco_metrics_phase_begin(void);
+extern uint64 reco_metrics_phase_since(instr_time begun);
+extern void reco_metrics_phase_end(RecoPhase phase, instr_time begun);
 extern void reco_metrics_phase_add(RecoPhase phase, uint64 ns);
-extern void reco_metrics_phase_end(RecoPhase phase, instr_time *start);
 extern uint64 reco_metrics_phase_value(RecoPhase phase);
 
 #endif							/* RECO_METRICS_H */

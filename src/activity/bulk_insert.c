@@ -62,7 +62,7 @@ struct RecoInsert
 	TupleTableSlot *row;
 	List	   *leaves;
 	RecoViews  *views;
-	RecoTuplestore   *feed;			/* rows for SQL */
+	RecoTuplestore *feed;			/* rows for SQL */
 };
 
 static const struct

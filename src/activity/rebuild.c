@@ -158,7 +158,7 @@ static void
 number_products(RecoWrite *write, RecoPlan *plan)
 {
 	uint64		count = reco_sql_query(plan, NULL, NULL, 0);
-	RecoSlice   *ids = palloc_extended(Max(1, count) * sizeof(RecoSlice), MCXT_ALLOC_HUGE);
+	RecoSlice  *ids = palloc_extended(Max(1, count) * sizeof(RecoSlice), MCXT_ALLOC_HUGE);
 	int32	   *numbers = palloc_extended(Max(1, count) * sizeof(int32), MCXT_ALLOC_HUGE);
 
 	for (uint64 i = 0; i < count; i++)

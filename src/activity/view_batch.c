@@ -98,7 +98,7 @@ reco_views_begin(RecoWrite *write, RecoViewsMode mode)
 static void
 write_counts(RecoViews *views)
 {
-	RecoCounterDelta  *counts;
+	RecoCounterDelta *counts;
 	counters_iterator iterator;
 	Counter    *counter;
 	int			n = 0;

@@ -27,7 +27,7 @@ struct RecoTuplestore
 RecoTuplestore *
 reco_tuplestore_open(const char *name, TupleDesc tupdesc)
 {
-	RecoTuplestore   *feed = palloc(sizeof(RecoTuplestore));
+	RecoTuplestore *feed = palloc(sizeof(RecoTuplestore));
 
 	feed->name = name;
 	feed->tupdesc = tupdesc;

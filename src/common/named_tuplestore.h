@@ -17,6 +17,6 @@ extern RecoTuplestore *reco_tuplestore_open(const char *name, TupleDesc tupdesc)
 extern void reco_tuplestore_put(RecoTuplestore *feed, Datum *values, bool *nulls);
 extern uint64 reco_tuplestore_run(RecoTuplestore *feed, RecoPlan *plan);
 extern void reco_tuplestore_query(RecoTuplestore *feed, RecoPlan *plan, Datum *values,
-							DestReceiver *receiver);
+								  DestReceiver *receiver);
 
 #endif							/* RECO_NAMED_TUPLESTORE_H */

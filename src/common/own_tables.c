@@ -64,46 +64,46 @@ typedef struct Table
 
 static const Table tables[] = {
 	{"state", false, {
-		{"clock", TIMESTAMPTZOID}, {"horizon", TIMESTAMPTZOID}, {"generation", INT8OID},
-		{"trending_window", INTERVALOID}, {"recent_window", INTERVALOID}, {"retention", INTERVALOID},
-		{"trending_size", INT4OID}, {"trending_max", INT4OID}, {"max_user_views", INT4OID},
-		{"top_categories", INT4OID}, {"max_recommendations", INT4OID}, {"popularity_at", TIMESTAMPTZOID},
-		{"mirror_version", INT8OID}, {"numbers_version", INT8OID}, {"next_number", INT4OID}}},
+			{"clock", TIMESTAMPTZOID}, {"horizon", TIMESTAMPTZOID}, {"generation", INT8OID},
+			{"trending_window", INTERVALOID}, {"recent_window", INTERVALOID}, {"retention", INTERVALOID},
+			{"trending_size", INT4OID}, {"trending_max", INT4OID}, {"max_user_views", INT4OID},
+			{"top_categories", INT4OID}, {"max_recommendations", INT4OID}, {"popularity_at", TIMESTAMPTZOID},
+	{"mirror_version", INT8OID}, {"numbers_version", INT8OID}, {"next_number", INT4OID}}},
 	/* a row that lacks what its constraints ask for is passed over */
 	{"activity", true, {
-		{"event_type", TEXTOID, true}, {"user_id", INT8OID, true}, {"product_id", TEXTOID, true, C},
-		{"query", TEXTOID, true}, {"timestamp", TIMESTAMPTZOID}},
+			{"event_type", TEXTOID, true}, {"user_id", INT8OID, true}, {"product_id", TEXTOID, true, C},
+	{"query", TEXTOID, true}, {"timestamp", TIMESTAMPTZOID}},
 	NULL, {0}, 6},
 	{"rejected", false, {
-		{"topic", TEXTOID}, {"partition", INT4OID}, {"offset", INT8OID}, {"reason", TEXTOID},
-		{"payload", BYTEAOID, true}, {"payload_length", INT8OID, true}, {"rejected_at", TIMESTAMPTZOID}}},
+			{"topic", TEXTOID}, {"partition", INT4OID}, {"offset", INT8OID}, {"reason", TEXTOID},
+	{"payload", BYTEAOID, true}, {"payload_length", INT8OID, true}, {"rejected_at", TIMESTAMPTZOID}}},
 	{"offsets", false, {
-		{"topic", TEXTOID}, {"partition", INT4OID}, {"next_offset", INT8OID},
-		{"trail", BYTEAOID, true}},
+			{"topic", TEXTOID}, {"partition", INT4OID}, {"next_offset", INT8OID},
+	{"trail", BYTEAOID, true}},
 	"offsets_pkey", {1, 2}},
 	{"kafka_topic", false, {
-		{"topic", TEXTOID}, {"cluster_id", TEXTOID, true}, {"replaying", BOOLOID}}},
+	{"topic", TEXTOID}, {"cluster_id", TEXTOID, true}, {"replaying", BOOLOID}}},
 	{"product", false, {
-		{"product_id", TEXTOID, false, C}, {"category", TEXTOID, true, C}, {"popularity", INT8OID}},
+	{"product_id", TEXTOID, false, C}, {"category", TEXTOID, true, C}, {"popularity", INT8OID}},
 	"product_pkey", {1}, 4},
 	{"product_number", false, {
-		{"product_id", TEXTOID, false, C}, {"number", INT4OID}},
+	{"product_id", TEXTOID, false, C}, {"number", INT4OID}},
 	"product_number_number_key", {2}},
 	{"free_number", false, {
-		{"number", INT4OID}}},
+	{"number", INT4OID}}},
 	{"mirror_change", false, {
-		{"version", INT8OID}, {"number", INT4OID}}},
+	{"version", INT8OID}, {"number", INT4OID}}},
 	{"product_order", false, {
-		{"version", INT8OID}, {"numbers", INT4ARRAYOID}, {"popularity", INT8ARRAYOID}}},
+	{"version", INT8OID}, {"numbers", INT4ARRAYOID}, {"popularity", INT8ARRAYOID}}},
 	{"window_counter", false, {
-		{"window_start", TIMESTAMPTZOID}, {"bucket", INT4OID}, {"counts", BYTEAOID}},
+	{"window_start", TIMESTAMPTZOID}, {"bucket", INT4OID}, {"counts", BYTEAOID}},
 	"window_counter_pkey", {1, 2}},
 	{"window_top", false, {
-		{"window_start", TIMESTAMPTZOID}, {"numbers", INT4ARRAYOID}, {"view_counts", INT8ARRAYOID}},
+	{"window_start", TIMESTAMPTZOID}, {"numbers", INT4ARRAYOID}, {"view_counts", INT8ARRAYOID}},
 	"window_top_pkey", {1}},
 	{"user_state", false, {
-		{"user_id", INT8OID}, {"updated_at", TIMESTAMPTZOID}, {"generation", INT8OID},
-		{"sent_at", TIMESTAMPTZOID, true}, {"list", INT4ARRAYOID, true}, {"recent", BYTEAOID}},
+			{"user_id", INT8OID}, {"updated_at", TIMESTAMPTZOID}, {"generation", INT8OID},
+	{"sent_at", TIMESTAMPTZOID, true}, {"list", INT4ARRAYOID, true}, {"recent", BYTEAOID}},
 	"user_state_pkey", {1}},
 };
 

@@ -42,7 +42,7 @@ struct RecoStringTable
 RecoStringTable *
 reco_string_table_create(MemoryContext context)
 {
-	RecoStringTable  *names = MemoryContextAlloc(context, sizeof(RecoStringTable));
+	RecoStringTable *names = MemoryContextAlloc(context, sizeof(RecoStringTable));
 
 	names->table = namehash_create(context, 256, NULL);
 	return names;

@@ -276,7 +276,7 @@ add(RecoWrite *write, const RecoSlice *ids, const int *which, int n)
 static int
 drop_known(const RecoSlice *ids, int *which, int n, MemoryContext context)
 {
-	RecoStringTable  *seen = reco_string_table_create(context);
+	RecoStringTable *seen = reco_string_table_create(context);
 	int			left = 0;
 
 	for (int i = 0; i < n; i++)

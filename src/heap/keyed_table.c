@@ -270,7 +270,7 @@ reco_table_fill_tid_cache(const RecoTableDef *name)
 			CHECK_FOR_INTERRUPTS();
 			slot_getsomeattrs(row, name->nkeys);
 			reco_tid_cache_set(name->places, place_key(RelationGetDescr(heap), row->tts_values, name->nkeys),
-						   &row->tts_tid, ((BufferHeapTupleTableSlot *) row)->buffer);
+							   &row->tts_tid, ((BufferHeapTupleTableSlot *) row)->buffer);
 		}
 		table_endscan(scan);
 	}
@@ -316,7 +316,7 @@ remember(RecoTable *table, Buffer buffer)
 
 	if (table->places != NULL)
 		reco_tid_cache_set(table->places, place_key(RelationGetDescr(table->heap), row->tts_values, table->nkeys),
-					   &row->tts_tid, buffer);
+						   &row->tts_tid, buffer);
 }
 
 void

@@ -171,7 +171,7 @@ write_rows(const char *topic_name, const Row *rows, int count)
 	RecoWrite  *write;
 	Tally		tally = {0};
 	RecoInsert *insert;
-	RecoTuplestore   *rejected;
+	RecoTuplestore *rejected;
 	RecoCheckpoint *checkpoints;
 	int			ncheckpoints;
 	Datum		topic;

@@ -60,7 +60,7 @@ static const char *const field_names[] = {
 typedef struct Value
 {
 	JsonTokenType type;
-	RecoSlice	text;			/* of a string: without its quotes */
+	RecoSlice	text;				/* of a string: without its quotes */
 } Value;
 
 static bool skip_value(JsonLexContext *lex, int depth);

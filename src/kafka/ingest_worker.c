@@ -362,10 +362,10 @@ report(void)
 	report_transaction();
 	if (reco_topic_partitions() > 0)
 		reco_status_report(RECO_INGEST,
-						 reco_service_is_replaying() ? RECO_HEALTH_REBUILDING : RECO_HEALTH_OK,
-						 "%s %d partitions of topic \"%s\"",
-						 reco_service_is_replaying() ? "replaying" : "reading",
-						 reco_topic_partitions(), source.topic);
+						   reco_service_is_replaying() ? RECO_HEALTH_REBUILDING : RECO_HEALTH_OK,
+						   "%s %d partitions of topic \"%s\"",
+						   reco_service_is_replaying() ? "replaying" : "reading",
+						   reco_topic_partitions(), source.topic);
 }
 
 /* One batch from Kafka; returns whether there may be more at once. */

@@ -42,9 +42,9 @@ static RecoPlan store_topic_plan = {
 	3, {TEXTOID, TEXTOID, BOOLOID}
 };
 
-static RecoTidCache *places = NULL;
+static RecoTidCache *tid_cache = NULL;
 static const RecoTableDef by_partition = {
-	"offsets", "offsets_pkey", 2, {F_TEXTEQ, F_INT4EQ}, &places
+	"offsets", "offsets_pkey", 2, {F_TEXTEQ, F_INT4EQ}, &tid_cache
 };
 
 /*

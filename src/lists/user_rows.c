@@ -18,9 +18,9 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-static RecoTidCache *places = NULL;
+static RecoTidCache *tid_cache = NULL;
 static const RecoTableDef by_user = {
-	"user_state", "user_state_pkey", 1, {F_INT8EQ}, &places
+	"user_state", "user_state_pkey", 1, {F_INT8EQ}, &tid_cache
 };
 
 /* Begin to read rows that a writer has opened. */
@@ -78,7 +78,7 @@ reco_user_rows_fetch_near(RecoUserRows *rows, int64 user_id, ItemPointer place)
 void
 reco_user_prefetch(int64 user_id, RecoPrefetchStage stage)
 {
-	reco_tid_cache_prefetch(places, user_id, stage);
+	reco_tid_cache_prefetch(tid_cache, user_id, stage);
 }
 
 int64

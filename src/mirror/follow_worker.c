@@ -292,8 +292,8 @@ follow(void)
 	{
 		if (lag >= UNSETTLED)
 			reco_status_report(RECO_FOLLOW, RECO_HEALTH_WAITING,
-							 "waiting for changes of %s to be visible: their commit waits for a synchronous standby",
-							 catalog_name());
+							   "waiting for changes of %s to be visible: their commit waits for a synchronous standby",
+							   catalog_name());
 		return lag < 1 ? SETTLE : IDLE;
 	}
 	if (missed_some && !reco_decode_may_have_missed(decode))

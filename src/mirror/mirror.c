@@ -225,7 +225,7 @@ put_row(void *sink, Datum *values, bool *nulls)
 static void
 find_differences(const Datum *keys, int nkeys)
 {
-	RecoTuplestore   *feed = reco_tuplestore_open("reco_catalog", reco_catalog_describe());
+	RecoTuplestore *feed = reco_tuplestore_open("reco_catalog", reco_catalog_describe());
 	DestReceiver *receiver = CreateTuplestoreDestReceiver();
 	Datum		products = (Datum) 0;
 

@@ -100,7 +100,7 @@ expect_users(Expected *expected, const RecoState *state, const int64 *ids, int c
 		reco_recent_unpack(&recent, DatumGetByteaPP(recent_views));
 		if (recent.count > 0)
 			expected->life = seconds_until(state, state->recent_window * USECS_PER_SEC +
-									   reco_state_moment(recent.views[recent.count - 1].second));
+										   reco_state_moment(recent.views[recent.count - 1].second));
 	}
 	SPI_freetuptable(rows);
 	reco_value_end();
@@ -113,7 +113,7 @@ expect_window(Expected *expected, const RecoState *state)
 {
 	Datum		values[] = {TimestampTzGetDatum(expected->id)};
 	int			rows = (int) reco_sql_query(&window_plan, values, NULL, 0);
-	RecoSlice   *fields = palloc(sizeof(RecoSlice) * Max(rows, 1));
+	RecoSlice  *fields = palloc(sizeof(RecoSlice) * Max(rows, 1));
 
 	for (int row = 0; row < rows; row++)
 	{

@@ -276,7 +276,7 @@ read_windows(Round *round, const RecoKey *windows, int count)
 	for (taken = 0; taken < count && !is_full(round); taken++)
 	{
 		RecoKey		window = windows[taken];
-		RecoTopK		top;
+		RecoTopK	top;
 
 		if (reco_window_top_fetch_near(table, window.id, &window.place, &top) == NULL)
 			add_entry(round, window.id);

@@ -73,7 +73,7 @@ hand_over_without_value(Fetch *fetch)
 static RecoSlice
 join_hash(RecoRedis *redis, const RecoReply *reply)
 {
-	RecoSlice   *fields = palloc(sizeof(RecoSlice) * (reply->nelements / 2 + 1));
+	RecoSlice  *fields = palloc(sizeof(RecoSlice) * (reply->nelements / 2 + 1));
 
 	for (int i = 0; i + 1 < reply->nelements; i += 2)
 	{

@@ -32,7 +32,7 @@ counters_init(LWLock *lock)
 }
 
 const RecoShmemArea reco_metrics_area = {
-	.name = "reco_counters",.size = sizeof(RecoMetrics),.address = (void **) &counts,
+	.name = "reco_metrics",.size = sizeof(RecoMetrics),.address = (void **) &counts,
 	.init = counters_init
 };
 

@@ -14,13 +14,13 @@ typedef enum RecoMetric
 {
 	RECO_METRIC_MESSAGES,		/* taken from Kafka */
 	RECO_METRIC_EVENTS,			/* inserted from Kafka */
-	RECO_METRIC_BELOW_RETENTION,			/* before the horizon */
+	RECO_METRIC_BELOW_RETENTION,	/* before the horizon */
 	RECO_METRIC_REJECTED,		/* into reco.rejected */
 	RECO_METRIC_LOST,			/* gone from Kafka before they were read */
 	RECO_METRIC_BYTES,			/* payload */
-	RECO_METRIC_BATCHES,			/* transactions of ingest */
+	RECO_METRIC_BATCHES,		/* transactions of ingest */
 	RECO_METRIC_LISTS,			/* users' rows written */
-	RECO_METRIC_CATALOG,			/* changes of the mirror */
+	RECO_METRIC_CATALOG,		/* changes of the mirror */
 	RECO_METRIC_PRESCANNED,		/* those of which the lists were looked for without reco's lock */
 	RECO_METRIC_SWEPT,			/* lists brought to a new generation */
 	RECO_METRIC_PUBLISHED,		/* keys sent to Redis */

@@ -126,7 +126,7 @@ reco_unpack_counts(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	int32		bucket = PG_GETARG_INT32(0);
-	RecoCounterBucket	counts;
+	RecoCounterBucket counts;
 
 	InitMaterializedSRF(fcinfo, 0);
 	reco_counter_bucket_unpack(&counts, PG_GETARG_DATUM(1));

@@ -40,9 +40,9 @@ enum
 	WINDOW_START = 1, BUCKET, COUNTS, COLUMNS = COUNTS
 };
 
-static RecoTidCache *places = NULL;
+static RecoTidCache *tid_cache = NULL;
 static const RecoTableDef by_bucket = {
-	"window_counter", "window_counter_pkey", 2, {F_TIMESTAMPTZ_EQ, F_INT4EQ}, &places
+	"window_counter", "window_counter_pkey", 2, {F_TIMESTAMPTZ_EQ, F_INT4EQ}, &tid_cache
 };
 
 /* Numbers are named only where the rank alone leaves too many. */
@@ -96,7 +96,7 @@ write_bucket(RecoTable *table, RecoCounterDelta *counts, int n)
 	Int32GetDatum(counts[0].number / RECO_BUCKET_SIZE)};
 	bool		nulls[3] = {false, false, false};
 	TupleTableSlot *row = reco_table_fetch(table, values);
-	RecoCounterBucket	unpacked;
+	RecoCounterBucket unpacked;
 	bool		null;
 
 	if (row != NULL)
@@ -203,7 +203,7 @@ static RecoTopK
 scan_top(const RecoState *state, TimestampTz window)
 {
 	Datum		values[2] = {TimestampTzGetDatum(window), Int32GetDatum(state->trending_size)};
-	RecoTopK		top;
+	RecoTopK	top;
 
 	top.count = (int) reco_sql_query(&scan_plan, values, NULL, 0);
 	top.ranks = palloc_extended(top.count * sizeof(RecoRank), MCXT_ALLOC_HUGE);
@@ -223,7 +223,7 @@ scan_top(const RecoState *state, TimestampTz window)
 static RecoTopK
 merge_top(const RecoState *state, const RecoTopK *old, const RecoCounterDelta *counts, int n)
 {
-	RecoTopK		top;
+	RecoTopK	top;
 
 	top.ranks = palloc_extended((n + old->count) * sizeof(RecoRank), MCXT_ALLOC_HUGE);
 	for (top.count = 0; top.count < n; top.count++)
@@ -254,9 +254,9 @@ static void
 refresh_top(RecoTable *table, const RecoState *state, const RecoCounterDelta *counts, int n, bool shrunk)
 {
 	TimestampTz window = counts[0].window;
-	RecoTopK		old;
+	RecoTopK	old;
 	TupleTableSlot *row = reco_window_top_fetch(table, window, &old);
-	RecoTopK		fresh = shrunk ? scan_top(state, window) : merge_top(state, &old, counts, n);
+	RecoTopK	fresh = shrunk ? scan_top(state, window) : merge_top(state, &old, counts, n);
 
 	qsort(fresh.ranks, fresh.count, sizeof(RecoRank), by_number);
 	if (!same_top(&old, &fresh))
@@ -329,7 +329,7 @@ reco_window_counter_sums(TimestampTz after, int32 size)
 	{
 		bool		null;
 		int64		first = (int64) DatumGetInt32(slot_getattr(row, BUCKET, &null)) * RECO_BUCKET_SIZE;
-		RecoCounterBucket	counts;
+		RecoCounterBucket counts;
 
 		CHECK_FOR_INTERRUPTS();
 		if (first < 0 || DatumGetTimestampTz(slot_getattr(row, WINDOW_START, &null)) <= after)

@@ -27,9 +27,9 @@ enum
 	WINDOW_START, NUMBERS, VIEW_COUNTS, COLUMNS
 };
 
-static RecoTidCache *places = NULL;
+static RecoTidCache *tid_cache = NULL;
 static const RecoTableDef by_window = {
-	"window_top", "window_top_pkey", 1, {F_TIMESTAMPTZ_EQ}, &places
+	"window_top", "window_top_pkey", 1, {F_TIMESTAMPTZ_EQ}, &tid_cache
 };
 
 /* Open the tops for writing. */
@@ -85,11 +85,11 @@ take(TupleTableSlot *row, RecoTopK *top)
  * empty one if there is none.
  */
 TupleTableSlot *
-reco_window_top_fetch_near(RecoTable *table, TimestampTz window, ItemPointer place, RecoTopK *top)
+reco_window_top_fetch_near(RecoTable *table, TimestampTz window, ItemPointer tid, RecoTopK *top)
 {
 	Datum		key = TimestampTzGetDatum(window);
 
-	return take(reco_table_fetch_near(table, &key, place), top);
+	return take(reco_table_fetch_near(table, &key, tid), top);
 }
 
 /* The same where this process has last seen it. */

@@ -29,8 +29,8 @@ extern RecoTable *reco_window_top_open(RecoWrite *write);
 extern RecoTable *reco_window_top_open_read(Snapshot snapshot);
 extern TupleTableSlot *reco_window_top_fetch(RecoTable *table, TimestampTz window, RecoTopK *top);
 extern TupleTableSlot *reco_window_top_fetch_near(RecoTable *table, TimestampTz window,
-										   ItemPointer place, RecoTopK *top);
+												  ItemPointer tid, RecoTopK *top);
 extern void reco_window_top_write(RecoTable *table, TimestampTz window, TupleTableSlot *row,
-						   const RecoTopK *top);
+								  const RecoTopK *top);
 
 #endif							/* RECO_WINDOW_TOP_H */

@@ -325,7 +325,7 @@ reco_worker_main(Datum arg)
 	{
 		reco_service_forget_database();
 		reco_status_report(routine->id, RECO_HEALTH_WAITING, "waiting for CREATE EXTENSION reco in database \"%s\"",
-						 reco_database);
+						   reco_database);
 		proc_exit(0);
 	}
 	SetUserIdAndSecContext(role[0] ? GetSessionUserId() : owner, 0);

@@ -16,8 +16,8 @@
 #include "utils/lsyscache.h"
 
 /*
- * The elements of an array; NULL if it does not have so many of the type: a
- * superuser may have written something else to the table.
+ * The elements of an array, or NULL if it does not consist of count elements
+ * of the type: a superuser may have written something else to the table.
  */
 void *
 reco_array_elements(ArrayType *array, Oid type, int count)
@@ -28,7 +28,7 @@ reco_array_elements(ArrayType *array, Oid type, int count)
 	return plain ? ARR_DATA_PTR(array) : NULL;
 }
 
-/* An array without a NULL. */
+/* Make an array without NULLs. */
 ArrayType *
 reco_array(const Datum *elements, int count, Oid type)
 {
@@ -41,7 +41,7 @@ reco_array(const Datum *elements, int count, Oid type)
 }
 
 static int
-compare_ids(const void *a, const void *b)
+ids_compare(const void *a, const void *b)
 {
 	return pg_cmp_s64(*(const int64 *) a, *(const int64 *) b);
 }
@@ -50,8 +50,8 @@ compare_ids(const void *a, const void *b)
 void
 reco_ids_sort(RecoIds *ids)
 {
-	qsort(ids->ids, ids->count, sizeof(int64), compare_ids);
-	ids->count = qunique(ids->ids, ids->count, sizeof(int64), compare_ids);
+	qsort(ids->ids, ids->count, sizeof(int64), ids_compare);
+	ids->count = qunique(ids->ids, ids->count, sizeof(int64), ids_compare);
 }
 
 /* bigint[] */

@@ -4,9 +4,8 @@
  *	  The setting reco.catalog_columns.
  *
  * "product_id=sku, category=path": each of the two names at most once, each
- * column an identifier as in SQL, which quotes keep as it is: its case, commas,
- * equals signs.  Called by the setting's check, too, in a process without a
- * database; reads and writes nothing.
+ * column an SQL identifier; quotes preserve case, commas and equals signs.  The
+ * parser also runs in the GUC's check hook, in processes without a database.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,7 +15,7 @@
 #include "parser/scansup.h"
 
 static void
-skip_space(const char **p)
+columns_skip_space(const char **p)
 {
 	while (scanner_isspace(**p))
 		(*p)++;
@@ -24,19 +23,19 @@ skip_space(const char **p)
 
 /* Skip a character if it is there, and the space around it. */
 static bool
-skip_character(const char **p, char c)
+columns_skip_character(const char **p, char c)
 {
-	skip_space(p);
+	columns_skip_space(p);
 	if (**p != c)
 		return false;
 	(*p)++;
-	skip_space(p);
+	columns_skip_space(p);
 	return true;
 }
 
-/* The inside of a quoted identifier; NULL if it does not end. */
+/* Parse a quoted identifier; NULL if the closing quote is missing. */
 static char *
-parse_quoted(const char **p)
+columns_parse_quoted(const char **p)
 {
 	char	   *name = palloc(strlen(*p));
 	int			length = 0;
@@ -46,7 +45,7 @@ parse_quoted(const char **p)
 		if (**p == '\0')
 			return NULL;
 		if (**p == '"')
-			(*p)++;				/* two stand for one */
+			(*p)++;				/* a doubled quote stands for one */
 		name[length++] = **p;
 	}
 	(*p)++;
@@ -55,15 +54,15 @@ parse_quoted(const char **p)
 	return name;
 }
 
-/* An identifier, palloc'd; NULL if there is none. */
+/* Parse an identifier, palloc'd; NULL if there is none. */
 static char *
-parse_identifier(const char **p)
+columns_parse_identifier(const char **p)
 {
 	const char *start = *p;
 	char	   *name;
 
 	if (*start == '"')
-		name = parse_quoted(p);
+		name = columns_parse_quoted(p);
 	else
 	{
 		while (**p != '\0' && strchr(",=\"", **p) == NULL && !scanner_isspace(**p))
@@ -74,8 +73,8 @@ parse_identifier(const char **p)
 }
 
 /*
- * Which columns the setting names, their default names where it is silent;
- * false if it cannot be understood.
+ * Parse the setting; columns that it does not mention get their default names.
+ * Returns false on a syntax error.
  */
 bool
 reco_catalog_columns_parse(const char *text, RecoCatalogColumns *columns)
@@ -83,19 +82,19 @@ reco_catalog_columns_parse(const char *text, RecoCatalogColumns *columns)
 	const char *p = text ? text : "";
 
 	columns->product_id = columns->category = NULL;
-	skip_space(&p);
+	columns_skip_space(&p);
 	while (*p != '\0')
 	{
-		char	   *name = parse_identifier(&p);
+		char	   *name = columns_parse_identifier(&p);
 		char	  **column;
 
-		if (name == NULL || !skip_character(&p, '='))
+		if (name == NULL || !columns_skip_character(&p, '='))
 			return false;
 		column = strcmp(name, "product_id") == 0 ? &columns->product_id :
 			strcmp(name, "category") == 0 ? &columns->category : NULL;
-		if (column == NULL || *column != NULL || (*column = parse_identifier(&p)) == NULL)
+		if (column == NULL || *column != NULL || (*column = columns_parse_identifier(&p)) == NULL)
 			return false;
-		if (skip_character(&p, ',') ? *p == '\0' : *p != '\0')
+		if (columns_skip_character(&p, ',') ? *p == '\0' : *p != '\0')
 			return false;
 	}
 	if (columns->product_id == NULL)

@@ -3,9 +3,8 @@
  * compat.h
  *	  What differs between the supported versions of PostgreSQL.
  *
- * The only file that looks at PG_VERSION_NUM: the rest of the tree is
- * written against the newest interface, and this header gives older servers
- * its shape.
+ * The only file that tests PG_VERSION_NUM: the rest of the tree is written
+ * against the newest API, which this header emulates on older servers.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,7 +17,7 @@
 #error "reco needs PostgreSQL 15 or later"
 #endif
 
-/* Keys and counters are Datums. */
+/* Keys and counters are passed as Datums. */
 #if SIZEOF_VOID_P < 8
 #error "reco needs a 64-bit platform"
 #endif
@@ -86,7 +85,7 @@ pg_cmp_s64(int64 a, int64 b)
 #define reco_epq_init(epq, estate) EvalPlanQualInit(epq, estate, NULL, NIL, -1)
 #endif
 
-/* 16 tells which indexes an update is to be put into; before, whether any. */
+/* 16 reports which indexes an update must be inserted into; before, whether any. */
 #if PG_VERSION_NUM >= 160000
 #define RecoUpdateIndexes TU_UpdateIndexes
 #define reco_update_needs_index(update) ((update) == TU_All)
@@ -95,7 +94,7 @@ pg_cmp_s64(int64 a, int64 b)
 #define reco_update_needs_index(update) (update)
 #endif
 
-/* 16 can leave out all but summarizing indexes. */
+/* 16 can skip all but summarizing indexes. */
 #if PG_VERSION_NUM >= 160000
 #define reco_insert_index_tuples(result, slot, estate) \
 	ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL, false)
@@ -104,10 +103,10 @@ pg_cmp_s64(int64 a, int64 b)
 	ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL)
 #endif
 
-/* 17 makes the row type of an extension's table, and the array of it, members as well. */
+/* 17 makes the row type of an extension's table, and its array type, members as well. */
 #define RECO_TYPES_ARE_MEMBERS (PG_VERSION_NUM >= 170000)
 
-/* 17 can ask for a stronger lock as well. */
+/* 17 can also accept a stronger lock. */
 #if PG_VERSION_NUM >= 170000
 #define reco_lock_is_held(tag, mode) LockHeldByMe(tag, mode, false)
 #else
@@ -133,7 +132,7 @@ pg_cmp_s64(int64 a, int64 b)
 #define reco_alter_owner(catalog, object, owner) AlterObjectOwner_internal(catalog, object, owner)
 #endif
 
-/* 17 knows which roles initial privileges name. */
+/* 17 records dependencies on the roles that initial privileges mention. */
 #if PG_VERSION_NUM >= 170000
 #define reco_init_acl_changed(classid, object, column, old, new) \
 	do { \
@@ -152,12 +151,12 @@ pg_cmp_s64(int64 a, int64 b)
 #define ATTRIBUTE_GENERATED_VIRTUAL 'v'
 #endif
 
-/* 18 says so before the declaration. */
+/* 18 puts it before the declaration. */
 #ifndef pg_noreturn
 #define pg_noreturn __attribute__((noreturn))
 #endif
 
-/* 16 lets the parser of names report errors softly. */
+/* 16 can report errors softly. */
 #if PG_VERSION_NUM >= 160000
 #define reco_qualified_name(name) stringToQualifiedNameList(name, NULL)
 #else

@@ -3,9 +3,9 @@
  * guc.c
  *	  The settings of reco and their check hooks.
  *
- * A check hook sees one value alone and may run in any process at any time,
- * so it judges form only; what depends on other settings, on files or on
- * the catalog is judged by the worker that uses it.  All settings but
+ * A check hook sees a single value and may run in any process at any time, so
+ * it checks the syntax only; whatever depends on other settings, on files or on
+ * the catalog is checked by the worker that uses it.  All settings but
  * reco.database take effect on reload.
  *
  *-------------------------------------------------------------------------
@@ -81,7 +81,7 @@ typedef struct IntSetting
 
 /* The message replaces PostgreSQL's own, which would show the value: it may hold a password. */
 static bool
-check_redis_url(char **newval, void **extra, GucSource source)
+guc_check_redis_url(char **newval, void **extra, GucSource source)
 {
 	RecoRedisUrl url;
 	const char *hint;
@@ -99,7 +99,7 @@ check_redis_url(char **newval, void **extra, GucSource source)
 }
 
 static bool
-check_template(const char *value, const char *placeholder)
+guc_check_template(const char *value, const char *placeholder)
 {
 	const char *found = value ? strstr(value, placeholder) : NULL;
 
@@ -110,19 +110,19 @@ check_template(const char *value, const char *placeholder)
 }
 
 static bool
-check_user_key(char **newval, void **extra, GucSource source)
+guc_check_user_key(char **newval, void **extra, GucSource source)
 {
-	return check_template(*newval, "{user_id}");
+	return guc_check_template(*newval, "{user_id}");
 }
 
 static bool
-check_trending_key(char **newval, void **extra, GucSource source)
+guc_check_trending_key(char **newval, void **extra, GucSource source)
 {
-	return check_template(*newval, "{window_start}");
+	return guc_check_template(*newval, "{window_start}");
 }
 
 static bool
-check_not_empty(char **newval, void **extra, GucSource source)
+guc_check_not_empty(char **newval, void **extra, GucSource source)
 {
 	if (*newval != NULL && (*newval)[0] != '\0')
 		return true;
@@ -130,9 +130,9 @@ check_not_empty(char **newval, void **extra, GucSource source)
 	return false;
 }
 
-/* Longer names exist in no catalog; PostgreSQL would cut them. */
+/* PostgreSQL would truncate a longer name. */
 static bool
-check_role(char **newval, void **extra, GucSource source)
+guc_check_role(char **newval, void **extra, GucSource source)
 {
 	if (*newval == NULL || strlen(*newval) < NAMEDATALEN)
 		return true;
@@ -142,7 +142,7 @@ check_role(char **newval, void **extra, GucSource source)
 
 /* host[:port] separated by commas */
 static bool
-check_brokers(char **newval, void **extra, GucSource source)
+guc_check_brokers(char **newval, void **extra, GucSource source)
 {
 	const char *p;
 
@@ -159,7 +159,7 @@ check_brokers(char **newval, void **extra, GucSource source)
 
 /* table, schema.table or database.schema.table, each part quoted as in SQL */
 static bool
-check_catalog_table(char **newval, void **extra, GucSource source)
+guc_check_catalog_table(char **newval, void **extra, GucSource source)
 {
 	char	   *copy;
 	List	   *names;
@@ -177,7 +177,7 @@ check_catalog_table(char **newval, void **extra, GucSource source)
 }
 
 static bool
-check_catalog_columns(char **newval, void **extra, GucSource source)
+guc_check_catalog_columns(char **newval, void **extra, GucSource source)
 {
 	RecoCatalogColumns columns;
 
@@ -189,30 +189,30 @@ check_catalog_columns(char **newval, void **extra, GucSource source)
 
 static const StringSetting string_settings[] = {
 	{"reco.database", &reco_database, "postgres", PGC_POSTMASTER,
-	"Sets the database that reco serves.", check_not_empty},
+	"Sets the database that reco serves.", guc_check_not_empty},
 	{"reco.role", &reco_role, "", PGC_SIGHUP,
-	"Sets the role that the workers connect as; if empty, they run as the extension's owner.", check_role},
+	"Sets the role that the workers connect as; if empty, they run as the extension's owner.", guc_check_role},
 	{"reco.kafka_brokers", &reco_kafka_brokers, "", PGC_SIGHUP,
-	"Sets the Kafka brokers, as host:port separated by commas; if empty, Kafka is not used.", check_brokers},
+	"Sets the Kafka brokers, as host:port separated by commas; if empty, Kafka is not used.", guc_check_brokers},
 	{"reco.kafka_topic", &reco_kafka_topic, "user_activity", PGC_SIGHUP,
-	"Sets the Kafka topic that contains the shoppers' activity.", check_not_empty},
+	"Sets the Kafka topic that contains the shoppers' activity.", guc_check_not_empty},
 	{"reco.kafka_config", &reco_kafka_config, "", PGC_SIGHUP,
 	"Sets the file of librdkafka properties, with one key=value per line.", NULL},
 	{"reco.catalog_table", &reco_catalog_table, "", PGC_SIGHUP,
-	"Sets the catalog table, schema-qualified; if empty, there is no catalog.", check_catalog_table},
+	"Sets the catalog table, schema-qualified; if empty, there is no catalog.", guc_check_catalog_table},
 	{"reco.catalog_columns", &reco_catalog_columns, "", PGC_SIGHUP,
 		"Maps product_id and category to columns of the catalog that have other names.",
-	check_catalog_columns},
+	guc_check_catalog_columns},
 	{"reco.redis_url", &reco_redis_url, "", PGC_SIGHUP,
-	"Sets the Redis server, as redis://user@host:port/db; if empty, nothing is published.", check_redis_url},
+	"Sets the Redis server, as redis://user@host:port/db; if empty, nothing is published.", guc_check_redis_url},
 	{"reco.redis_password_file", &reco_redis_password_file, "", PGC_SIGHUP,
 	"Sets the file whose first line is the password for Redis.", NULL},
 	{"reco.redis_user_key", &reco_redis_user_key, "{user_id}", PGC_SIGHUP,
-	"Sets the template of the Redis key of a user's list.", check_user_key},
+	"Sets the template of the Redis key of a user's list.", guc_check_user_key},
 	{"reco.redis_trending_key", &reco_redis_trending_key, "trending:{window_start}", PGC_SIGHUP,
-	"Sets the template of the Redis key of a window's trending products.", check_trending_key},
+	"Sets the template of the Redis key of a window's trending products.", guc_check_trending_key},
 	{"reco.redis_stamp_key", &reco_redis_stamp_key, "reco:stamp", PGC_SIGHUP,
-	"Sets the Redis key that identifies the publisher and reveals lost data.", check_not_empty},
+	"Sets the Redis key that identifies the publisher and reveals lost data.", guc_check_not_empty},
 };
 
 static const IntSetting int_settings[] = {
@@ -281,14 +281,14 @@ reco_guc_define(void)
 	MarkGUCPrefixReserved("reco");
 }
 
-/* The retention in effect: shorter ones are raised to what the views need. */
+/* The retention in effect, in seconds: at least what the views need. */
 int
 reco_guc_retention(void)
 {
 	return Max(reco_retention, reco_recent_window + reco_trending_window);
 }
 
-/* The life of a user's key in effect: a key must outlive its row. */
+/* The TTL of a user's key in effect, in seconds: a key must outlive its row. */
 int
 reco_guc_redis_ttl(void)
 {

@@ -11,7 +11,7 @@
 #ifndef RECO_GUC_H
 #define RECO_GUC_H
 
-/* where */
+/* connections and names */
 extern char *reco_database;
 extern char *reco_role;
 extern bool reco_enabled;
@@ -27,7 +27,7 @@ extern char *reco_redis_trending_key;
 extern char *reco_redis_stamp_key;
 extern int	reco_redis_ttl;
 
-/* what the state means: in force is what reco.state says (state.h) */
+/* parameters of the derived state; those in effect are in reco.state (state.h) */
 extern int	reco_trending_window;
 extern int	reco_recent_window;
 extern int	reco_retention;
@@ -37,7 +37,7 @@ extern int	reco_max_user_views;
 extern int	reco_top_categories;
 extern int	reco_max_recommendations;
 
-/* how it is maintained */
+/* how the state is maintained */
 extern int	reco_max_future;
 extern int	reco_popularity_interval;
 extern int	reco_max_message_bytes;

@@ -1,14 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * init_privileges.c
- *	  The privileges that members of the extension came with (pg_init_privs).
+ *	  Initial privileges of the extension's members (pg_init_privs).
  *
- * pg_dump leaves the members of an extension to CREATE EXTENSION, and writes
+ * pg_dump leaves the members of an extension to CREATE EXTENSION, and dumps
  * only the privileges that differ from the initial ones.  Core records those
  * while the extension's script runs, and offers recordExtObjInitPriv() for
- * later; here is what it does not offer on all versions.
+ * later; this file adds what core does not offer on all versions.
  *
- * All run in the caller's transaction, and take no lock but the catalog's.
+ * All functions run in the caller's transaction and lock nothing but the
+ * system catalog.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,9 +30,9 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
-/* All entries of an object: of itself and of its columns. */
+/* Scan the entries of an object and of its columns. */
 static SysScanDesc
-entries_begin(Relation catalog, Oid classid, Oid object)
+initprivs_begin_scan(Relation catalog, Oid classid, Oid object)
 {
 	ScanKeyData key[2];
 
@@ -43,7 +44,7 @@ entries_begin(Relation catalog, Oid classid, Oid object)
 }
 
 static Acl *
-entry_acl(Relation catalog, HeapTuple entry)
+initprivs_entry_acl(Relation catalog, HeapTuple entry)
 {
 	bool		null;
 
@@ -51,9 +52,9 @@ entry_acl(Relation catalog, HeapTuple entry)
 										 RelationGetDescr(catalog), &null));
 }
 
-/* A copy of what a cached row holds, NULL where that is NULL. */
+/* A copy of the ACL in a cached row; NULL if that is NULL. */
 static Acl *
-cached_acl(int cache, HeapTuple tuple, AttrNumber column)
+initprivs_cached_acl(int cache, HeapTuple tuple, AttrNumber column)
 {
 	bool		null;
 	Datum		acl = SysCacheGetAttr(cache, tuple, column, &null);
@@ -61,9 +62,9 @@ cached_acl(int cache, HeapTuple tuple, AttrNumber column)
 	return null ? NULL : DatumGetAclPCopy(acl);
 }
 
-/* The privileges on a relation now, or with column > 0 on a column. */
+/* The current privileges on a relation, or with column > 0 on a column. */
 static Acl *
-current_acl(Oid relation, AttrNumber column)
+initprivs_current_acl(Oid relation, AttrNumber column)
 {
 	HeapTuple	tuple;
 	Acl		   *acl = NULL;
@@ -73,18 +74,18 @@ current_acl(Oid relation, AttrNumber column)
 	else
 		tuple = SearchSysCacheAttNum(relation, column);
 	if (!HeapTupleIsValid(tuple))
-		return NULL;			/* a dropped column, or a relation that is gone */
+		return NULL;			/* the column or relation has been dropped */
 	if (column == 0)
-		acl = cached_acl(RELOID, tuple, Anum_pg_class_relacl);
+		acl = initprivs_cached_acl(RELOID, tuple, Anum_pg_class_relacl);
 	else
-		acl = cached_acl(ATTNUM, tuple, Anum_pg_attribute_attacl);
+		acl = initprivs_cached_acl(ATTNUM, tuple, Anum_pg_attribute_attacl);
 	ReleaseSysCache(tuple);
 	return acl;
 }
 
-/* Columns of a relation, dropped ones included; 0 where it is gone. */
+/* The number of a relation's columns, including dropped ones; 0 if it does not exist. */
 static int
-column_count(Oid relation)
+initprivs_column_count(Oid relation)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
 	int			count;
@@ -97,7 +98,7 @@ column_count(Oid relation)
 }
 
 static bool
-same_acl(const Acl *a, const Acl *b)
+initprivs_same_acl(const Acl *a, const Acl *b)
 {
 	if (a == NULL || b == NULL)
 		return a == b;
@@ -108,10 +109,10 @@ same_acl(const Acl *a, const Acl *b)
 bool
 reco_init_privileges_match(Oid relation)
 {
-	int			columns = column_count(relation);
+	int			columns = initprivs_column_count(relation);
 	Acl		  **initial = palloc0((1 + columns) * sizeof(Acl *));
 	Relation	catalog = table_open(InitPrivsRelationId, AccessShareLock);
-	SysScanDesc scan = entries_begin(catalog, RelationRelationId, relation);
+	SysScanDesc scan = initprivs_begin_scan(catalog, RelationRelationId, relation);
 	HeapTuple	entry;
 	bool		match = true;
 
@@ -120,30 +121,30 @@ reco_init_privileges_match(Oid relation)
 		int			column = ((Form_pg_init_privs) GETSTRUCT(entry))->objsubid;
 
 		if (column <= columns)
-			initial[column] = entry_acl(catalog, entry);
+			initial[column] = initprivs_entry_acl(catalog, entry);
 	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
 	for (int i = 0; match && i <= columns; i++)
-		match = same_acl(initial[i], current_acl(relation, i));
+		match = initprivs_same_acl(initial[i], initprivs_current_acl(relation, i));
 	return match;
 }
 
 /*
- * Put another role in the place of one in an object's initial privileges, as
- * ALTER ... OWNER does in the present ones.
+ * Replace a role in an object's initial privileges, as ALTER ... OWNER does in
+ * the current ones.
  */
 void
 reco_init_privileges_replace_role(Oid classid, Oid object, Oid before, Oid after)
 {
 	Relation	catalog = table_open(InitPrivsRelationId, RowExclusiveLock);
-	SysScanDesc scan = entries_begin(catalog, classid, object);
+	SysScanDesc scan = initprivs_begin_scan(catalog, classid, object);
 	HeapTuple	entry;
 
 	while ((entry = systable_getnext(scan)) != NULL)
 	{
 		int			column = ((Form_pg_init_privs) GETSTRUCT(entry))->objsubid;
-		Acl		   *old = entry_acl(catalog, entry);
+		Acl		   *old = initprivs_entry_acl(catalog, entry);
 		Acl		   *new = aclnewowner(old, before, after);
 		Datum		values[Natts_pg_init_privs] = {0};
 		bool		nulls[Natts_pg_init_privs] = {0};

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * init_privileges.h
- *	  The privileges that members of the extension came with (pg_init_privs).
+ *	  Initial privileges of the extension's members (pg_init_privs).
  *
  *-------------------------------------------------------------------------
  */

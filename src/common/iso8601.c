@@ -3,17 +3,16 @@
  * iso8601.c
  *	  ISO 8601 date and time to timestamptz.
  *
- * timestamptz_in takes 230 ns and reads much that is not ISO 8601 ("now",
- * "yesterday", whatever DateStyle says).  This takes a tenth, depends on no
- * setting, and never raises an ERROR.
+ * timestamptz_in takes 230 ns and accepts much that is not ISO 8601 ("now",
+ * "yesterday", whatever DateStyle says).  This takes a tenth of that, depends
+ * on no setting, and never raises an ERROR.
  *
- * Taken: YYYY-MM-DD or YYYYMMDD, alone or followed by T or a space and
- * hh:mm[:ss] or hhmm[ss], a fraction of the second, and Z or a distance from
- * UTC as +hh, +hhmm or +hh:mm.  Without a zone the time is UTC.  As in
- * PostgreSQL, 24:00:00 is the end of the day and a 60th second the start of
- * the next minute.
+ * Accepted: YYYY-MM-DD or YYYYMMDD, alone or followed by T or a space and
+ * hh:mm[:ss] or hhmm[ss], fractional seconds, and Z or an offset from UTC as
+ * +hh, +hhmm or +hh:mm.  Without a zone the time is UTC.  As in PostgreSQL,
+ * 24:00:00 is the end of the day and second 60 is the start of the next minute.
  *
- * No memory is allocated, and no byte beyond the text is read.
+ * Allocates no memory, and reads no byte beyond the text.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,7 +21,7 @@
 #include "common/iso8601.h"
 #include "utils/datetime.h"
 
-/* What is left to read. */
+/* The rest of the input. */
 typedef struct Cursor
 {
 	const char *at;
@@ -31,7 +30,7 @@ typedef struct Cursor
 
 /* Read exactly "count" digits. */
 static bool
-read_digits(Cursor *cursor, int count, int *value)
+iso8601_read_digits(Cursor *cursor, int count, int *value)
 {
 	*value = 0;
 	if (cursor->end - cursor->at < count)
@@ -47,9 +46,9 @@ read_digits(Cursor *cursor, int count, int *value)
 	return true;
 }
 
-/* Step over the next character if it is this one. */
+/* Consume the next character if it is c. */
 static bool
-read_char(Cursor *cursor, char c)
+iso8601_read_char(Cursor *cursor, char c)
 {
 	if (cursor->at >= cursor->end || *cursor->at != c)
 		return false;
@@ -57,23 +56,23 @@ read_char(Cursor *cursor, char c)
 	return true;
 }
 
-/* The days from 2000-01-01. */
+/* Read a date as days since 2000-01-01. */
 static bool
-read_date(Cursor *cursor, int *days)
+iso8601_read_date(Cursor *cursor, int *days)
 {
 	int			year,
 				month,
 				day;
 	bool		dashes;
 
-	if (!read_digits(cursor, 4, &year) || year == 0)
+	if (!iso8601_read_digits(cursor, 4, &year) || year == 0)
 		return false;
-	dashes = read_char(cursor, '-');
-	if (!read_digits(cursor, 2, &month) || month < 1 || month > 12)
+	dashes = iso8601_read_char(cursor, '-');
+	if (!iso8601_read_digits(cursor, 2, &month) || month < 1 || month > 12)
 		return false;
-	if (dashes && !read_char(cursor, '-'))
+	if (dashes && !iso8601_read_char(cursor, '-'))
 		return false;
-	if (!read_digits(cursor, 2, &day) || day < 1 ||
+	if (!iso8601_read_digits(cursor, 2, &day) || day < 1 ||
 		day > day_tab[isleap(year)][month - 1])
 		return false;
 
@@ -82,15 +81,15 @@ read_date(Cursor *cursor, int *days)
 }
 
 /*
- * The digits after the decimal sign, to the nearest microsecond; from the
- * middle between two to the even one, as timestamptz_in does.
+ * Read the digits after the decimal point, rounded half to even to
+ * microseconds, as timestamptz_in does.
  */
 static bool
-read_fraction(Cursor *cursor, int64 *microseconds)
+iso8601_read_fraction(Cursor *cursor, int64 *microseconds)
 {
 	int			digits = 0;
-	int			half = 0;		/* the digit that decides about rounding */
-	bool		more = false;	/* and is there anything behind it? */
+	int			half = 0;		/* the seventh digit, which decides the rounding */
+	bool		more = false;	/* is any digit after it not 0? */
 
 	*microseconds = 0;
 	while (cursor->at < cursor->end && *cursor->at >= '0' && *cursor->at <= '9')
@@ -114,9 +113,9 @@ read_fraction(Cursor *cursor, int64 *microseconds)
 	return true;
 }
 
-/* The microseconds since midnight. */
+/* Read a time of day as microseconds since midnight. */
 static bool
-read_time(Cursor *cursor, int64 *time)
+iso8601_read_time(Cursor *cursor, int64 *time)
 {
 	int			hour,
 				minute,
@@ -125,20 +124,20 @@ read_time(Cursor *cursor, int64 *time)
 	bool		colons;
 	bool		seconds;
 
-	if (!read_digits(cursor, 2, &hour))
+	if (!iso8601_read_digits(cursor, 2, &hour))
 		return false;
-	colons = read_char(cursor, ':');
-	if (!read_digits(cursor, 2, &minute))
+	colons = iso8601_read_char(cursor, ':');
+	if (!iso8601_read_digits(cursor, 2, &minute))
 		return false;
 
-	seconds = colons ? read_char(cursor, ':') :
+	seconds = colons ? iso8601_read_char(cursor, ':') :
 		(cursor->at < cursor->end && *cursor->at >= '0' && *cursor->at <= '9');
 	if (seconds)
 	{
-		if (!read_digits(cursor, 2, &second))
+		if (!iso8601_read_digits(cursor, 2, &second))
 			return false;
-		if ((read_char(cursor, '.') || read_char(cursor, ',')) &&
-			!read_fraction(cursor, &fraction))
+		if ((iso8601_read_char(cursor, '.') || iso8601_read_char(cursor, ',')) &&
+			!iso8601_read_fraction(cursor, &fraction))
 			return false;
 	}
 
@@ -148,9 +147,9 @@ read_time(Cursor *cursor, int64 *time)
 	return hour < 24 || *time == USECS_PER_DAY;
 }
 
-/* How far local time is ahead of UTC, in microseconds. */
+/* Read how far local time is ahead of UTC, in microseconds. */
 static bool
-read_zone(Cursor *cursor, int64 *ahead)
+iso8601_read_zone(Cursor *cursor, int64 *ahead)
 {
 	bool		west;
 	int			hours,
@@ -158,16 +157,16 @@ read_zone(Cursor *cursor, int64 *ahead)
 
 	*ahead = 0;
 	if (cursor->at == cursor->end ||
-		read_char(cursor, 'Z') || read_char(cursor, 'z'))
+		iso8601_read_char(cursor, 'Z') || iso8601_read_char(cursor, 'z'))
 		return true;
 
-	west = read_char(cursor, '-');
-	if (!west && !read_char(cursor, '+'))
+	west = iso8601_read_char(cursor, '-');
+	if (!west && !iso8601_read_char(cursor, '+'))
 		return false;
-	if (!read_digits(cursor, 2, &hours) || hours > MAX_TZDISP_HOUR)
+	if (!iso8601_read_digits(cursor, 2, &hours) || hours > MAX_TZDISP_HOUR)
 		return false;
-	if ((read_char(cursor, ':') || cursor->at < cursor->end) &&
-		(!read_digits(cursor, 2, &minutes) || minutes > 59))
+	if ((iso8601_read_char(cursor, ':') || cursor->at < cursor->end) &&
+		(!iso8601_read_digits(cursor, 2, &minutes) || minutes > 59))
 		return false;
 
 	*ahead = (int64) (hours * 60 + minutes) * USECS_PER_MINUTE;
@@ -176,7 +175,7 @@ read_zone(Cursor *cursor, int64 *ahead)
 	return true;
 }
 
-/* Returns false when the text is not a date and time that timestamptz holds. */
+/* Returns false if the text is not ISO 8601 or out of timestamptz's range. */
 bool
 reco_iso8601_parse(const char *text, int length, TimestampTz *result)
 {
@@ -185,14 +184,14 @@ reco_iso8601_parse(const char *text, int length, TimestampTz *result)
 	int64		time = 0,
 				ahead = 0;
 
-	if (!read_date(&cursor, &days))
+	if (!iso8601_read_date(&cursor, &days))
 		return false;
 	if (cursor.at < cursor.end)
 	{
-		if (!read_char(&cursor, 'T') && !read_char(&cursor, 't') &&
-			!read_char(&cursor, ' '))
+		if (!iso8601_read_char(&cursor, 'T') && !iso8601_read_char(&cursor, 't') &&
+			!iso8601_read_char(&cursor, ' '))
 			return false;
-		if (!read_time(&cursor, &time) || !read_zone(&cursor, &ahead))
+		if (!iso8601_read_time(&cursor, &time) || !iso8601_read_zone(&cursor, &ahead))
 			return false;
 	}
 	if (cursor.at != cursor.end)

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * json_string.c
- *	  Strings as they stand in a JSON document.
+ *	  Reading and writing JSON strings.
  *
  * PostgreSQL's lexer decodes escapes only into the database's encoding, and
- * until 15 character by character for every string.  Here they are decoded
- * where they matter and occur, to UTF-8.
+ * up to 15 it copies every string character by character.  This decodes a
+ * string only if it is needed and has escapes, and to UTF-8.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,7 +16,7 @@
 
 /* Four hexadecimal digits, which the lexer has checked. */
 static pg_wchar
-hex4(const char *digits)
+json_hex4(const char *digits)
 {
 	pg_wchar	value = 0;
 
@@ -30,14 +30,14 @@ hex4(const char *digits)
 }
 
 /*
- * Read \uXXXX, or two of them that make one character; *at stands on the u
- * and is left behind the last digit.  Returns 0 for what is no character: a
- * NUL (which no text of PostgreSQL holds) or half of a pair.
+ * Decode \uXXXX, or a surrogate pair; *at points to the u and is advanced past
+ * the last digit.  Returns 0 for a NUL, which text cannot contain, and for an
+ * unpaired surrogate.
  */
 static pg_wchar
-unescape_unicode(const char **at, const char *end)
+json_unescape_unicode(const char **at, const char *end)
 {
-	pg_wchar	c = hex4(*at + 1);
+	pg_wchar	c = json_hex4(*at + 1);
 
 	*at += 5;
 	if (is_utf16_surrogate_second(c))
@@ -48,7 +48,7 @@ unescape_unicode(const char **at, const char *end)
 
 		if (end - *at < 6 || (*at)[0] != '\\' || (*at)[1] != 'u')
 			return 0;
-		second = hex4(*at + 2);
+		second = json_hex4(*at + 2);
 		if (!is_utf16_surrogate_second(second))
 			return 0;
 		c = surrogate_pair_to_codepoint(c, second);
@@ -58,8 +58,8 @@ unescape_unicode(const char **at, const char *end)
 }
 
 /*
- * Decode the escapes of a string.  The lexer has checked their form; what is
- * left to refuse is a character that text cannot hold.
+ * Decode the escapes of a string, whose syntax the lexer has checked.  Returns
+ * false if the result has a character that text cannot contain.
  */
 bool
 reco_json_unescape(RecoSlice *text)
@@ -96,7 +96,7 @@ reco_json_unescape(RecoSlice *text)
 				*to++ = '\t';
 				break;
 			case 'u':
-				c = unescape_unicode(&at, end);
+				c = json_unescape_unicode(&at, end);
 				if (c == 0)
 					return false;
 				unicode_to_utf8(c, (unsigned char *) to);
@@ -115,8 +115,8 @@ reco_json_unescape(RecoSlice *text)
 }
 
 /*
- * Text in UTF-8.  A database in SQL_ASCII may hold anything: where that is not
- * UTF-8, *raw says so.
+ * Convert a text to UTF-8.  In an SQL_ASCII database it is returned unchanged;
+ * *raw tells if it is not valid UTF-8.
  */
 const char *
 reco_json_utf8(const char *text, int *length, bool *raw)
@@ -138,7 +138,7 @@ reco_json_utf8(const char *text, int *length, bool *raw)
 	return converted;
 }
 
-/* A JSON string; bytes that are not UTF-8 are taken as Latin-1. */
+/* Append a JSON string; text that is not UTF-8 is taken as Latin-1. */
 void
 reco_json_append(StringInfo value, const char *text, int length)
 {

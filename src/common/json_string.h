@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * json_string.h
- *	  Strings as they stand in a JSON document.
+ *	  Reading and writing JSON strings.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,10 +11,10 @@
 #include "common/slice.h"
 #include "lib/stringinfo.h"
 
-/* In UTF-8. */
+/* To UTF-8. */
 extern bool reco_json_unescape(RecoSlice *text);
 
-/* These give UTF-8, and need a transaction where the database has another encoding. */
+/* To UTF-8; these need a transaction if the database has another encoding. */
 extern const char *reco_json_utf8(const char *text, int *length, bool *raw);
 extern void reco_json_append(StringInfo json, const char *text, int length);
 

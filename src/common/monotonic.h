@@ -1,13 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * monotonic.h
- *	  Moments of a clock that only goes forward, for pauses and deadlines.
+ *	  A monotonic clock, for pauses and deadlines.
  *
- * The host's clock may be set, forward or back, by any amount.  What is to
- * happen after a while, and what must not take longer than a while, is told
- * by this one; what is written into tables, Redis or the log by
- * GetCurrentTimestamp().  All processes of a server see the same clock, so
- * a moment may stand in shared memory.
+ * The host's clock may be set forward or back by any amount.  Intervals and
+ * timeouts are measured by this clock; what is written to tables, Redis or the
+ * log comes from GetCurrentTimestamp().  All processes of a server see the same
+ * monotonic clock, so a RecoMoment can be kept in shared memory.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,7 +15,7 @@
 
 #include "portability/instr_time.h"
 
-/* In microseconds; 0 has long passed. */
+/* In microseconds; 0 is in the past. */
 typedef int64 RecoMoment;
 
 static inline RecoMoment

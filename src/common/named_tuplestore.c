@@ -3,8 +3,9 @@
  * named_tuplestore.c
  *	  Rows in memory that a statement reads as a relation.
  *
- * As the transition tables of triggers: a tuplestore with a name, known to
- * the statements of the caller's SPI connection while one of them runs.
+ * An ephemeral named relation, as the transition tables of triggers are: a
+ * tuplestore with a name that a statement of the caller's SPI connection can
+ * use as a table.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,78 +24,78 @@ struct RecoTuplestore
 	uint64		count;
 };
 
-/* Begin to take rows; beyond work_mem they go to a file. */
+/* Create an empty tuplestore; beyond work_mem it spills to disk. */
 RecoTuplestore *
 reco_tuplestore_open(const char *name, TupleDesc tupdesc)
 {
-	RecoTuplestore *feed = palloc(sizeof(RecoTuplestore));
+	RecoTuplestore *store = palloc(sizeof(RecoTuplestore));
 
-	feed->name = name;
-	feed->tupdesc = tupdesc;
-	feed->rows = tuplestore_begin_heap(false, false, work_mem);
-	feed->count = 0;
-	return feed;
+	store->name = name;
+	store->tupdesc = tupdesc;
+	store->rows = tuplestore_begin_heap(false, false, work_mem);
+	store->count = 0;
+	return store;
 }
 
-/* Take a row; it is copied. */
+/* Add a row, which is copied. */
 void
-reco_tuplestore_put(RecoTuplestore *feed, Datum *values, bool *nulls)
+reco_tuplestore_put(RecoTuplestore *store, Datum *values, bool *nulls)
 {
-	tuplestore_putvalues(feed->rows, feed->tupdesc, values, nulls);
-	feed->count++;
+	tuplestore_putvalues(store->rows, store->tupdesc, values, nulls);
+	store->count++;
 }
 
-/* Let the statements of the caller's SPI connection see the relation. */
+/* Make the relation visible to the caller's SPI connection. */
 static void
-feed_register(RecoTuplestore *feed)
+named_tuplestore_register(RecoTuplestore *store)
 {
 	EphemeralNamedRelation relation = palloc0(sizeof(EphemeralNamedRelationData));
 
-	relation->md.name = pstrdup(feed->name);
-	relation->md.tupdesc = feed->tupdesc;
+	relation->md.name = pstrdup(store->name);
+	relation->md.tupdesc = store->tupdesc;
 	relation->md.enrtype = ENR_NAMED_TUPLESTORE;
-	relation->md.enrtuples = feed->count;
-	relation->reldata = feed->rows;
+	relation->md.enrtuples = store->count;
+	relation->reldata = store->rows;
 	if (SPI_register_relation(relation) != SPI_OK_REL_REGISTER)
-		elog(ERROR, "could not register relation \"%s\"", feed->name);
+		elog(ERROR, "could not register relation \"%s\"", store->name);
 }
 
 static void
-feed_close(RecoTuplestore *feed)
+named_tuplestore_close(RecoTuplestore *store)
 {
-	tuplestore_end(feed->rows);
-	pfree(feed);
+	tuplestore_end(store->rows);
+	pfree(store);
 }
 
 /*
- * Run the statement that reads the relation, if there are rows; this ends the
- * feed.  Returns how many rows it had.
+ * Run the statement that reads the relation, if there are rows, and free the
+ * tuplestore.  Returns how many rows it had.
  */
 uint64
-reco_tuplestore_run(RecoTuplestore *feed, RecoPlan *plan)
+reco_tuplestore_run(RecoTuplestore *store, RecoPlan *plan)
 {
-	uint64		count = feed->count;
+	uint64		count = store->count;
 
 	if (count > 0)
 	{
-		feed_register(feed);
+		named_tuplestore_register(store);
 		reco_sql_execute(plan, NULL, NULL);
-		SPI_unregister_relation(feed->name);
+		SPI_unregister_relation(store->name);
 	}
-	feed_close(feed);
+	named_tuplestore_close(store);
 	return count;
 }
 
 /*
- * Run the query that reads the relation, under the active snapshot; its rows
- * go to the receiver, and this ends the feed.  The query is parsed anew each
- * time, since the planner's idea of the relation's size is fixed then.
+ * Run the query that reads the relation, under the active snapshot, send its
+ * rows to the receiver, and free the tuplestore.  The query is parsed each
+ * time, because the planner's estimate of the relation's size is fixed then.
  */
 void
-reco_tuplestore_query(RecoTuplestore *feed, RecoPlan *plan, Datum *values, DestReceiver *receiver)
+reco_tuplestore_query(RecoTuplestore *store, RecoPlan *plan, Datum *values, DestReceiver *receiver)
 {
-	feed_register(feed);
+	named_tuplestore_register(store);
 	reco_sql_send(plan, values, receiver);
-	SPI_unregister_relation(feed->name);
-	feed_close(feed);
+	SPI_unregister_relation(store->name);
+	named_tuplestore_close(store);
 }

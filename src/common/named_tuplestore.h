@@ -14,9 +14,9 @@
 typedef struct RecoTuplestore RecoTuplestore;
 
 extern RecoTuplestore *reco_tuplestore_open(const char *name, TupleDesc tupdesc);
-extern void reco_tuplestore_put(RecoTuplestore *feed, Datum *values, bool *nulls);
-extern uint64 reco_tuplestore_run(RecoTuplestore *feed, RecoPlan *plan);
-extern void reco_tuplestore_query(RecoTuplestore *feed, RecoPlan *plan, Datum *values,
+extern void reco_tuplestore_put(RecoTuplestore *store, Datum *values, bool *nulls);
+extern uint64 reco_tuplestore_run(RecoTuplestore *store, RecoPlan *plan);
+extern void reco_tuplestore_query(RecoTuplestore *store, RecoPlan *plan, Datum *values,
 								  DestReceiver *receiver);
 
 #endif							/* RECO_NAMED_TUPLESTORE_H */

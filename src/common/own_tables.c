@@ -1,17 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * own_tables.c
- *	  Are the tables of the schema reco as the extension made them?
+ *	  Are the tables of the schema reco as the extension created them?
  *
- * Their rows are read and written by position, and a column's value is taken
- * to be of the type that reco--1.0.sql gives it: a text where a number is
- * expected would crash the server; and rows that reco's triggers have not seen
- * would not be counted.  So whatever uses rows of theirs calls
- * reco_own_tables_check() with the table locked, after which nobody alters it.
+ * Columns are read and written by position, and a value is assumed to have the
+ * type that reco--1.0.sql declares: a text in place of a number would crash the
+ * server; and rows that reco's triggers have not seen would not be counted.  So
+ * all code that accesses rows calls reco_own_tables_check() after it has locked
+ * the table, so that nobody can alter it any more.
  *
- * The answer is kept until the relation cache says that one of the tables or
- * indexes has changed.  Reads system catalogs only, and locks nothing.  A table
- * that is missing is a matter of who looks for it.
+ * The result is kept until a relcache invalidation of one of the tables or
+ * indexes.  Reads system catalogs only, and locks nothing.  A missing table is
+ * reported by whoever opens it.
  *
  *-------------------------------------------------------------------------
  */
@@ -57,7 +57,7 @@ typedef struct Table
 	Column		columns[MAX_COLUMNS];	/* by position, ends with a name of NULL */
 	const char *index;			/* NULL: none is used by name */
 	AttrNumber	keys[MAX_KEYS]; /* of a unique index */
-	int			triggers;		/* of reco's own that always fire */
+	int			triggers;		/* number of reco's own, which always fire */
 } Table;
 
 #define C C_COLLATION_OID
@@ -69,7 +69,7 @@ static const Table tables[] = {
 			{"trending_size", INT4OID}, {"trending_max", INT4OID}, {"max_user_views", INT4OID},
 			{"top_categories", INT4OID}, {"max_recommendations", INT4OID}, {"popularity_at", TIMESTAMPTZOID},
 	{"mirror_version", INT8OID}, {"numbers_version", INT8OID}, {"next_number", INT4OID}}},
-	/* a row that lacks what its constraints ask for is passed over */
+	/* rows that violate a constraint that was dropped are skipped */
 	{"activity", true, {
 			{"event_type", TEXTOID, true}, {"user_id", INT8OID, true}, {"product_id", TEXTOID, true, C},
 	{"query", TEXTOID, true}, {"timestamp", TIMESTAMPTZOID}},
@@ -109,31 +109,31 @@ static const Table tables[] = {
 
 #undef C
 
-/* Of the tables that were found right, and their indexes. */
+/* The tables that were checked, and their indexes. */
 static Oid	table_oids[lengthof(tables)];
 static Oid	index_oids[lengthof(tables)];
-static bool checked = false;
-static bool changed = false;	/* since the last look began */
-static uint32 changes = 0;
+static bool all_valid = false;
+static bool invalidated = false;	/* since the last check began */
+static uint32 invalidations = 0;
 
 static void
-forget_check(Datum arg, Oid relation)
+own_tables_invalidate(Datum arg, Oid relation)
 {
 	for (int i = 0; i < lengthof(tables); i++)
 	{
 		if (relation == InvalidOid || relation == table_oids[i] || relation == index_oids[i])
 		{
-			checked = false;
-			changed = true;
-			changes++;
+			all_valid = false;
+			invalidated = true;
+			invalidations++;
 			return;
 		}
 	}
 }
 
-/* What is wrong, palloc'd; NULL: nothing. */
+/* Returns what is wrong, palloc'd, or NULL. */
 static char *
-check_column(Oid relation, const Column *column, AttrNumber number)
+own_tables_check_column(Oid relation, const Column *column, AttrNumber number)
 {
 	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation), Int16GetDatum(number));
 	Oid			collation = OidIsValid(column->collation) ? column->collation : get_typcollation(column->type);
@@ -158,13 +158,13 @@ check_column(Oid relation, const Column *column, AttrNumber number)
 }
 
 static char *
-check_columns(Oid relation, const Table *table, int natts)
+own_tables_check_columns(Oid relation, const Table *table, int natts)
 {
 	int			count = 0;
 
 	while (count < MAX_COLUMNS && table->columns[count].name != NULL)
 	{
-		char	   *problem = check_column(relation, &table->columns[count], count + 1);
+		char	   *problem = own_tables_check_column(relation, &table->columns[count], count + 1);
 
 		if (problem != NULL)
 			return problem;
@@ -175,9 +175,9 @@ check_columns(Oid relation, const Table *table, int natts)
 	return NULL;
 }
 
-/* Is it a trigger function of reco's that maintains or refuses? */
+/* Is it one of reco's trigger functions? */
 static bool
-is_own_trigger(Oid function, Oid schema)
+own_tables_is_trigger(Oid function, Oid schema)
 {
 	char	   *name;
 
@@ -188,9 +188,9 @@ is_own_trigger(Oid function, Oid schema)
 		strcmp(name, "product_changed") == 0;
 }
 
-/* Do reco's own triggers fire, whoever writes?  Those of a DBA do not matter here. */
+/* Are all of reco's own triggers ENABLE ALWAYS?  Others do not matter here. */
 static char *
-check_triggers(Oid relation, Oid schema, const Table *table)
+own_tables_check_triggers(Oid relation, Oid schema, const Table *table)
 {
 	Relation	catalog = table_open(TriggerRelationId, AccessShareLock);
 	int			count = 0;
@@ -205,7 +205,7 @@ check_triggers(Oid relation, Oid schema, const Table *table)
 	{
 		Form_pg_trigger trigger = (Form_pg_trigger) GETSTRUCT(tuple);
 
-		if (trigger->tgenabled == TRIGGER_FIRES_ALWAYS && is_own_trigger(trigger->tgfoid, schema))
+		if (trigger->tgenabled == TRIGGER_FIRES_ALWAYS && own_tables_is_trigger(trigger->tgfoid, schema))
 			count++;
 	}
 	systable_endscan(scan);
@@ -214,9 +214,9 @@ check_triggers(Oid relation, Oid schema, const Table *table)
 		psprintf("%d of reco's triggers always fire, not %d.", count, table->triggers);
 }
 
-/* A table that has rules, children or filters is not what a scan of it sees, or not what SQL does. */
+/* With rules, children or row security SQL would see other rows than a scan of the heap. */
 static char *
-check_relation(Oid relation, Oid schema, const Table *table)
+own_tables_check_relation(Oid relation, Oid schema, const Table *table)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
 	Form_pg_class found;
@@ -226,9 +226,9 @@ check_relation(Oid relation, Oid schema, const Table *table)
 		return NULL;
 	found = (Form_pg_class) GETSTRUCT(tuple);
 	if (found->relkind != (table->partitioned ? RELKIND_PARTITIONED_TABLE : RELKIND_RELATION))
-		problem = pstrdup("It is another kind of relation.");
+		problem = pstrdup("It has another relation kind.");
 	else if (!table->partitioned && found->relpersistence != RELPERSISTENCE_UNLOGGED)
-		problem = pstrdup("It is not unlogged: after a crash it would not be empty as the others are.");
+		problem = pstrdup("It is not unlogged: after a crash it would not be empty like the others.");
 	else if (!table->partitioned && found->relam != HEAP_TABLE_AM_OID)
 		problem = pstrdup("Its access method is not heap.");
 	else if (!table->partitioned && (found->relhasrules || found->relrowsecurity))
@@ -236,15 +236,15 @@ check_relation(Oid relation, Oid schema, const Table *table)
 	else if (!table->partitioned && found->relhassubclass && find_inheritance_children(relation, NoLock) != NIL)
 		problem = pstrdup("Another table inherits from it.");
 	else
-		problem = check_columns(relation, table, found->relnatts);
+		problem = own_tables_check_columns(relation, table, found->relnatts);
 	if (problem == NULL && table->triggers > 0)
-		problem = check_triggers(relation, schema, table);
+		problem = own_tables_check_triggers(relation, schema, table);
 	ReleaseSysCache(tuple);
 	return problem;
 }
 
 static bool
-is_btree(Oid index)
+own_tables_is_btree(Oid index)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(index));
 	bool		is = HeapTupleIsValid(tuple) && ((Form_pg_class) GETSTRUCT(tuple))->relam == BTREE_AM_OID;
@@ -254,9 +254,9 @@ is_btree(Oid index)
 	return is;
 }
 
-/* Does the index order a column as the table's own would: by default operators and collation? */
+/* Does the index use a column's default operator class and collation? */
 static bool
-has_own_order(HeapTuple index, int key, AttrNumber column)
+own_tables_has_default_order(HeapTuple index, int key, AttrNumber column)
 {
 	Form_pg_index form = (Form_pg_index) GETSTRUCT(index);
 	bool		null;
@@ -273,9 +273,9 @@ has_own_order(HeapTuple index, int key, AttrNumber column)
 		collations->values[key] == collation;
 }
 
-/* The index by which rows are found. */
+/* Check the index by which rows are looked up. */
 static char *
-check_index(Oid relation, Oid index, const Table *table)
+own_tables_check_index(Oid relation, Oid index, const Table *table)
 {
 	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
 	Form_pg_index found;
@@ -285,23 +285,23 @@ check_index(Oid relation, Oid index, const Table *table)
 		return psprintf("\"%s\" is not an index.", table->index);
 	found = (Form_pg_index) GETSTRUCT(tuple);
 	same = found->indrelid == relation && found->indisunique && found->indisvalid && found->indisready &&
-		found->indimmediate && is_btree(index) &&
+		found->indimmediate && own_tables_is_btree(index) &&
 		heap_attisnull(tuple, Anum_pg_index_indpred, NULL) && heap_attisnull(tuple, Anum_pg_index_indexprs, NULL);
 	for (int i = 0; same && i < MAX_KEYS; i++)
 	{
 		AttrNumber	key = i < found->indnkeyatts ? found->indkey.values[i] : 0;
 
-		same = key == table->keys[i] && (key == 0 || has_own_order(tuple, i, key));
+		same = key == table->keys[i] && (key == 0 || own_tables_has_default_order(tuple, i, key));
 	}
-	/* columns that it includes would be taken from another place of the row */
+	/* INCLUDE columns do not have the positions that callers assume */
 	same = same && found->indnkeyatts <= MAX_KEYS && found->indnatts == found->indnkeyatts;
 	ReleaseSysCache(tuple);
-	return same ? NULL : psprintf("Index \"%s\" is not valid, or not the one that the extension made.", table->index);
+	return same ? NULL : psprintf("Index \"%s\" is invalid, or not the one that the extension created.", table->index);
 }
 
-/* Look at all tables; false: some are missing. */
+/* Check all tables; returns false if some do not exist. */
 static bool
-check_all(Oid schema)
+own_tables_check_all(Oid schema)
 {
 	bool		complete = true;
 
@@ -315,9 +315,9 @@ check_all(Oid schema)
 		table_oids[i] = relation;
 		index_oids[i] = index;
 		if (OidIsValid(relation))
-			problem = check_relation(relation, schema, table);
+			problem = own_tables_check_relation(relation, schema, table);
 		if (problem == NULL && OidIsValid(relation) && OidIsValid(index))
-			problem = check_index(relation, index, table);
+			problem = own_tables_check_index(relation, index, table);
 		if (problem != NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -329,7 +329,7 @@ check_all(Oid schema)
 	return complete;
 }
 
-/* Be told when one of the tables changes, its owner too; counts the times that it may have. */
+/* Watch the tables, owners included; returns how often one of them may have changed. */
 uint32
 reco_own_tables_watch(void)
 {
@@ -337,13 +337,13 @@ reco_own_tables_watch(void)
 	Oid			schema;
 
 	if (registered)
-		return changes;
-	CacheRegisterRelcacheCallback(forget_check, (Datum) 0);
+		return invalidations;
+	CacheRegisterRelcacheCallback(own_tables_invalidate, (Datum) 0);
 	registered = true;
 	schema = get_namespace_oid("reco", true);
 	for (int i = 0; i < lengthof(tables) && OidIsValid(schema); i++)
 		table_oids[i] = get_relname_relid(tables[i].name, schema);
-	return changes;
+	return invalidations;
 }
 
 void
@@ -351,11 +351,11 @@ reco_own_tables_check(void)
 {
 	Oid			schema;
 
-	if (checked)
+	if (all_valid)
 		return;
 	(void) reco_own_tables_watch();
 	schema = get_namespace_oid("reco", true);
-	changed = false;
-	if (OidIsValid(schema) && check_all(schema))
-		checked = !changed;
+	invalidated = false;
+	if (OidIsValid(schema) && own_tables_check_all(schema))
+		all_valid = !invalidated;
 }

@@ -12,8 +12,8 @@
 #include "common/private_file.h"
 
 /*
- * Like libpq with its password file, complain when others can read a file;
- * unlike libpq, use it all the same.
+ * Warn if others can read the file, as libpq does about its password file;
+ * unlike there, the file is used all the same.
  */
 void
 reco_private_file_check(FILE *file, const char *what, const char *path)

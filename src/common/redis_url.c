@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * redis_url.c
- *	  Parses reco.redis_url.
+ *	  Parser of reco.redis_url.
  *
  *		redis://[user@]host[:port][/db]
  *		unix://[user@]/path/of/socket[?db=N]
  *
- * The parser also runs in the setting's check hook, in any process and outside
- * transactions, so it raises no error but hands back the message.
+ * The parser also runs in the GUC's check hook, in any process and outside
+ * transactions, so it returns the message instead of raising an error.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,9 +19,9 @@
 
 #define DEFAULT_PORT 6379
 
-/* The number that text is all of, within low .. high; false if it is none. */
+/* Parse a text as a number from low to high; false if it is none. */
 static bool
-parse_number(const char *text, int low, int high, int *number)
+redis_url_parse_number(const char *text, int low, int high, int *number)
 {
 	char	   *end;
 	long		value;
@@ -37,7 +37,7 @@ parse_number(const char *text, int low, int high, int *number)
 }
 
 static int
-hex_digit(char c)
+redis_url_hex_digit(char c)
 {
 	const char *digits = "0123456789abcdef";
 	const char *found = c ? strchr(digits, pg_tolower((unsigned char) c)) : NULL;
@@ -45,9 +45,9 @@ hex_digit(char c)
 	return found ? (int) (found - digits) : -1;
 }
 
-/* Replace %xx in place; false if what follows a % is no byte but NUL. */
+/* Decode %xx in place; false if a % is not followed by two hex digits, or for %00. */
 static bool
-decode_percent(char *text)
+redis_url_decode(char *text)
 {
 	char	   *to = text;
 
@@ -55,8 +55,8 @@ decode_percent(char *text)
 	{
 		if (*from == '%')
 		{
-			int			high = hex_digit(from[1]);
-			int			low = high < 0 ? -1 : hex_digit(from[2]);
+			int			high = redis_url_hex_digit(from[1]);
+			int			low = high < 0 ? -1 : redis_url_hex_digit(from[2]);
 
 			if (low < 0 || high + low == 0)
 				return false;
@@ -70,9 +70,9 @@ decode_percent(char *text)
 	return true;
 }
 
-/* Take the user off the front of *rest, whose first end bytes may hold one. */
+/* Strip the user from the front of *rest, whose first end bytes may contain one. */
 static const char *
-parse_user(char **rest, size_t end, RecoRedisUrl *url, const char **hint)
+redis_url_parse_user(char **rest, size_t end, RecoRedisUrl *url, const char **hint)
 {
 	char	   *at = NULL;
 
@@ -91,17 +91,17 @@ parse_user(char **rest, size_t end, RecoRedisUrl *url, const char **hint)
 			" and name the file in reco.redis_password_file.";
 		return "A Redis URL must not hold a password.";
 	}
-	if (!decode_percent(*rest))
-		return "The user in the Redis URL has an invalid percent-encoding.";
+	if (!redis_url_decode(*rest))
+		return "The user in the Redis URL has invalid percent-encoding.";
 	if (**rest != '\0')
 		url->user = *rest;
 	*rest = at + 1;
 	return NULL;
 }
 
-/* host[:port][/db], the host in brackets if it holds colons */
+/* host[:port][/db], the host in brackets if it contains colons */
 static const char *
-parse_host(char *rest, RecoRedisUrl *url)
+redis_url_parse_host(char *rest, RecoRedisUrl *url)
 {
 	char	   *slash = strchr(rest, '/');
 	char	   *port;
@@ -109,7 +109,7 @@ parse_host(char *rest, RecoRedisUrl *url)
 	if (slash != NULL)
 	{
 		*slash = '\0';
-		if (slash[1] != '\0' && !parse_number(slash + 1, 0, INT_MAX, &url->db))
+		if (slash[1] != '\0' && !redis_url_parse_number(slash + 1, 0, INT_MAX, &url->db))
 			return "The database in the Redis URL is not a number.";
 	}
 
@@ -129,7 +129,7 @@ parse_host(char *rest, RecoRedisUrl *url)
 	if (*port == ':')
 	{
 		*port = '\0';
-		if (!parse_number(port + 1, 1, 65535, &url->port))
+		if (!redis_url_parse_number(port + 1, 1, 65535, &url->port))
 			return "The port in the Redis URL is not a number from 1 to 65535.";
 	}
 	if (*url->host == '\0')
@@ -139,14 +139,14 @@ parse_host(char *rest, RecoRedisUrl *url)
 
 /* /path[?db=N] */
 static const char *
-parse_path(char *rest, RecoRedisUrl *url)
+redis_url_parse_path(char *rest, RecoRedisUrl *url)
 {
 	char	   *query = strchr(rest, '?');
 
 	if (query != NULL)
 	{
 		*query++ = '\0';
-		if (strncmp(query, "db=", 3) != 0 || !parse_number(query + 3, 0, INT_MAX, &url->db))
+		if (strncmp(query, "db=", 3) != 0 || !redis_url_parse_number(query + 3, 0, INT_MAX, &url->db))
 			return "The Redis URL may end in ?db=NUMBER and in nothing else.";
 	}
 	if (*rest != '/')
@@ -169,16 +169,16 @@ reco_redis_url_parse(const char *text, RecoRedisUrl *url, const char **hint)
 	if (strncmp(rest, "redis://", 8) == 0)
 	{
 		rest += 8;
-		wrong = parse_user(&rest, strcspn(rest, "/"), url, hint);
-		return wrong ? wrong : parse_host(rest, url);
+		wrong = redis_url_parse_user(&rest, strcspn(rest, "/"), url, hint);
+		return wrong ? wrong : redis_url_parse_host(rest, url);
 	}
 	if (strncmp(rest, "unix://", 7) == 0)
 	{
 		rest += 7;
-		wrong = parse_user(&rest, strcspn(rest, "/"), url, hint);
-		return wrong ? wrong : parse_path(rest, url);
+		wrong = redis_url_parse_user(&rest, strcspn(rest, "/"), url, hint);
+		return wrong ? wrong : redis_url_parse_path(rest, url);
 	}
-	/* TLS would begin here: it needs hiredis 1.0 and its hiredis_ssl. */
+	/* TLS would need hiredis 1.0 and its hiredis_ssl */
 	if (strncmp(rest, "rediss://", 9) == 0)
 	{
 		*hint = "Use redis:// within a trusted network or through a TLS tunnel.";

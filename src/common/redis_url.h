@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * redis_url.h
- *	  Parses reco.redis_url.
+ *	  Parser of reco.redis_url.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef RECO_REDIS_URL_H
 #define RECO_REDIS_URL_H
 
-/* A host and a port, or else the path of a socket. */
+/* A host and a port, or the path of a socket. */
 typedef struct RecoRedisUrl
 {
 	char	   *host;			/* NULL: path */
@@ -19,8 +19,9 @@ typedef struct RecoRedisUrl
 } RecoRedisUrl;
 
 /*
- * Parse a URL; what it gives is palloc'd.  Returns NULL, or what is wrong as a
- * sentence that does not repeat the URL, which may hold a secret by mistake.
+ * Parse a URL; the fields of *url are palloc'd.  Returns NULL, or what is wrong
+ * as a sentence that does not quote the URL, since it may contain a secret by
+ * mistake.
  */
 extern const char *reco_redis_url_parse(const char *text, RecoRedisUrl *url, const char **hint);
 

@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * slice.h
- *	  Text that somebody else holds.
+ *	  A reference to bytes of a text that are stored elsewhere.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef RECO_SLICE_H
 #define RECO_SLICE_H
 
-/* Not terminated; data is NULL where there is none. */
+/* Not NUL-terminated; data is NULL if there is no text. */
 typedef struct RecoSlice
 {
 	const char *data;

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * spi.c
- *	  The transaction bracket of the workers, and prepared statements.
+ *	  The workers' transactions, and prepared statements.
  *
- * The lock orders the writers, so that each statement must see what the last
- * holder committed.  READ COMMITTED gives it a snapshot of its own, and is
- * required of all who write; see reco_write_begin().
+ * Reco's lock serializes the writers, and each statement must see what the last
+ * holder committed.  READ COMMITTED gives each statement its own snapshot, and
+ * is required of all writers; see reco_write_begin().
  *
  *-------------------------------------------------------------------------
  */
@@ -25,7 +25,7 @@
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
-/* Begin a transaction of a worker, connected to SPI and with a snapshot. */
+/* Begin a transaction of a worker, with an SPI connection and an active snapshot. */
 void
 reco_sql_begin(void)
 {
@@ -36,7 +36,7 @@ reco_sql_begin(void)
 	PushActiveSnapshot(GetTransactionSnapshot());
 }
 
-/* End it, and go back to the memory context that it was begun in. */
+/* Commit it, and return to the memory context that it was begun in. */
 void
 reco_sql_commit(void)
 {
@@ -47,9 +47,9 @@ reco_sql_commit(void)
 }
 
 /*
- * The statement, parsed at its first use and kept.  It is planned each time:
- * tables that were empty when a process first used them soon are not, and an
- * array of one key or of ten thousand wants another plan.
+ * Parse the statement at its first use, and keep it.  It is planned each time:
+ * tables that are empty when a process first uses them soon are not, and an
+ * array of one key needs another plan than one of ten thousand.
  */
 SPIPlanPtr
 reco_sql_prepare(RecoPlan *plan)
@@ -76,9 +76,9 @@ reco_sql_prepare(RecoPlan *plan)
 }
 
 static uint64
-rows_of(const RecoPlan *plan, int result)
+spi_check_result(const RecoPlan *plan, int result)
 {
-	/* whoever altered a table before it was locked here is seen only now */
+	/* a table may have been altered before the statement locked it */
 	if (plan->own)
 		reco_own_tables_check();
 	if (result < 0)
@@ -86,16 +86,16 @@ rows_of(const RecoPlan *plan, int result)
 	return SPI_processed;
 }
 
-/* Run a query, of at most limit rows (0: all), which SPI_tuptable then holds. */
+/* Run a query for at most limit rows (0: all), and leave them in SPI_tuptable. */
 uint64
 reco_sql_query(RecoPlan *plan, Datum *values, const char *nulls, uint64 limit)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	int			result = SPI_execute_plan(reco_sql_prepare(plan), values, nulls, false, limit);
 
-	/* SPI leaves its procedure's context behind, which lives until SPI_finish */
+	/* SPI leaves its procedure context current, which lives until SPI_finish */
 	MemoryContextSwitchTo(caller);
-	return rows_of(plan, result);
+	return spi_check_result(plan, result);
 }
 
 /* The same for a statement that writes; returns the number of rows. */
@@ -105,7 +105,7 @@ reco_sql_execute(RecoPlan *plan, Datum *values, const char *nulls)
 	return reco_sql_query(plan, values, nulls, 0);
 }
 
-/* A query under a snapshot of the caller's. */
+/* Run a query under the caller's snapshot. */
 uint64
 reco_sql_query_at(RecoPlan *plan, Datum *values, Snapshot snapshot)
 {
@@ -114,12 +114,12 @@ reco_sql_query_at(RecoPlan *plan, Datum *values, Snapshot snapshot)
 											  InvalidSnapshot, false, true, 0);
 
 	MemoryContextSwitchTo(caller);
-	return rows_of(plan, result);
+	return spi_check_result(plan, result);
 }
 
 /*
- * Run a query that is not kept, under the active snapshot; its rows go to a
- * receiver, however many they are.
+ * Run a query under the active snapshot without keeping its plan, and send its
+ * rows, of any number, to a receiver.
  */
 void
 reco_sql_send(const RecoPlan *plan, Datum *values, DestReceiver *receiver)
@@ -146,7 +146,7 @@ reco_sql_send(const RecoPlan *plan, Datum *values, DestReceiver *receiver)
 Datum
 reco_sql_value(uint64 row, int column, bool *isnull)
 {
-	/* a row of reco's may be gone: its tables' owner deleted it, or a trigger of his */
+	/* the owner of the tables, or a trigger of his, may have deleted a row */
 	if (SPI_tuptable == NULL || row >= SPI_tuptable->numvals)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
@@ -155,7 +155,7 @@ reco_sql_value(uint64 row, int column, bool *isnull)
 	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, isnull);
 }
 
-/* On a standby unlogged tables have no files to read. */
+/* Raise an ERROR on a standby: unlogged tables have no files there. */
 void
 reco_sql_require_primary(void)
 {
@@ -167,8 +167,8 @@ reco_sql_require_primary(void)
 }
 
 /*
- * what needs a snapshot for each statement: where another transaction's
- * commit does not show, the result would be wrong.
+ * Raise an ERROR unless each statement has its own snapshot: without the commits
+ * of other transactions the result would be wrong.  what: such as "insert rows".
  */
 void
 reco_sql_require_read_committed(const char *what)
@@ -206,8 +206,8 @@ reco_sql_set_local(const char *name, const char *value)
 }
 
 /*
- * Lock a table for the rest of the transaction, but wait for others at most
- * timeout milliseconds; false if that was not enough.
+ * Lock a table for the rest of the transaction, but wait at most timeout
+ * milliseconds; false if that was not enough.
  */
 bool
 reco_sql_lock_table(Oid table, int lockmode, int timeout)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * spi.h
- *	  The transaction bracket of the workers, and prepared statements.
+ *	  The workers' transactions, and prepared statements.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,7 +22,7 @@ typedef struct RecoPlan
 	int			nargs;
 	Oid			argtypes[RECO_PLAN_MAX_ARGS];
 	SPIPlanPtr	plan;
-	bool		own;			/* it is about tables of the schema reco */
+	bool		own;			/* it uses tables of the schema reco */
 } RecoPlan;
 
 extern void reco_sql_begin(void);

@@ -3,7 +3,7 @@
  * string_table.c
  *	  A hash table from text to int32, for product ids and categories.
  *
- * Touches memory only.  Texts are compared byte by byte, as COLLATE "C" does.
+ * Texts are compared byte by byte, as with COLLATE "C".
  *
  *-------------------------------------------------------------------------
  */
@@ -12,18 +12,18 @@
 #include "common/hashfn.h"
 #include "common/string_table.h"
 
-typedef struct NameEntry
+typedef struct StringEntry
 {
-	RecoSlice	name;
+	RecoSlice	string;
 	uint32		hash;
 	int32		value;
 	char		status;
-} NameEntry;
+} StringEntry;
 
-#define SH_PREFIX namehash
-#define SH_ELEMENT_TYPE NameEntry
+#define SH_PREFIX stringhash
+#define SH_ELEMENT_TYPE StringEntry
 #define SH_KEY_TYPE RecoSlice
-#define SH_KEY name
+#define SH_KEY string
 #define SH_HASH_KEY(table, key) hash_bytes((const unsigned char *) (key).data, (key).length)
 #define SH_EQUAL(table, a, b) ((a).length == (b).length && memcmp((a).data, (b).data, (a).length) == 0)
 #define SH_STORE_HASH
@@ -35,51 +35,51 @@ typedef struct NameEntry
 
 struct RecoStringTable
 {
-	namehash_hash *table;
+	stringhash_hash *hash;
 };
 
-/* A new table, which lives as long as the memory context. */
+/* Create a table, which lives as long as the memory context. */
 RecoStringTable *
 reco_string_table_create(MemoryContext context)
 {
-	RecoStringTable *names = MemoryContextAlloc(context, sizeof(RecoStringTable));
+	RecoStringTable *table = MemoryContextAlloc(context, sizeof(RecoStringTable));
 
-	names->table = namehash_create(context, 256, NULL);
-	return names;
+	table->hash = stringhash_create(context, 256, NULL);
+	return table;
 }
 
-/* The value of a name, NULL where it is not in the table. */
+/* The value of a string; NULL if it is not in the table. */
 int32 *
-reco_string_table_find(RecoStringTable *names, RecoSlice name)
+reco_string_table_find(RecoStringTable *table, RecoSlice string)
 {
-	NameEntry  *entry = namehash_lookup(names->table, name);
+	StringEntry *entry = stringhash_lookup(table->hash, string);
 
 	return entry ? &entry->value : NULL;
 }
 
 /*
- * Add a name that is not in the table yet.  Its bytes must live as long as
- * the table; the pointer is good until the next addition.
+ * Add a string that is not in the table yet.  Its bytes must live as long as
+ * the table; the pointer is valid until the next addition.
  */
 int32 *
-reco_string_table_add(RecoStringTable *names, RecoSlice name)
+reco_string_table_add(RecoStringTable *table, RecoSlice string)
 {
 	bool		found;
-	NameEntry  *entry = namehash_insert(names->table, name, &found);
+	StringEntry *entry = stringhash_insert(table->hash, string, &found);
 
 	Assert(!found);
 	return &entry->value;
 }
 
-/* Take a name out, if it is in the table. */
+/* Remove a string, if it is in the table. */
 void
-reco_string_table_remove(RecoStringTable *names, RecoSlice name)
+reco_string_table_remove(RecoStringTable *table, RecoSlice string)
 {
-	(void) namehash_delete(names->table, name);
+	(void) stringhash_delete(table->hash, string);
 }
 
 int
-reco_string_table_count(const RecoStringTable *names)
+reco_string_table_count(const RecoStringTable *table)
 {
-	return names->table->members;
+	return table->hash->members;
 }

@@ -13,9 +13,9 @@
 typedef struct RecoStringTable RecoStringTable;
 
 extern RecoStringTable *reco_string_table_create(MemoryContext context);
-extern int32 *reco_string_table_find(RecoStringTable *names, RecoSlice name);
-extern int32 *reco_string_table_add(RecoStringTable *names, RecoSlice name);
-extern void reco_string_table_remove(RecoStringTable *names, RecoSlice name);
-extern int	reco_string_table_count(const RecoStringTable *names);
+extern int32 *reco_string_table_find(RecoStringTable *table, RecoSlice string);
+extern int32 *reco_string_table_add(RecoStringTable *table, RecoSlice string);
+extern void reco_string_table_remove(RecoStringTable *table, RecoSlice string);
+extern int	reco_string_table_count(const RecoStringTable *table);
 
 #endif							/* RECO_STRING_TABLE_H */

@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * text_clean.c
- *	  Foreign text made fit to be shown.
+ *	  Foreign text made safe to display.
  *
- * What Redis, Kafka, a file or the system says is bytes.  Before they become
- * a Datum or stay in shared memory, control characters become spaces, and
- * what is no character of the database's encoding becomes question marks.
- * In a database of encoding SQL_ASCII, and in a process without a database,
- * the text is to be UTF-8.
+ * Messages from Redis, Kafka, files or the system are bytes.  Before they become
+ * a Datum or go to shared memory, control characters are replaced by spaces,
+ * and bytes that are invalid in the database's encoding by question marks.  In
+ * an SQL_ASCII database, and in a process without a database, the text is
+ * expected to be UTF-8.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,7 +16,7 @@
 #include "common/text_clean.h"
 #include "mb/pg_wchar.h"
 
-/* Clean a text in place; it does not get longer. */
+/* Clean a text in place; it never gets longer. */
 void
 reco_text_clean(char *text)
 {
@@ -47,8 +47,8 @@ reco_text_clean(char *text)
 }
 
 /*
- * Copy a text into a field of size bytes: clean, and cut between two
- * characters where it is too long.
+ * Copy a text, cleaned, into a buffer of size bytes; if it is too long, it is
+ * truncated between two characters.
  */
 void
 reco_text_copy(char *to, const char *from, size_t size)
@@ -61,7 +61,7 @@ reco_text_copy(char *to, const char *from, size_t size)
 	memcpy(to, from, length);
 	to[length] = '\0';
 
-	/* a character that was cut is dropped, whatever the encoding */
+	/* drop a character that was cut in two, whatever the encoding */
 	if (from[length] != '\0')
 	{
 		int			encoding = GetDatabaseEncoding();

@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * wait_event.c
- *	  What reco's processes wait for, as pg_stat_activity names it.
+ *	  The wait events of reco's processes, for pg_stat_activity.
  *
- * From PostgreSQL 17 on; before, all of an extension's waits have one name.
+ * Before PostgreSQL 17 all waits of extensions share one event, Extension.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,7 +12,7 @@
 #include "common/wait_event.h"
 #include "utils/wait_event.h"
 
-static const char *const names[] = {
+static const char *const wait_event_names[] = {
 	[RECO_WAIT_WORKER] = "RecoWorker",
 	[RECO_WAIT_KAFKA] = "RecoKafka",
 	[RECO_WAIT_REDIS] = "RecoRedis",
@@ -21,13 +21,13 @@ static const char *const names[] = {
 	[RECO_WAIT_PACE] = "RecoPace",
 };
 
-/* For WaitLatch(). */
+/* The event's number, for WaitLatch(). */
 uint32
 reco_wait_event(RecoWaitEvent event)
 {
-	static uint32 known[lengthof(names)];
+	static uint32 known[lengthof(wait_event_names)];
 
 	if (known[event] == 0)
-		known[event] = reco_wait_event_new(names[event]);
+		known[event] = reco_wait_event_new(wait_event_names[event]);
 	return known[event];
 }

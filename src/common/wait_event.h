@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * wait_event.h
- *	  What reco's processes wait for, as pg_stat_activity names it.
+ *	  The wait events of reco's processes, for pg_stat_activity.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,7 +15,7 @@ typedef enum RecoWaitEvent
 	RECO_WAIT_REDIS,			/* for a reply, or to write to the socket */
 	RECO_WAIT_PUBLISHED,		/* for the publisher, in reco_redis_verify() */
 	RECO_WAIT_FOLLOWED,			/* for the follow worker, in reco_follow_wait() */
-	RECO_WAIT_PACE				/* so that others have the processors */
+	RECO_WAIT_PACE				/* a pause that leaves the processors to others */
 } RecoWaitEvent;
 
 extern uint32 reco_wait_event(RecoWaitEvent event);

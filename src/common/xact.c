@@ -3,13 +3,13 @@
  * xact.c
  *	  Where transactions begin and end.
  *
- * The one place that the server calls when a transaction or a subtransaction
- * ends; the table of the modules that have something to do then stands in
- * reco.c.  A prepared transaction leaves the session as an aborted one does:
- * nobody sees what it did, and somebody else will decide whether it was done.
+ * The only transaction and subtransaction callbacks that reco registers; they
+ * call the modules listed in reco.c.  For the session, PREPARE TRANSACTION is
+ * like an abort: nobody sees the changes yet, and another session will commit
+ * them or not.
  *
- * Workers begin and end their transactions here, too.  The server's own calls
- * for that leave another memory context behind than they found.
+ * Workers also begin and end their transactions here, because
+ * CommitTransactionCommand() does not restore the caller's memory context.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,50 +19,50 @@
 #include "common/xact.h"
 #include "utils/memutils.h"
 
-static const RecoXactModule *const *modules = NULL;
-static int	nmodules = 0;
+static const RecoXactModule *const *xact_modules = NULL;
+static int	xact_nmodules = 0;
 
-/* The memory context outside the worker's transaction. */
-static MemoryContext outside = NULL;
+/* The memory context in which the worker's transaction was begun. */
+static MemoryContext caller_context = NULL;
 
 static void
-undo(void)
+xact_undo(void)
 {
-	for (int i = 0; i < nmodules; i++)
-		if (modules[i]->abort != NULL)
-			modules[i]->abort();
+	for (int i = 0; i < xact_nmodules; i++)
+		if (xact_modules[i]->abort != NULL)
+			xact_modules[i]->abort();
 }
 
 static void
-reset(void)
+xact_reset(void)
 {
-	for (int i = 0; i < nmodules; i++)
-		if (modules[i]->reset != NULL)
-			modules[i]->reset();
+	for (int i = 0; i < xact_nmodules; i++)
+		if (xact_modules[i]->reset != NULL)
+			xact_modules[i]->reset();
 }
 
 static void
-at_transaction_end(XactEvent event, void *arg)
+xact_callback(XactEvent event, void *arg)
 {
 	switch (event)
 	{
 		case XACT_EVENT_PRE_PREPARE:
-			for (int i = 0; i < nmodules; i++)
-				if (modules[i]->pre_prepare != NULL)
-					modules[i]->pre_prepare();
+			for (int i = 0; i < xact_nmodules; i++)
+				if (xact_modules[i]->pre_prepare != NULL)
+					xact_modules[i]->pre_prepare();
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PARALLEL_COMMIT:
-			for (int i = 0; i < nmodules; i++)
-				if (modules[i]->commit != NULL)
-					modules[i]->commit();
-			reset();
+			for (int i = 0; i < xact_nmodules; i++)
+				if (xact_modules[i]->commit != NULL)
+					xact_modules[i]->commit();
+			xact_reset();
 			break;
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PARALLEL_ABORT:
 		case XACT_EVENT_PREPARE:
-			undo();
-			reset();
+			xact_undo();
+			xact_reset();
 			break;
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PARALLEL_PRE_COMMIT:
@@ -71,34 +71,34 @@ at_transaction_end(XactEvent event, void *arg)
 }
 
 static void
-at_subtransaction_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
+xact_subxact_callback(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
 {
 	int			level = GetCurrentTransactionNestLevel();
 
-	for (int i = 0; i < nmodules; i++)
+	for (int i = 0; i < xact_nmodules; i++)
 	{
-		if (event == SUBXACT_EVENT_COMMIT_SUB && modules[i]->commit_sub != NULL)
-			modules[i]->commit_sub(level);
-		if (event == SUBXACT_EVENT_ABORT_SUB && modules[i]->abort_sub != NULL)
-			modules[i]->abort_sub(level);
+		if (event == SUBXACT_EVENT_COMMIT_SUB && xact_modules[i]->commit_sub != NULL)
+			xact_modules[i]->commit_sub(level);
+		if (event == SUBXACT_EVENT_ABORT_SUB && xact_modules[i]->abort_sub != NULL)
+			xact_modules[i]->abort_sub(level);
 	}
 }
 
-/* Have these modules called, in this order; called once, from _PG_init. */
+/* Register the modules, to be called in this order; called once, from _PG_init. */
 void
 reco_xact_init(const RecoXactModule *const *list, int count)
 {
-	modules = list;
-	nmodules = count;
-	RegisterXactCallback(at_transaction_end, NULL);
-	RegisterSubXactCallback(at_subtransaction_end, NULL);
+	xact_modules = list;
+	xact_nmodules = count;
+	RegisterXactCallback(xact_callback, NULL);
+	RegisterSubXactCallback(xact_subxact_callback, NULL);
 }
 
 void
 reco_xact_begin(void)
 {
 	Assert(!IsTransactionState());
-	outside = CurrentMemoryContext;
+	caller_context = CurrentMemoryContext;
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 }
@@ -108,7 +108,7 @@ reco_xact_commit(void)
 {
 	Assert(IsTransactionState());
 	CommitTransactionCommand();
-	MemoryContextSwitchTo(outside);
+	MemoryContextSwitchTo(caller_context);
 }
 
 ErrorData *

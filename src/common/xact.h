@@ -9,29 +9,29 @@
 #define RECO_XACT_H
 
 /*
- * What a module keeps in memory of the transaction at hand, and how it lets go
- * of it: the static variables that must not outlive a transaction or a
- * subtransaction.  Any of the functions may be NULL.  Only pre_prepare may
- * raise an ERROR; at the other times the server cannot abort any more.
+ * Callbacks of a module that keeps static variables which must not outlive the
+ * transaction or subtransaction.  Any of them may be NULL.  Only pre_prepare
+ * may raise an ERROR; in the others it is too late to abort.
  */
 typedef struct RecoXactModule
 {
 	void		(*pre_prepare) (void);	/* PREPARE TRANSACTION: may refuse it */
-	void		(*commit) (void);	/* every new snapshot sees the transaction */
-	void		(*abort) (void);	/* it is undone, or prepared: nobody sees it yet */
+	void		(*commit) (void);	/* new snapshots see the transaction */
+	void		(*abort) (void);	/* it was rolled back, or prepared */
 	void		(*reset) (void);	/* last, however it ended: forget it */
 
-	/* A subtransaction of this nest level, and with it what it contained, */
-	void		(*commit_sub) (int level);	/* is a part of its parent now */
-	void		(*abort_sub) (int level);	/* is undone */
+	/* The subtransaction of this nest level, with those in it, */
+	void		(*commit_sub) (int level);	/* became part of its parent */
+	void		(*abort_sub) (int level);	/* was rolled back */
 } RecoXactModule;
 
 extern void reco_xact_init(const RecoXactModule *const *list, int count);
 
 /*
- * The transactions of a worker; the second and the third go back to the memory
- * context that the first was called in.  After an ERROR, in PG_CATCH, the third
- * ends what is open and returns the error, copied to that context.
+ * A worker's transactions.  begin() notes the current memory context, and
+ * commit() returns to it.  abort() is called in PG_CATCH: it aborts the
+ * transaction, switches to the given context, and returns the error copied
+ * there.
  */
 extern void reco_xact_begin(void);
 extern void reco_xact_commit(void);

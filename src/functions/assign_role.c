@@ -140,7 +140,7 @@ require_trusted(const ObjectAddress *member, Oid before, Oid role)
 					before_name, GetUserNameFromId(role, false)),
 			 errdetail("What role \"%s\" has made of %s would run with a superuser's rights.",
 					   before_name, getObjectDescription(member, false)),
-			 errhint("Run DROP EXTENSION reco and CREATE EXTENSION reco: the state is computed anew. Or set reco.role to a role that is no superuser.")));
+			 errhint("Run DROP EXTENSION reco and CREATE EXTENSION reco: the state is computed anew. Or set reco.role to a role that is not a superuser.")));
 }
 
 /* Give one object to the role, with its initial privileges. */

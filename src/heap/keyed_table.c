@@ -3,20 +3,18 @@
  * keyed_table.c
  *	  Rows of reco's tables by primary key, through the table access method.
  *
- * A batch of events touches nearly as many users as it has events: the
- * executor's work for each would cost more than the maintenance itself
- * (it took 14 instead of 8 us an event).  This opens table and index once, finds
- * each row by its key and writes it at once, as the apply worker of logical
- * replication does.
+ * A batch of events touches nearly as many users as it has events, and to run
+ * the executor for each would cost more than the maintenance itself (14 instead
+ * of 8 us an event).  This opens table and index once, looks up each row by its
+ * key and writes it directly, as the apply worker of logical replication does.
  *
- * Who writes holds reco's lock in a READ COMMITTED transaction, so nobody else
- * writes the rows: they are read under a snapshot taken since, and a row is
- * never found to be updated concurrently.  Rows written after
- * reco_table_open are not seen by its scans: write each key once.
+ * Writers hold reco's lock in a READ COMMITTED transaction and read under a
+ * snapshot taken after it, so that no row is updated concurrently.  A table's
+ * scans do not see rows written since reco_table_open: write each key once.
  *
- * Row triggers that a DBA has made fire, statement triggers do not, as with
- * logical replication: that of reco.product would take what reco writes itself
- * for a client's change of the catalog.
+ * As in logical replication, row triggers fire, but not statement triggers: that
+ * of reco.product would take reco's own writes for a client's change of the
+ * catalog.
  *
  *-------------------------------------------------------------------------
  */
@@ -47,8 +45,8 @@ struct RecoTable
 	Relation	index;
 	IndexScanDesc scan;
 	Snapshot	snapshot;
-	BlockNumber blocks;			/* when it was opened */
-	RecoTidCache **places;		/* NULL: not remembered */
+	BlockNumber blocks;			/* number of blocks when it was opened */
+	RecoTidCache **tid_cache;	/* NULL: none is kept */
 	int			nkeys;
 	ScanKeyData keys[RECO_TABLE_MAX_KEYS];
 	TupleTableSlot *found;
@@ -56,7 +54,7 @@ struct RecoTable
 };
 
 static RecoTable *
-open_table(const RecoTableDef *name, LOCKMODE mode, Snapshot snapshot)
+keyed_table_open(const RecoTableDef *name, LOCKMODE mode, Snapshot snapshot)
 {
 	RecoTable  *table = palloc0(sizeof(RecoTable));
 
@@ -66,7 +64,7 @@ open_table(const RecoTableDef *name, LOCKMODE mode, Snapshot snapshot)
 	reco_own_tables_check();
 	table->snapshot = RegisterSnapshot(snapshot);
 	table->blocks = RelationGetNumberOfBlocks(table->heap);
-	table->places = name->places;
+	table->tid_cache = name->tid_cache;
 	table->nkeys = name->nkeys;
 	for (int i = 0; i < name->nkeys; i++)
 	{
@@ -83,7 +81,7 @@ RecoTable *
 reco_table_open_read(const RecoTableDef *name, Snapshot snapshot)
 {
 	reco_sql_require_primary();
-	return open_table(name, AccessShareLock, snapshot);
+	return keyed_table_open(name, AccessShareLock, snapshot);
 }
 
 /* Open a table of the schema reco for writing. */
@@ -93,7 +91,7 @@ reco_table_open(const RecoTableDef *name)
 	RecoTable  *table;
 
 	CommandCounterIncrement();
-	table = open_table(name, RowExclusiveLock, GetTransactionSnapshot());
+	table = keyed_table_open(name, RowExclusiveLock, GetTransactionSnapshot());
 	table->written = MakeSingleTupleTableSlot(RelationGetDescr(table->heap), &TTSOpsVirtual);
 	table->estate = CreateExecutorState();
 	table->estate->es_snapshot = table->snapshot;
@@ -124,7 +122,7 @@ reco_table_close(RecoTable *table)
 	index_endscan(table->scan);
 	UnregisterSnapshot(table->snapshot);
 
-	/* who only read may come to wait for reco's lock, whose holder may TRUNCATE */
+	/* a reader may wait for reco's lock next, whose holder may TRUNCATE */
 	index_close(table->index, table->result != NULL ? NoLock : AccessShareLock);
 	table_close(table->heap, table->result != NULL ? NoLock : AccessShareLock);
 	pfree(table);
@@ -143,12 +141,12 @@ reco_table_snapshot(RecoTable *table)
 }
 
 /*
- * Is there little room for a new version of the row?  Index scans prune as
- * soon as less is free than fillfactor leaves, that is after each update;
- * pruning only full pages took a tenth off the maintenance.
+ * Is the page too full for a new version of the row?  Index scans prune as soon
+ * as less is free than fillfactor leaves, that is after each update; to prune
+ * only full pages saved a tenth of the maintenance.
  */
 static bool
-is_crowded(TupleTableSlot *row)
+keyed_table_is_crowded(TupleTableSlot *row)
 {
 	BufferHeapTupleTableSlot *slot = (BufferHeapTupleTableSlot *) row;
 	Size		length = slot->base.tuple->t_len;
@@ -157,7 +155,7 @@ is_crowded(TupleTableSlot *row)
 }
 
 static void
-prune(RecoTable *table, BlockNumber block)
+keyed_table_prune(RecoTable *table, BlockNumber block)
 {
 	Buffer		buffer = ReadBuffer(table->heap, block);
 
@@ -165,7 +163,7 @@ prune(RecoTable *table, BlockNumber block)
 	ReleaseBuffer(buffer);
 }
 
-/* The row that stands at a place, NULL if none is visible there; good until the next fetch. */
+/* The row at a TID, NULL if none is visible there; valid until the next fetch. */
 TupleTableSlot *
 reco_table_fetch_at(RecoTable *table, ItemPointer tid)
 {
@@ -173,18 +171,18 @@ reco_table_fetch_at(RecoTable *table, ItemPointer tid)
 	bool		found = block < table->blocks &&
 		table_tuple_fetch_row_version(table->heap, tid, table->snapshot, table->found);
 
-	if (found && table->result != NULL && is_crowded(table->found))
+	if (found && table->result != NULL && keyed_table_is_crowded(table->found))
 	{
-		/* pruning moves rows, and wants nobody to look at them */
+		/* pruning moves rows, so none may be pinned */
 		ExecClearTuple(table->found);
-		prune(table, block);
+		keyed_table_prune(table, block);
 		found = table_tuple_fetch_row_version(table->heap, tid, table->snapshot, table->found);
 	}
 	return found ? table->found : NULL;
 }
 
 static bool
-has_keys(RecoTable *table, TupleTableSlot *row, const Datum *keys)
+keyed_table_has_keys(RecoTable *table, TupleTableSlot *row, const Datum *keys)
 {
 	bool		null;
 
@@ -202,9 +200,9 @@ has_keys(RecoTable *table, TupleTableSlot *row, const Datum *keys)
 	return true;
 }
 
-/* A text as a number. */
+/* Hash a text key. */
 static uint64
-text_key(Datum key)
+keyed_table_hash_text(Datum key)
 {
 	text	   *value = DatumGetTextPP(key);
 
@@ -212,25 +210,26 @@ text_key(Datum key)
 											VARSIZE_ANY_EXHDR(value), 0));
 }
 
-/* The keys, texts or passed by value, as one number; has_keys tells apart what shares it. */
+/* The key of a TID cache, which need not be unique, from keys that are texts or passed by value. */
 static int64
-place_key(TupleDesc desc, const Datum *keys, int nkeys)
+keyed_table_tid_key(Relation heap, const Datum *keys, int nkeys)
 {
+	TupleDesc	desc = RelationGetDescr(heap);
 	uint64		key = 0;
 
 	for (int i = 0; i < nkeys; i++)
 		key = key * UINT64CONST(0x9E3779B97F4A7C15) +
-			(TupleDescAttr(desc, i)->attbyval ? keys[i] : text_key(keys[i]));
+			(TupleDescAttr(desc, i)->attbyval ? keys[i] : keyed_table_hash_text(keys[i]));
 	return (int64) key;
 }
 
-/* The row of the keys, which may stand at a place (NULL: not known); or NULL. */
+/* The row with these keys, or NULL; tid: where to look first, or NULL. */
 TupleTableSlot *
-reco_table_fetch_near(RecoTable *table, const Datum *keys, ItemPointer place)
+reco_table_fetch_near(RecoTable *table, const Datum *keys, ItemPointer tid)
 {
-	TupleTableSlot *row = place != NULL ? reco_table_fetch_at(table, place) : NULL;
+	TupleTableSlot *row = tid != NULL ? reco_table_fetch_at(table, tid) : NULL;
 
-	if (row != NULL && has_keys(table, row, keys))
+	if (row != NULL && keyed_table_has_keys(table, row, keys))
 		return row;
 	for (int i = 0; i < table->nkeys; i++)
 		table->keys[i].sk_argument = keys[i];
@@ -240,19 +239,19 @@ reco_table_fetch_near(RecoTable *table, const Datum *keys, ItemPointer place)
 	return NULL;
 }
 
-/* The row of the keys, NULL if there is none; good until the next fetch. */
+/* The row with these keys, NULL if there is none; valid until the next fetch. */
 TupleTableSlot *
 reco_table_fetch(RecoTable *table, const Datum *keys)
 {
-	ItemPointer place = table->places == NULL ? NULL :
-		reco_tid_cache_find(*table->places, place_key(RelationGetDescr(table->heap), keys, table->nkeys));
+	ItemPointer tid = table->tid_cache == NULL ? NULL :
+		reco_tid_cache_find(*table->tid_cache, keyed_table_tid_key(table->heap, keys, table->nkeys));
 
-	return reco_table_fetch_near(table, keys, place);
+	return reco_table_fetch_near(table, keys, tid);
 }
 
 /*
- * Learn where all rows stand, if the table is small enough to stay in shared
- * buffers: a worker that starts has a backlog, and reads them all anyway.
+ * Fill the TID cache with all rows, if the table fits into shared buffers: a
+ * worker that starts has a backlog, and will read most of them anyway.
  */
 void
 reco_table_fill_tid_cache(const RecoTableDef *name)
@@ -269,7 +268,7 @@ reco_table_fill_tid_cache(const RecoTableDef *name)
 		{
 			CHECK_FOR_INTERRUPTS();
 			slot_getsomeattrs(row, name->nkeys);
-			reco_tid_cache_set(name->places, place_key(RelationGetDescr(heap), row->tts_values, name->nkeys),
+			reco_tid_cache_set(name->tid_cache, keyed_table_tid_key(heap, row->tts_values, name->nkeys),
 							   &row->tts_tid, ((BufferHeapTupleTableSlot *) row)->buffer);
 		}
 		table_endscan(scan);
@@ -278,7 +277,7 @@ reco_table_fill_tid_cache(const RecoTableDef *name)
 	table_close(heap, AccessShareLock);
 }
 
-/* Where the last row written stands. */
+/* The TID of the row written last. */
 ItemPointer
 reco_table_written_at(RecoTable *table)
 {
@@ -286,7 +285,7 @@ reco_table_written_at(RecoTable *table)
 }
 
 static TupleTableSlot *
-fill(RecoTable *table, const Datum *values, const bool *nulls)
+keyed_table_fill(RecoTable *table, const Datum *values, const bool *nulls)
 {
 	TupleTableSlot *slot = table->written;
 	int			natts = slot->tts_tupleDescriptor->natts;
@@ -298,9 +297,9 @@ fill(RecoTable *table, const Datum *values, const bool *nulls)
 	return ExecStoreVirtualTuple(slot);
 }
 
-/* A DBA's trigger may have suppressed the row: it stands nowhere then. */
+/* A DBA's trigger may have suppressed the row, which then has no TID. */
 static void
-check_written(RecoTable *table)
+keyed_table_check_written(RecoTable *table)
 {
 	if (!ItemPointerIsValid(&table->written->tts_tid))
 		ereport(ERROR,
@@ -310,41 +309,41 @@ check_written(RecoTable *table)
 }
 
 static void
-remember(RecoTable *table, Buffer buffer)
+keyed_table_cache_tid(RecoTable *table, Buffer buffer)
 {
 	TupleTableSlot *row = table->written;
 
-	if (table->places != NULL)
-		reco_tid_cache_set(table->places, place_key(RelationGetDescr(table->heap), row->tts_values, table->nkeys),
+	if (table->tid_cache != NULL)
+		reco_tid_cache_set(table->tid_cache, keyed_table_tid_key(table->heap, row->tts_values, table->nkeys),
 						   &row->tts_tid, buffer);
 }
 
 void
 reco_table_insert(RecoTable *table, const Datum *values, const bool *nulls)
 {
-	ExecSimpleRelationInsert(table->result, table->estate, fill(table, values, nulls));
-	check_written(table);
-	remember(table, InvalidBuffer);
+	ExecSimpleRelationInsert(table->result, table->estate, keyed_table_fill(table, values, nulls));
+	keyed_table_check_written(table);
+	keyed_table_cache_tid(table, InvalidBuffer);
 }
 
 /*
- * Has the table nothing but its primary key, which an update leaves as it is?
- * A DBA may have added indexes and triggers.
+ * Has the table nothing but its primary key, which updates do not change?  A
+ * DBA may have added indexes and triggers.
  */
 static bool
-is_plain(RecoTable *table)
+keyed_table_is_plain(RecoTable *table)
 {
 	return table->result->ri_NumIndices == 1 && !table->has_triggers;
 }
 
 /*
- * Write a new version of a row whose key is the old one's.  The executor
- * would ask the index whether it is unique, and so visit each version of the
- * row that somebody's old snapshot keeps: 8 minutes beside one at 5,000
- * events/s, that was 70 % of ingestion, and growing.
+ * Update a row, whose key stays.  The executor would check uniqueness in the
+ * index, and so visit each version of the row that an old snapshot keeps: after
+ * 8 minutes beside one at 5,000 events/s that was 70 % of ingestion, and
+ * growing.
  */
 static void
-update_plain(RecoTable *table, ItemPointer old, TupleTableSlot *row)
+keyed_table_update_plain(RecoTable *table, ItemPointer old, TupleTableSlot *row)
 {
 	RecoUpdateIndexes indexes;
 
@@ -356,30 +355,30 @@ update_plain(RecoTable *table, ItemPointer old, TupleTableSlot *row)
 					 UNIQUE_CHECK_NO, true, table->result->ri_IndexRelationInfo[0]);
 }
 
-/* The executor's way, with all indexes and row triggers, but without statement triggers. */
+/* Update through the executor, with all indexes and row triggers, but without statement triggers. */
 static void
-update_without_statement_triggers(RecoTable *table, TupleTableSlot *old, TupleTableSlot *row)
+keyed_table_update_full(RecoTable *table, TupleTableSlot *old, TupleTableSlot *row)
 {
 	ExecSimpleRelationUpdate(table->result, table->estate, &table->epq, old, row);
 }
 
 /*
- * Write a new version of a row that a fetch or a scan has found; its keys,
- * the first columns, are the same.
+ * Update a row that a fetch or a scan has returned; its keys, the first
+ * columns, must not change.
  */
 void
 reco_table_update(RecoTable *table, TupleTableSlot *old, const Datum *values, const bool *nulls)
 {
-	TupleTableSlot *row = fill(table, values, nulls);
+	TupleTableSlot *row = keyed_table_fill(table, values, nulls);
 	bool		stays;
 
-	if (is_plain(table))
-		update_plain(table, &old->tts_tid, row);
+	if (keyed_table_is_plain(table))
+		keyed_table_update_plain(table, &old->tts_tid, row);
 	else
-		update_without_statement_triggers(table, old, row);
-	check_written(table);
+		keyed_table_update_full(table, old, row);
+	keyed_table_check_written(table);
 	stays = ItemPointerGetBlockNumber(&old->tts_tid) == ItemPointerGetBlockNumber(&row->tts_tid);
-	remember(table, stays ? ((BufferHeapTupleTableSlot *) old)->buffer : InvalidBuffer);
+	keyed_table_cache_tid(table, stays ? ((BufferHeapTupleTableSlot *) old)->buffer : InvalidBuffer);
 }
 
 void

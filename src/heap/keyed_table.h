@@ -15,17 +15,16 @@
 #define RECO_TABLE_MAX_KEYS 2
 
 /*
- * A table of the schema reco, and a unique index to find its rows by.  Where
- * places is not NULL the places of rows are remembered there; then the keys
- * are the table's first columns.
+ * A table of the schema reco, and the unique index by which its rows are looked
+ * up.  With a TID cache the keys must be the table's first columns.
  */
 typedef struct RecoTableDef
 {
 	const char *table;
 	const char *index;
 	int			nkeys;
-	RegProcedure equal[RECO_TABLE_MAX_KEYS];	/* compare the index's columns */
-	RecoTidCache **places;
+	RegProcedure equal[RECO_TABLE_MAX_KEYS];	/* operators of the index's columns */
+	RecoTidCache **tid_cache;
 } RecoTableDef;
 
 typedef struct RecoTable RecoTable;
@@ -37,8 +36,8 @@ extern Relation reco_table_relation(RecoTable *table);
 extern Snapshot reco_table_snapshot(RecoTable *table);
 
 extern TupleTableSlot *reco_table_fetch(RecoTable *table, const Datum *keys);
-extern TupleTableSlot *reco_table_fetch_near(RecoTable *table, const Datum *keys, ItemPointer place);
-extern TupleTableSlot *reco_table_fetch_at(RecoTable *table, ItemPointer place);
+extern TupleTableSlot *reco_table_fetch_near(RecoTable *table, const Datum *keys, ItemPointer tid);
+extern TupleTableSlot *reco_table_fetch_at(RecoTable *table, ItemPointer tid);
 extern void reco_table_fill_tid_cache(const RecoTableDef *name);
 extern ItemPointer reco_table_written_at(RecoTable *table);
 extern void reco_table_insert(RecoTable *table, const Datum *values, const bool *nulls);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * tid_cache.h
- *	  Where rows were last seen.
+ *	  TIDs at which a table's rows were last seen.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,17 +11,17 @@
 #include "storage/buf.h"
 #include "storage/itemptr.h"
 
-/* What of a row to prefetch: each stage needs what the one before has brought. */
+/* Stages of prefetching a row: each needs what the one before has loaded. */
 typedef enum RecoPrefetchStage
 {
 	RECO_PREFETCH_SLOT, RECO_PREFETCH_PAGE, RECO_PREFETCH_ROW, RECO_PREFETCH_STAGES
 } RecoPrefetchStage;
 
-/* Of one table, by key; NULL: none yet. */
-typedef struct places_hash RecoTidCache;
+/* The cache of one table, by key; NULL: empty. */
+typedef struct tidhash_hash RecoTidCache;
 
-extern ItemPointer reco_tid_cache_find(RecoTidCache *places, int64 key);
-extern void reco_tid_cache_set(RecoTidCache **places, int64 key, ItemPointer tid, Buffer buffer);
-extern void reco_tid_cache_prefetch(RecoTidCache *places, int64 key, RecoPrefetchStage stage);
+extern ItemPointer reco_tid_cache_find(RecoTidCache *cache, int64 key);
+extern void reco_tid_cache_set(RecoTidCache **cache, int64 key, ItemPointer tid, Buffer buffer);
+extern void reco_tid_cache_prefetch(RecoTidCache *cache, int64 key, RecoPrefetchStage stage);
 
 #endif							/* RECO_TID_CACHE_H */

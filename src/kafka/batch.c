@@ -62,7 +62,7 @@ typedef struct Tally
 	uint64		events;
 	uint64		late;
 	uint64		rejected;
-	RecoRefusals refusals;
+	RecoRejections rejections;
 } Tally;
 
 static RecoPlan rejected_plan = {
@@ -146,7 +146,7 @@ feed_rows(const Row *rows, int count, Datum topic, const RecoState *state,
 
 				/* a replay begins before the horizon on purpose */
 				if (!reco_service_is_replaying())
-					reco_refusals_add(&tally->refusals, RECO_REASON_LATE);
+					reco_rejections_add(&tally->rejections, RECO_REASON_BELOW_RETENTION);
 				continue;
 			}
 			reason = check_event(&event, latest, &encoding);
@@ -154,7 +154,7 @@ feed_rows(const Row *rows, int count, Datum topic, const RecoState *state,
 		if (reason != NULL)
 		{
 			feed_rejected(rejected, topic, row, reason);
-			reco_refusals_add(&tally->refusals, reason);
+			reco_rejections_add(&tally->rejections, reason);
 		}
 		else
 		{
@@ -206,8 +206,8 @@ write_rows(const char *topic_name, const Row *rows, int count)
 	reco_metrics_add(RECO_METRIC_BELOW_RETENTION, tally.late);
 	reco_metrics_add(RECO_METRIC_REJECTED, tally.rejected);
 	reco_metrics_add(RECO_METRIC_BATCHES, 1);
-	tally.refusals.messages = tally.messages;
-	reco_rejections_note(&tally.refusals);
+	tally.rejections.messages = tally.messages;
+	reco_rejections_note(&tally.rejections);
 }
 
 /* Is it the data that PostgreSQL refuses, or is something else the matter? */

@@ -250,14 +250,14 @@ mirror_is_ready(void)
 static void
 report_rejections(void)
 {
-	RecoRejecting recent = reco_rejections_recent();
+	RecoRejectionSummary recent = reco_rejections_recent();
 
 	if (!recent.too_many)
 		reco_trouble_end(RECO_INGEST, RECO_TROUBLE_REJECTING);
 	else
 		reco_trouble_begin(RECO_INGEST, RECO_TROUBLE_REJECTING, RECO_HEALTH_REJECTING, NULL,
-						   UINT64_FORMAT " of the last " UINT64_FORMAT " messages were rejected or late, most often: %s; see reco.rejections",
-						   recent.refused, recent.messages, recent.reason);
+						   UINT64_FORMAT " of the last " UINT64_FORMAT " messages were rejected or below retention, most often: %s; see reco.rejections",
+						   recent.rejected, recent.messages, recent.reason);
 }
 
 /* Are there partitions that cannot be read, though Kafka answers? */

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * metrics.c
- *	  What has been done since the server started, and what it cost.
+ *	  Counters and timings since the server started.
  *
- * Atomics in shared memory: any process counts without a lock, whether its
- * transaction commits or not.
+ * Atomics in shared memory: any process adds to them without a lock, whether
+ * its transaction commits or not.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,36 +20,36 @@ typedef struct RecoMetrics
 	pg_atomic_uint64 phases[RECO_PHASES];
 } RecoMetrics;
 
-static RecoMetrics *counts = NULL;
+static RecoMetrics *metrics = NULL;
 
 static void
-counters_init(LWLock *lock)
+metrics_init(LWLock *lock)
 {
 	for (int i = 0; i < RECO_METRICS; i++)
-		pg_atomic_init_u64(&counts->counters[i], 0);
+		pg_atomic_init_u64(&metrics->counters[i], 0);
 	for (int i = 0; i < RECO_PHASES; i++)
-		pg_atomic_init_u64(&counts->phases[i], 0);
+		pg_atomic_init_u64(&metrics->phases[i], 0);
 }
 
 const RecoShmemArea reco_metrics_area = {
-	.name = "reco_metrics",.size = sizeof(RecoMetrics),.address = (void **) &counts,
-	.init = counters_init
+	.name = "reco_metrics",.size = sizeof(RecoMetrics),.address = (void **) &metrics,
+	.init = metrics_init
 };
 
-/* Count n more. */
+/* Add n to a metric. */
 void
-reco_metrics_add(RecoMetric counter, uint64 n)
+reco_metrics_add(RecoMetric metric, uint64 n)
 {
-	pg_atomic_fetch_add_u64(&counts->counters[counter], n);
+	pg_atomic_fetch_add_u64(&metrics->counters[metric], n);
 }
 
 uint64
-reco_metrics_value(RecoMetric counter)
+reco_metrics_value(RecoMetric metric)
 {
-	return pg_atomic_read_u64(&counts->counters[counter]);
+	return pg_atomic_read_u64(&metrics->counters[metric]);
 }
 
-/* A phase begins; give what this returns to reco_metrics_phase_end. */
+/* Begin a phase; the result goes to reco_metrics_phase_end. */
 instr_time
 reco_metrics_phase_begin(void)
 {
@@ -74,15 +74,15 @@ reco_metrics_phase_end(RecoPhase phase, instr_time begun)
 	reco_metrics_phase_add(phase, reco_metrics_phase_since(begun));
 }
 
-/* For a phase so short that its process adds it up first. */
+/* Add nanoseconds to a phase, for one so short that its process sums it up first. */
 void
 reco_metrics_phase_add(RecoPhase phase, uint64 ns)
 {
-	pg_atomic_fetch_add_u64(&counts->phases[phase], ns);
+	pg_atomic_fetch_add_u64(&metrics->phases[phase], ns);
 }
 
 uint64
 reco_metrics_phase_value(RecoPhase phase)
 {
-	return pg_atomic_read_u64(&counts->phases[phase]);
+	return pg_atomic_read_u64(&metrics->phases[phase]);
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * metrics.h
- *	  What has been done since the server started, and what it cost.
+ *	  Counters and timings since the server started.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,26 +12,26 @@
 
 typedef enum RecoMetric
 {
-	RECO_METRIC_MESSAGES,		/* taken from Kafka */
+	RECO_METRIC_MESSAGES,		/* consumed from Kafka */
 	RECO_METRIC_EVENTS,			/* inserted from Kafka */
-	RECO_METRIC_BELOW_RETENTION,	/* before the horizon */
-	RECO_METRIC_REJECTED,		/* into reco.rejected */
-	RECO_METRIC_LOST,			/* gone from Kafka before they were read */
+	RECO_METRIC_BELOW_RETENTION,	/* dropped: earlier than the horizon */
+	RECO_METRIC_REJECTED,		/* written to reco.rejected */
+	RECO_METRIC_LOST,			/* expired in Kafka before they were read */
 	RECO_METRIC_BYTES,			/* payload */
 	RECO_METRIC_BATCHES,		/* transactions of ingest */
 	RECO_METRIC_LISTS,			/* users' rows written */
 	RECO_METRIC_CATALOG,		/* changes of the mirror */
-	RECO_METRIC_PRESCANNED,		/* those of which the lists were looked for without reco's lock */
+	RECO_METRIC_PRESCANNED,		/* those whose stale lists were searched before reco's lock */
 	RECO_METRIC_SWEPT,			/* lists brought to a new generation */
 	RECO_METRIC_PUBLISHED,		/* keys sent to Redis */
-	RECO_METRIC_RESYNCS			/* times everything was sent */
+	RECO_METRIC_RESYNCS			/* times everything was published */
 } RecoMetric;
 
 #define RECO_METRICS (RECO_METRIC_RESYNCS + 1)
 
 /*
- * Phases of the way from Kafka to Redis.  One within another counts in both:
- * LISTS is a part of USERS, and with a batch SORT, TRENDING and USERS are of INSERT.
+ * Phases of the path from Kafka to Redis.  A nested phase counts in both: LISTS
+ * is a part of USERS; in a batch SORT, TRENDING and USERS are parts of INSERT.
  */
 typedef enum RecoPhase
 {
@@ -44,8 +44,8 @@ typedef enum RecoPhase
 
 extern const struct RecoShmemArea reco_metrics_area;
 
-extern void reco_metrics_add(RecoMetric counter, uint64 n);
-extern uint64 reco_metrics_value(RecoMetric counter);
+extern void reco_metrics_add(RecoMetric metric, uint64 n);
+extern uint64 reco_metrics_value(RecoMetric metric);
 
 /* Nanoseconds. */
 extern instr_time reco_metrics_phase_begin(void);

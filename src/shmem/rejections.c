@@ -1,17 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * rejections.c
- *	  How many of the last messages were rejected or late, and why.
+ *	  How many of the last messages were rejected or below retention, and why.
  *
- * The ingest worker notes each batch after its commit; nobody else writes.
+ * The ingest worker records each batch after its commit; nobody else writes.
  * Two windows are kept in buckets: the last minute, and within it the last
- * 10,000 messages, in which a busy topic shows at once what has begun.  Where
- * no message comes the judgement stays: only good ones can change it.
+ * 10,000 messages, which show at once when a busy topic goes bad.  While no
+ * message arrives the verdict stays: only good messages can change it.
  *
- * Reasons are counted from the first refusal after a clean minute.  There is
- * room for some; one that is new takes the place of the rarest and inherits
- * its count (the space-saving algorithm), so the most frequent is found
- * whatever the texts hold.
+ * Reasons are counted from the first rejection after a minute without any.  The
+ * table of reasons is small: a new one replaces the rarest and inherits its
+ * count (the space-saving algorithm), so that the most frequent one is found
+ * however many there are.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,14 +26,14 @@
 #define WINDOW_US (60 * 1000 * 1000)
 #define SLICES 12				/* of the minute */
 #define SLICE_US (5 * 1000 * 1000)
-#define CHUNKS 10				/* of at least so many messages: */
+#define CHUNKS 10				/* of the last messages, each of at least: */
 #define CHUNK_MESSAGES 1000
 
 typedef struct Bucket
 {
 	RecoMoment	begun;			/* 0: never */
 	uint64		messages;
-	uint64		refused;
+	uint64		rejected;
 } Bucket;
 
 typedef struct Reason
@@ -42,64 +42,64 @@ typedef struct Reason
 	char		text[RECO_REASON_LENGTH];
 } Reason;
 
-typedef struct RecoRejections
+typedef struct RejectionHistory
 {
 	pg_atomic_uint32 version;
 	RecoMoment	noted_at;		/* the last batch */
 	RecoMoment	slice_begun;
-	int			slice;			/* that is filled */
+	int			slice;			/* the ones being filled */
 	int			chunk;
 	Bucket		slices[SLICES];
 	Bucket		chunks[CHUNKS];
 	Reason		reasons[RECO_REJECTION_REASONS];
-} RecoRejections;
+} RejectionHistory;
 
-static RecoRejections *rejections = NULL;
+static RejectionHistory *history = NULL;
 
 static void
 rejections_init(LWLock *lock)
 {
-	pg_atomic_init_u32(&rejections->version, 0);
+	pg_atomic_init_u32(&history->version, 0);
 }
 
 const RecoShmemArea reco_rejections_area = {
-	.name = "reco_rejections",.size = sizeof(RecoRejections),.address = (void **) &rejections,
+	.name = "reco_rejections",.size = sizeof(RejectionHistory),.address = (void **) &history,
 	.init = rejections_init
 };
 
-/* One message of a batch was refused. */
+/* Count a message of a batch that was rejected or below retention. */
 void
-reco_refusals_add(RecoRefusals *refusals, const char *reason)
+reco_rejections_add(RecoRejections *rejections, const char *reason)
 {
 	int			i = 0;
 
-	refusals->refused++;
-	while (i < refusals->nreasons &&
-		   strncmp(refusals->reasons[i].text, reason, RECO_REASON_LENGTH - 1) != 0)
+	rejections->rejected++;
+	while (i < rejections->nreasons &&
+		   strncmp(rejections->reasons[i].text, reason, RECO_REASON_LENGTH - 1) != 0)
 		i++;
 	if (i == RECO_REJECTION_REASONS)
 		return;
-	if (i == refusals->nreasons)
+	if (i == rejections->nreasons)
 	{
-		strlcpy(refusals->reasons[i].text, reason, RECO_REASON_LENGTH);
-		refusals->reasons[i].count = 0;
-		refusals->nreasons++;
+		strlcpy(rejections->reasons[i].text, reason, RECO_REASON_LENGTH);
+		rejections->reasons[i].count = 0;
+		rejections->nreasons++;
 	}
-	refusals->reasons[i].count++;
+	rejections->reasons[i].count++;
 }
 
 static void
-fill(Bucket *bucket, const RecoRefusals *refusals, RecoMoment now)
+rejections_fill_bucket(Bucket *bucket, const RecoRejections *rejections, RecoMoment now)
 {
 	if (bucket->begun == 0)
 		bucket->begun = now;
-	bucket->messages += refusals->messages;
-	bucket->refused += refusals->refused;
+	bucket->messages += rejections->messages;
+	bucket->rejected += rejections->rejected;
 }
 
-/* Sum up the newest buckets that are not older than a minute, up to a number of messages. */
+/* The sum of the newest buckets that began after "since", up to "enough" messages. */
 static Bucket
-sum(const Bucket *buckets, int n, int newest, RecoMoment since, uint64 enough)
+rejections_sum(const Bucket *buckets, int n, int newest, RecoMoment since, uint64 enough)
 {
 	Bucket		total = {0};
 
@@ -110,27 +110,27 @@ sum(const Bucket *buckets, int n, int newest, RecoMoment since, uint64 enough)
 		if (bucket->begun == 0 || bucket->begun < since)
 			break;
 		total.messages += bucket->messages;
-		total.refused += bucket->refused;
+		total.rejected += bucket->rejected;
 	}
 	return total;
 }
 
 static Bucket
-last_minute(const RecoRejections *from, RecoMoment since)
+rejections_last_minute(const RejectionHistory *from, RecoMoment since)
 {
-	return sum(from->slices, SLICES, from->slice, since, PG_UINT64_MAX);
+	return rejections_sum(from->slices, SLICES, from->slice, since, PG_UINT64_MAX);
 }
 
 static void
-count_reason(const char *text, uint64 count)
+rejections_count_reason(const char *text, uint64 count)
 {
-	Reason	   *rarest = &rejections->reasons[0];
+	Reason	   *rarest = &history->reasons[0];
 	char		clean[sizeof(rarest->text)];
 
 	reco_text_copy(clean, text, sizeof(clean));
 	for (int i = 0; i < RECO_REJECTION_REASONS; i++)
 	{
-		Reason	   *reason = &rejections->reasons[i];
+		Reason	   *reason = &history->reasons[i];
 
 		if (strcmp(reason->text, clean) == 0)
 		{
@@ -144,65 +144,65 @@ count_reason(const char *text, uint64 count)
 	rarest->count += count;
 }
 
-/* A batch has been committed. */
+/* Record a batch that has been committed. */
 void
-reco_rejections_note(const RecoRefusals *refusals)
+reco_rejections_note(const RecoRejections *rejections)
 {
 	RecoMoment	now = reco_monotonic_now();
 
-	if (refusals->messages == 0)
+	if (rejections->messages == 0)
 		return;
-	reco_versioned_begin(&rejections->version);
-	if (last_minute(rejections, now - WINDOW_US).refused == 0)
-		memset(rejections->reasons, 0, sizeof(rejections->reasons));
-	for (int i = 0; i < refusals->nreasons; i++)
-		count_reason(refusals->reasons[i].text, refusals->reasons[i].count);
+	reco_versioned_begin(&history->version);
+	if (rejections_last_minute(history, now - WINDOW_US).rejected == 0)
+		memset(history->reasons, 0, sizeof(history->reasons));
+	for (int i = 0; i < rejections->nreasons; i++)
+		rejections_count_reason(rejections->reasons[i].text, rejections->reasons[i].count);
 
-	if (now - rejections->slice_begun >= SLICE_US)
+	if (now - history->slice_begun >= SLICE_US)
 	{
-		rejections->slice = (rejections->slice + 1) % SLICES;
-		rejections->slices[rejections->slice] = (Bucket) {0};
-		rejections->slice_begun = now;
+		history->slice = (history->slice + 1) % SLICES;
+		history->slices[history->slice] = (Bucket) {0};
+		history->slice_begun = now;
 	}
-	if (rejections->chunks[rejections->chunk].messages >= CHUNK_MESSAGES)
+	if (history->chunks[history->chunk].messages >= CHUNK_MESSAGES)
 	{
-		rejections->chunk = (rejections->chunk + 1) % CHUNKS;
-		rejections->chunks[rejections->chunk] = (Bucket) {0};
+		history->chunk = (history->chunk + 1) % CHUNKS;
+		history->chunks[history->chunk] = (Bucket) {0};
 	}
-	fill(&rejections->slices[rejections->slice], refusals, now);
-	fill(&rejections->chunks[rejections->chunk], refusals, now);
-	rejections->noted_at = now;
-	reco_versioned_end(&rejections->version);
+	rejections_fill_bucket(&history->slices[history->slice], rejections, now);
+	rejections_fill_bucket(&history->chunks[history->chunk], rejections, now);
+	history->noted_at = now;
+	reco_versioned_end(&history->version);
 }
 
 static bool
-is_too_many(const Bucket *bucket)
+rejections_are_too_many(const Bucket *bucket)
 {
-	return bucket->refused * 100 > bucket->messages;
+	return bucket->rejected * 100 > bucket->messages;
 }
 
-/* How it is with the last messages. */
-RecoRejecting
+/* A summary of the last messages, for reports. */
+RecoRejectionSummary
 reco_rejections_recent(void)
 {
-	RecoRejections copy;
-	RecoRejecting recent = {0};
+	RejectionHistory copy;
+	RecoRejectionSummary recent = {0};
 	RecoMoment	now = reco_monotonic_now();
 	Bucket		minute;
 	Bucket		last;
 	uint64		most = 0;
 
-	reco_versioned_read(&rejections->version, &copy, rejections, sizeof(copy));
+	reco_versioned_read(&history->version, &copy, history, sizeof(copy));
 	if (now - copy.noted_at > WINDOW_US)
 		now = copy.noted_at;
-	minute = last_minute(&copy, now - WINDOW_US);
-	last = sum(copy.chunks, CHUNKS, copy.chunk, now - WINDOW_US, CHUNKS * CHUNK_MESSAGES);
-	if (is_too_many(&last) && !is_too_many(&minute))
+	minute = rejections_last_minute(&copy, now - WINDOW_US);
+	last = rejections_sum(copy.chunks, CHUNKS, copy.chunk, now - WINDOW_US, CHUNKS * CHUNK_MESSAGES);
+	if (rejections_are_too_many(&last) && !rejections_are_too_many(&minute))
 		minute = last;
 
-	recent.too_many = is_too_many(&minute);
+	recent.too_many = rejections_are_too_many(&minute);
 	recent.messages = minute.messages;
-	recent.refused = minute.refused;
+	recent.rejected = minute.rejected;
 	for (int i = 0; i < RECO_REJECTION_REASONS; i++)
 	{
 		if (copy.reasons[i].count <= most)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * rejections.h
- *	  How many of the last messages were rejected or late, and why.
+ *	  How many of the last messages were rejected or below retention, and why.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,37 +10,37 @@
 
 #define RECO_REJECTION_REASONS 16
 
-/* Why a message that is no longer wanted is dropped. */
-#define RECO_REASON_LATE "timestamp is earlier than the horizon: older than reco.retention"
+/* The reason for which a message below retention is dropped. */
+#define RECO_REASON_BELOW_RETENTION "timestamp is earlier than the horizon: older than reco.retention"
 
 #define RECO_REASON_LENGTH 160
 
-/* What became of a batch; texts are cut. */
-typedef struct RecoRefusals
+/* The rejections of a batch; texts are truncated. */
+typedef struct RecoRejections
 {
 	uint64		messages;
-	uint64		refused;		/* rejected or late */
+	uint64		rejected;		/* or below retention */
 	int			nreasons;
 	struct
 	{
 		char		text[RECO_REASON_LENGTH];
 		uint64		count;
 	}			reasons[RECO_REJECTION_REASONS];
-} RecoRefusals;
+} RecoRejections;
 
-/* The recent messages, and the most frequent reason. */
-typedef struct RecoRejecting
+/* The recent messages, with the most frequent reason. */
+typedef struct RecoRejectionSummary
 {
 	bool		too_many;		/* more than one in a hundred */
 	uint64		messages;
-	uint64		refused;
+	uint64		rejected;
 	char		reason[RECO_REASON_LENGTH];
-} RecoRejecting;
+} RecoRejectionSummary;
 
 extern const struct RecoShmemArea reco_rejections_area;
 
-extern void reco_refusals_add(RecoRefusals *refusals, const char *reason);
-extern void reco_rejections_note(const RecoRefusals *refusals);
-extern RecoRejecting reco_rejections_recent(void);
+extern void reco_rejections_add(RecoRejections *rejections, const char *reason);
+extern void reco_rejections_note(const RecoRejections *rejections);
+extern RecoRejectionSummary reco_rejections_recent(void);
 
 #endif							/* RECO_REJECTIONS_H */

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * service_state.c
- *	  What holds for reco as a whole: the database served, how far it is.
+ *	  State of the service as a whole: the database served, its progress.
  *
  * Flags and positions are atomics: any process changes them without a lock.
- * The copy of reco.state is written at the commit of who changed the row,
- * under reco's lock, so that reco_status() need not read the table, which
- * somebody may have locked.  Nobody waits to read anything here.
+ * The copy of reco.state is written when a transaction that changed the row
+ * commits, under reco's lock; with it reco_status() need not read the table,
+ * which may be locked.  Readers never wait.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,13 +23,13 @@
 
 typedef struct RecoService
 {
-	LWLock	   *lock;			/* of who writes progress and the copy */
+	LWLock	   *lock;			/* for writing progress and state */
 	pg_atomic_uint64 follow_position;
 	pg_atomic_uint64 reloaded_at;	/* TimestampTz; 0: never */
 	pg_atomic_uint32 database;
 	pg_atomic_uint32 extension; /* in that database */
-	pg_atomic_uint32 forgotten; /* how often that was forgotten */
-	pg_atomic_uint32 extensions;	/* CREATE EXTENSION so far */
+	pg_atomic_uint32 forgotten; /* number of times that was forgotten */
+	pg_atomic_uint32 extensions;	/* number of CREATE EXTENSIONs */
 	pg_atomic_uint32 mirror_ready;
 	pg_atomic_uint32 replaying;
 	pg_atomic_uint32 version;	/* of what follows */
@@ -59,7 +59,7 @@ const RecoShmemArea reco_service_area = {
 	.init = service_init,.has_lock = true
 };
 
-/* Is the shared memory there?  It is not in a process without the library preloaded. */
+/* Is shared memory attached?  It is not if the library was not preloaded. */
 bool
 reco_service_is_attached(void)
 {
@@ -67,20 +67,20 @@ reco_service_is_attached(void)
 }
 
 static void
-begin_write(void)
+service_begin_write(void)
 {
 	LWLockAcquire(service->lock, LW_EXCLUSIVE);
 	reco_versioned_begin(&service->version);
 }
 
 static void
-end_write(void)
+service_end_write(void)
 {
 	reco_versioned_end(&service->version);
 	LWLockRelease(service->lock);
 }
 
-/* The mirror has been compared with the catalog: ingestion may begin. */
+/* Has the mirror been compared with the catalog, so that ingestion may begin? */
 void
 reco_service_set_mirror_ready(bool ready)
 {
@@ -95,7 +95,7 @@ reco_service_is_mirror_ready(void)
 	return pg_atomic_read_u32(&service->mirror_ready) != 0;
 }
 
-/* The past is read from Kafka: lists are not fit to be published yet. */
+/* Is the past being replayed from Kafka?  Lists are not published meanwhile. */
 void
 reco_service_set_replaying(bool replaying)
 {
@@ -123,7 +123,7 @@ reco_service_follow_position(void)
 	return pg_atomic_read_u64(&service->follow_position);
 }
 
-/* The launcher has read the settings anew. */
+/* When the launcher last reloaded the settings. */
 void
 reco_service_set_reload_time(TimestampTz at)
 {
@@ -148,7 +148,7 @@ reco_service_set_database(Oid database, Oid extension)
 	pg_atomic_write_u32(&service->database, database);
 }
 
-/* The extension is not there: nothing is known of it any more. */
+/* The extension does not exist: forget all about it. */
 void
 reco_service_forget_database(void)
 {
@@ -158,7 +158,7 @@ reco_service_forget_database(void)
 	pg_atomic_fetch_add_u32(&service->forgotten, 1);
 }
 
-/* Differs when an extension that a worker has found is no longer there. */
+/* Changes when an extension that a worker had found is gone. */
 uint32
 reco_service_times_forgotten(void)
 {
@@ -171,7 +171,7 @@ reco_service_database(void)
 	return pg_atomic_read_u32(&service->database);
 }
 
-/* The extension's own oid in that database: reco's lock is on it. */
+/* The extension's OID in that database: reco's lock is on this object. */
 Oid
 reco_service_extension(void)
 {
@@ -185,7 +185,7 @@ reco_service_serves_database(void)
 	return service != NULL && reco_service_database() == MyDatabaseId;
 }
 
-/* The extension has been created somewhere: the launcher looks at once. */
+/* The extension has been created somewhere: make the launcher check at once. */
 void
 reco_service_announce_extension(void)
 {
@@ -199,16 +199,16 @@ reco_service_times_announced(void)
 	return pg_atomic_read_u32(&service->extensions);
 }
 
-/* How far a long computation is; total = 0 ends it. */
+/* The progress of a long computation; total = 0 ends it. */
 void
 reco_service_set_progress(int64 done, int64 total)
 {
-	begin_write();
+	service_begin_write();
 	if (total == 0 || done == 0)
 		service->progress.started_at = GetCurrentTimestamp();
 	service->progress.done = done;
 	service->progress.total = total;
-	end_write();
+	service_end_write();
 }
 
 RecoProgress
@@ -220,13 +220,13 @@ reco_service_progress(void)
 	return copy;
 }
 
-/* What reco.state says, as committed now. */
+/* The row of reco.state as it is being committed. */
 void
 reco_service_set_state(const RecoState *state)
 {
-	begin_write();
+	service_begin_write();
 	service->state = *state;
-	end_write();
+	service_end_write();
 }
 
 RecoState

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * service_state.h
- *	  What holds for reco as a whole: the database served, how far it is.
+ *	  State of the service as a whole: the database served, its progress.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,15 +24,15 @@ typedef struct RecoState
 {
 	TimestampTz clock;			/* whole seconds */
 	TimestampTz horizon;		/* start of the oldest window kept */
-	TimestampTz popularity_at;	/* the clock when it was last taken */
+	TimestampTz popularity_at;	/* the clock when popularity was last computed */
 	int64		generation;
 	int64		mirror_version; /* of reco.product */
-	int64		numbers_version;	/* rises when numbers are given free */
+	int64		numbers_version;	/* rises when numbers are freed */
 	int			trending_window;	/* W */
 	int			recent_window;	/* H */
 	int			retention;
 	int			trending_size;
-	int			trending_max;	/* products of a window, whatever ties */
+	int			trending_max;	/* products of a window at most, however many tie */
 	int			max_user_views;
 	int			top_categories;
 	int			max_recommendations;	/* 0: no limit */

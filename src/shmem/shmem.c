@@ -3,8 +3,8 @@
  * shmem.c
  *	  Areas of shared memory.
  *
- * They are set up in the server's start, under AddinShmemInitLock.  All of it
- * begins anew then, as the unlogged state does after a crash.
+ * They are initialized at server start, under AddinShmemInitLock.  After a crash
+ * they start empty, as the unlogged tables do.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,8 +15,8 @@
 #include "storage/ipc.h"
 #include "storage/shmem.h"
 
-static const RecoShmemArea *const *areas;
-static int	nareas;
+static const RecoShmemArea *const *shmem_areas;
+static int	shmem_nareas;
 
 static shmem_request_hook_type prev_shmem_request_hook = NULL;
 static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
@@ -26,11 +26,11 @@ shmem_request(void)
 {
 	if (prev_shmem_request_hook)
 		prev_shmem_request_hook();
-	for (int i = 0; i < nareas; i++)
+	for (int i = 0; i < shmem_nareas; i++)
 	{
-		RequestAddinShmemSpace(MAXALIGN(areas[i]->size));
-		if (areas[i]->has_lock)
-			RequestNamedLWLockTranche(areas[i]->name, 1);
+		RequestAddinShmemSpace(MAXALIGN(shmem_areas[i]->size));
+		if (shmem_areas[i]->has_lock)
+			RequestNamedLWLockTranche(shmem_areas[i]->name, 1);
 	}
 }
 
@@ -41,9 +41,9 @@ shmem_startup(void)
 		prev_shmem_startup_hook();
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	for (int i = 0; i < nareas; i++)
+	for (int i = 0; i < shmem_nareas; i++)
 	{
-		const RecoShmemArea *area = areas[i];
+		const RecoShmemArea *area = shmem_areas[i];
 		bool		found;
 
 		*area->address = ShmemInitStruct(area->name, area->size, &found);
@@ -56,12 +56,12 @@ shmem_startup(void)
 	LWLockRelease(AddinShmemInitLock);
 }
 
-/* Ask for these; called from _PG_init. */
+/* Request these areas; called once, from _PG_init. */
 void
 reco_shmem_init(const RecoShmemArea *const *wanted, int count)
 {
-	areas = wanted;
-	nareas = count;
+	shmem_areas = wanted;
+	shmem_nareas = count;
 	prev_shmem_request_hook = shmem_request_hook;
 	shmem_request_hook = shmem_request;
 	prev_shmem_startup_hook = shmem_startup_hook;

@@ -10,14 +10,14 @@
 
 #include "storage/lwlock.h"
 
-/* A structure of fixed size, zeroed before it is set up. */
+/* A structure of fixed size, zeroed before init is called. */
 typedef struct RecoShmemArea
 {
 	const char *name;			/* in pg_shmem_allocations, and of the lock's tranche */
 	Size		size;
-	void	  **address;		/* where its module keeps the address */
-	void		(*init) (LWLock *lock); /* while the server starts; may be NULL */
-	bool		has_lock;		/* else init gets NULL */
+	void	  **address;		/* the module's pointer to it */
+	void		(*init) (LWLock *lock); /* at server start; may be NULL */
+	bool		has_lock;		/* if not, init gets NULL */
 } RecoShmemArea;
 
 extern void reco_shmem_init(const RecoShmemArea *const *areas, int count);

@@ -3,11 +3,11 @@
  * versioned.h
  *	  A structure in shared memory that is read without waiting.
  *
- * A version counts the writes and is odd during one, as with the server's
- * own status of backends.  Who writes is alone by a lock of its own; who
- * reads never waits: where a writer was stopped in the middle, the reader
- * takes what is there after a bounded number of looks.  So texts must end
- * with a NUL whatever is copied, and are cleaned by the reader.
+ * A version counts the writes and is odd during one, as in PgBackendStatus.
+ * Writers exclude each other by a lock; readers never wait: if a writer was
+ * stopped halfway, the reader takes what is there after a bounded number of
+ * attempts.  So texts must be NUL-terminated whatever is copied, and the reader
+ * cleans them.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,7 +17,7 @@
 #include "port/atomics.h"
 #include "storage/s_lock.h"
 
-#define RECO_VERSIONED_LOOKS 1000
+#define RECO_VERSIONED_ATTEMPTS 1000
 
 static inline void
 reco_versioned_begin(pg_atomic_uint32 *version)
@@ -36,7 +36,7 @@ reco_versioned_end(pg_atomic_uint32 *version)
 static inline void
 reco_versioned_read(pg_atomic_uint32 *version, void *to, const void *from, size_t size)
 {
-	for (int look = 0; look < RECO_VERSIONED_LOOKS; look++)
+	for (int i = 0; i < RECO_VERSIONED_ATTEMPTS; i++)
 	{
 		uint32		before = pg_atomic_read_u32(version);
 

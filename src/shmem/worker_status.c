@@ -1,19 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * worker_status.c
- *	  What reco's processes say of themselves: state, troubles, signs of life.
+ *	  What reco's processes report: state, troubles, signs of life.
  *
- * Who writes holds one LWLock, for a copy; who reads waits for nobody
- * (versioned.h), since the writer may have been stopped.  A worker that runs
- * shows so by a timer (alive), one that gets on by its rounds; how old these
- * are is judged by who reads.
+ * Writers hold one LWLock, for a copy; readers never wait (versioned.h), since
+ * the writer may have been stopped.  A timer shows that a worker's process runs
+ * (alive), its rounds show that it makes progress; readers judge by the age of
+ * these.
  *
- * A trouble is what a DBA wants to know of: it has a beginning and an end,
- * which the log has once each, however often the worker tries again, also
- * where each try is a new process.  The last error stays to be seen with its
- * time, and whether its trouble is over.
+ * A trouble is a condition that a DBA should know about: it has a beginning and
+ * an end, each logged once, however often the worker tries again, even if each
+ * attempt is a new process.  The last error is kept with its time, even when its
+ * trouble is over.
  *
- * Texts are cleaned before they are kept.
+ * Texts are cleaned before they are stored.
  *
  *-------------------------------------------------------------------------
  */
@@ -30,7 +30,7 @@
 #include "storage/proc.h"
 #include "utils/timestamp.h"
 
-/* A trouble that comes back sooner is not warned of anew before this has passed, in ms. */
+/* The least time between two warnings about one kind of trouble, in ms. */
 #define WARN_INTERVAL 10000
 
 typedef struct WorkerSlot
@@ -43,18 +43,18 @@ typedef struct WorkerSlot
 
 typedef struct Workers
 {
-	LWLock	   *lock;			/* of all but the atomics */
+	LWLock	   *lock;			/* protects all but the atomics */
 	WorkerSlot	slots[RECO_WORKERS];
-	Latch	   *latches[RECO_WORKERS + 1];	/* the last one: the launcher's */
+	Latch	   *latches[RECO_WORKERS + 1];	/* the last is the launcher's */
 } Workers;
 
-typedef struct KindOfTrouble
+typedef struct TroubleKindInfo
 {
-	const char *over;			/* what the log says at its end */
-	bool		is_error;		/* it is shown as the last error */
-} KindOfTrouble;
+	const char *over;			/* message for its end */
+	bool		is_error;		/* shown as the last error */
+} TroubleKindInfo;
 
-static const KindOfTrouble kinds[RECO_TROUBLES] = {
+static const TroubleKindInfo trouble_kinds[RECO_TROUBLES] = {
 	[RECO_TROUBLE_KAFKA] = {"Kafka answers again", true},
 	[RECO_TROUBLE_KAFKA_SETTINGS] = {"the settings of Kafka can be used", true},
 	[RECO_TROUBLE_PARTITION] = {"all partitions can be read again", true},
@@ -65,7 +65,7 @@ static const KindOfTrouble kinds[RECO_TROUBLES] = {
 	[RECO_TROUBLE_SUBSCRIPTION] = {"the subscriptions that feed the catalog stand", true},
 	[RECO_TROUBLE_CLOCK] = {"the clock moves again", true},
 	[RECO_TROUBLE_PARTITIONS] = {"the partitions of reco.activity are kept up again", true},
-	[RECO_TROUBLE_REJECTING] = {"hardly any message is rejected or late any more", false},
+	[RECO_TROUBLE_REJECTING] = {"hardly any message is rejected or below retention any more", false},
 	[RECO_TROUBLE_ROLE] = {"the role can connect", true},
 	[RECO_TROUBLE_OWNER] = {"reco's objects belong to the role that it runs as", true},
 	[RECO_TROUBLE_WORKER] = {"the worker runs again", true},
@@ -99,7 +99,7 @@ const RecoShmemArea reco_status_area = {
 };
 
 static RecoWorkerStatus *
-begin_write(RecoWorkerId worker)
+status_begin_write(RecoWorkerId worker)
 {
 	LWLockAcquire(workers->lock, LW_EXCLUSIVE);
 	reco_versioned_begin(&workers->slots[worker].version);
@@ -107,15 +107,15 @@ begin_write(RecoWorkerId worker)
 }
 
 static void
-end_write(RecoWorkerId worker)
+status_end_write(RecoWorkerId worker)
 {
 	reco_versioned_end(&workers->slots[worker].version);
 	LWLockRelease(workers->lock);
 }
 
 /*
- * This process is the worker from now on; false if another one is.
- * RECO_LAUNCHER has a latch only.
+ * Make this process the worker; false if another one is.  RECO_LAUNCHER has a
+ * latch only.
  */
 bool
 reco_status_attach(RecoWorkerId worker)
@@ -134,16 +134,16 @@ reco_status_attach(RecoWorkerId worker)
 
 	own_slot = &workers->slots[worker];
 	reco_status_begin_round();
-	status = begin_write(worker);
+	status = status_begin_write(worker);
 	status->pid = MyProcPid;
 	status->started_at = GetCurrentTimestamp();
 	status->peer = RECO_PEER_NONE;
 	status->rate = 0;
-	end_write(worker);
+	status_end_write(worker);
 	return true;
 }
 
-/* It is no longer; and the launcher looks what to do. */
+/* Undo that, and wake the launcher. */
 void
 reco_status_detach(RecoWorkerId worker)
 {
@@ -156,15 +156,15 @@ reco_status_detach(RecoWorkerId worker)
 		return;
 
 	own_slot = NULL;
-	status = begin_write(worker);
+	status = status_begin_write(worker);
 	status->pid = 0;
 	status->peer = RECO_PEER_NONE;
 	status->ended = reco_monotonic_now();
-	end_write(worker);
+	status_end_write(worker);
 	reco_status_wake(RECO_LAUNCHER);
 }
 
-/* Wake a worker from its wait, if it runs. */
+/* Set a worker's latch, if it runs. */
 void
 reco_status_wake(RecoWorkerId worker)
 {
@@ -174,7 +174,7 @@ reco_status_wake(RecoWorkerId worker)
 	LWLockRelease(workers->lock);
 }
 
-/* The process runs. */
+/* Note that the process runs. */
 void
 reco_status_alive(void)
 {
@@ -182,7 +182,7 @@ reco_status_alive(void)
 		pg_atomic_write_u64(&own_slot->alive, reco_monotonic_now());
 }
 
-/* The worker gets on: a round or a part of a long one begins. */
+/* Note progress: a round, or a part of a long one, begins. */
 void
 reco_status_begin_round(void)
 {
@@ -191,7 +191,7 @@ reco_status_begin_round(void)
 		pg_atomic_write_u64(&own_slot->round, reco_monotonic_now());
 }
 
-/* What the worker does at the moment, for reco_status(). */
+/* Set what the worker is doing, for reco_status(). */
 void
 reco_status_report(RecoWorkerId worker, RecoHealth health, const char *fmt,...)
 {
@@ -205,13 +205,13 @@ reco_status_report(RecoWorkerId worker, RecoHealth health, const char *fmt,...)
 	va_end(args);
 	reco_text_copy(clean, text, sizeof(clean));
 
-	status = begin_write(worker);
+	status = status_begin_write(worker);
 	status->health = health;
 	strcpy(status->state, clean);
-	end_write(worker);
+	status_end_write(worker);
 }
 
-/* From now on the worker lives by the answers of a peer. */
+/* From now on the worker depends on answers from a peer. */
 void
 reco_status_set_peer(RecoWorkerId worker, RecoPeer peer)
 {
@@ -219,80 +219,80 @@ reco_status_set_peer(RecoWorkerId worker, RecoPeer peer)
 
 	if (workers->slots[worker].status.peer == peer)
 		return;
-	status = begin_write(worker);
+	status = status_begin_write(worker);
 	status->peer = peer;
 	status->expected = reco_monotonic_now();
-	end_write(worker);
+	status_end_write(worker);
 }
 
-/* The peer answered, last at that moment. */
+/* The peer last answered at that moment. */
 void
 reco_status_peer_answered(RecoWorkerId worker, RecoMoment at)
 {
-	begin_write(worker)->answered = at;
-	end_write(worker);
+	status_begin_write(worker)->answered = at;
+	status_end_write(worker);
 }
 
-/* How far the worker is behind; -1: not known. */
+/* Set how far the worker is behind; -1: unknown. */
 void
 reco_status_set_lag(RecoWorkerId worker, int64 messages, double seconds)
 {
-	RecoWorkerStatus *status = begin_write(worker);
+	RecoWorkerStatus *status = status_begin_write(worker);
 
 	status->reported = reco_monotonic_now();
 	status->lag_messages = messages;
 	status->lag_seconds = seconds;
-	end_write(worker);
+	status_end_write(worker);
 }
 
-/* How much of its work the worker does a second. */
+/* Set the worker's throughput per second. */
 void
 reco_status_set_rate(RecoWorkerId worker, double rate)
 {
-	begin_write(worker)->rate = rate;
-	end_write(worker);
+	status_begin_write(worker)->rate = rate;
+	status_end_write(worker);
 }
 
 /*
- * The worker ends because of an error, which may be counted already: its
- * next start waits longer.
+ * The worker exits because of an error, which may be counted already: its next
+ * start is delayed longer.
  */
 void
 reco_status_failed(RecoWorkerId worker, bool counted)
 {
-	RecoWorkerStatus *status = begin_write(worker);
+	RecoWorkerStatus *status = status_begin_write(worker);
 
 	status->failures++;
 	status->errors += !counted;
-	end_write(worker);
+	status_end_write(worker);
 }
 
-/* The worker has proved to work: forget how often it failed in a row. */
+/* The worker has proved to work: reset the count of failures in a row. */
 void
 reco_status_healthy(RecoWorkerId worker)
 {
-	begin_write(worker)->failures = 0;
-	end_write(worker);
+	status_begin_write(worker)->failures = 0;
+	status_end_write(worker);
 }
 
-/* Is the log to have a line?  What comes and goes must not fill it. */
+/* Should it be logged?  What comes and goes must not flood the log. */
 static bool
-is_worth_a_warning(const RecoTrouble *trouble, RecoHealth health)
+trouble_needs_warning(const RecoTrouble *trouble, RecoHealth health)
 {
 	if (trouble->logged)
-		return health > trouble->health;	/* it got worse: refused, not only away */
+		return health > trouble->health;	/* it got worse */
 	return trouble->logged_at == 0 || reco_monotonic_since(trouble->logged_at) >= WARN_INTERVAL;
 }
 
-/* Note the trouble; returns whether it is to be logged, and in *counted whether as another error. */
+/* Store a trouble; returns whether to log it, and in *counted whether it is a new error. */
 static bool
-note_trouble(RecoWorkerStatus *status, RecoTroubleKind kind, RecoHealth health, const char *text,
+trouble_note(RecoWorkerStatus *status, RecoTroubleKind kind, RecoHealth health, const char *text,
 			 bool *counted)
 {
 	RecoTrouble *trouble = &status->troubles[kind];
-	bool		warn = is_worth_a_warning(trouble, health);
+	bool		warn = trouble_needs_warning(trouble, health);
 
-	*counted = kinds[kind].is_error && (!trouble->open || strcmp(trouble->text, text) != 0);
+	*counted = trouble_kinds[kind].is_error && (!trouble->open || strcmp(trouble->text, text) != 0);
 	if (!trouble->open)
 	{
 		trouble->begun = reco_monotonic_now();
@@ -301,7 +301,7 @@ note_trouble(RecoWorkerStatus *status, RecoTroubleKind kind, RecoHealth health, 
 	trouble->open = true;
 	trouble->health = health;
 	strcpy(trouble->text, text);
-	if (kinds[kind].is_error)
+	if (trouble_kinds[kind].is_error)
 	{
 		status->errors += *counted;
 		strcpy(status->error, text);
@@ -316,7 +316,7 @@ note_trouble(RecoWorkerStatus *status, RecoTroubleKind kind, RecoHealth health, 
 	return warn;
 }
 
-/* See the header; returns whether it counts as another error. */
+/* See the header. */
 bool
 reco_trouble_begin(RecoWorkerId worker, RecoTroubleKind kind, RecoHealth health,
 				   const char *hint, const char *fmt,...)
@@ -336,29 +336,29 @@ reco_trouble_begin(RecoWorkerId worker, RecoTroubleKind kind, RecoHealth health,
 		snprintf(text + length, sizeof(text) - length, "; hint: %s", hint);
 	reco_text_copy(clean, text, sizeof(clean));
 
-	warn = note_trouble(begin_write(worker), kind, health, clean, &counted);
-	end_write(worker);
+	warn = trouble_note(status_begin_write(worker), kind, health, clean, &counted);
+	status_end_write(worker);
 	if (warn)
 		ereport(WARNING, (errmsg("%s: %s", worker_names[worker], clean)));
 	return counted;
 }
 
-/* Close it; the log, if it has the beginning, gets the end in these words. */
+/* Close a trouble; if its beginning was logged, its end is, with this message. */
 static void
-close_trouble(RecoWorkerId worker, RecoTroubleKind kind, const char *over)
+trouble_close(RecoWorkerId worker, RecoTroubleKind kind, const char *over)
 {
 	RecoTrouble *trouble;
 	bool		log;
 	double		seconds;
 
-	/* nobody else opens it: no need of the lock to see that there is none */
+	/* nobody else opens it, so this needs no lock */
 	if (!workers->slots[worker].status.troubles[kind].open)
 		return;
-	trouble = &begin_write(worker)->troubles[kind];
+	trouble = &status_begin_write(worker)->troubles[kind];
 	log = trouble->logged;
 	seconds = (reco_monotonic_now() - trouble->begun) / 1e6;
 	trouble->open = trouble->logged = false;
-	end_write(worker);
+	status_end_write(worker);
 	if (log)
 		ereport(LOG,
 				(errmsg("%s: %s", worker_names[worker], over),
@@ -368,16 +368,16 @@ close_trouble(RecoWorkerId worker, RecoTroubleKind kind, const char *over)
 void
 reco_trouble_end(RecoWorkerId worker, RecoTroubleKind kind)
 {
-	close_trouble(worker, kind, kinds[kind].over);
+	trouble_close(worker, kind, trouble_kinds[kind].over);
 }
 
 void
 reco_trouble_drop(RecoWorkerId worker, RecoTroubleKind kind)
 {
-	close_trouble(worker, kind, "the trouble is over with other settings");
+	trouble_close(worker, kind, "the trouble is over with other settings");
 }
 
-/* A copy of what the worker says of itself; waits for nobody. */
+/* A copy of a worker's status; never waits. */
 RecoWorkerStatus
 reco_status_read(RecoWorkerId worker)
 {

@@ -1,16 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * counter_bucket.c
- *	  Counters of a window, packed.
+ *	  A bucket of a window's counters, packed.
  *
- * A batch of events changes the counters of thousands of products.  In rows
- * of their own they took a quarter of the time that a batch takes; numbers
- * are dense, so RECO_BUCKET_SIZE neighbours share a row, and a batch writes some
- * hundred rows instead.  A row holds them in the machine's byte order, with
- * as many bytes each as the greatest needs: beside an old snapshot each batch
- * leaves a version of the row behind.
+ * A batch of events changes the counters of thousands of products.  With a row
+ * for each they took a quarter of the time of a batch; numbers are dense, so
+ * RECO_BUCKET_SIZE neighbours share a row, and a batch writes a few hundred rows
+ * instead.  A row holds them in the machine's byte order, each with as many
+ * bytes as the greatest needs, because beside an old snapshot each batch leaves
+ * a version of the row behind.
  *
- * Touches memory only, but for the view that unpacks them for people.
+ * Memory only, but for the set-returning function that a view uses.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,14 +20,14 @@
 #include "funcapi.h"
 #include "trending/counter_bucket.h"
 
-/* All counters are 0. */
+/* Set all counters to 0. */
 void
 reco_counter_bucket_clear(RecoCounterBucket *counts)
 {
 	memset(counts, 0, sizeof(*counts));
 }
 
-/* Take the counters of a packed value, whose header may be a short one. */
+/* Unpack the counters of a value, which may have a short varlena header. */
 void
 reco_counter_bucket_unpack(RecoCounterBucket *counts, Datum packed)
 {
@@ -53,14 +53,14 @@ reco_counter_bucket_unpack(RecoCounterBucket *counts, Datum packed)
 		default:
 			ereport(ERROR,
 					(errcode(ERRCODE_DATA_CORRUPTED),
-					 errmsg("%d counters have %zu bytes", RECO_BUCKET_SIZE, bytes),
+					 errmsg("invalid length %zu of packed counters", bytes),
 					 errhint("Run reco_rebuild().")));
 	}
 }
 
 /* Bytes that the greatest counter needs: 1, 2 or 4. */
 static Size
-width_of(const RecoCounterBucket *counts)
+counter_bucket_width(const RecoCounterBucket *counts)
 {
 	uint32		bits = 0;
 
@@ -69,11 +69,11 @@ width_of(const RecoCounterBucket *counts)
 	return bits <= PG_UINT8_MAX ? sizeof(uint8) : bits <= PG_UINT16_MAX ? sizeof(uint16) : sizeof(uint32);
 }
 
-/* The packed value, in the present memory context. */
+/* Pack the counters, in the current memory context. */
 bytea *
 reco_counter_bucket_pack(const RecoCounterBucket *counts)
 {
-	Size		width = width_of(counts);
+	Size		width = counter_bucket_width(counts);
 	bytea	   *packed = palloc(VARHDRSZ + RECO_BUCKET_SIZE * width);
 	char	   *data = VARDATA(packed);
 
@@ -89,7 +89,7 @@ reco_counter_bucket_pack(const RecoCounterBucket *counts)
 	return packed;
 }
 
-/* Add views, which may be negative, to a product's counter; the new total. */
+/* Add views, which may be negative, to a product's counter; returns the new total. */
 int64
 reco_counter_bucket_add(RecoCounterBucket *counts, int32 number, int64 views)
 {
@@ -103,7 +103,7 @@ reco_counter_bucket_add(RecoCounterBucket *counts, int32 number, int64 views)
 	if (total < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("a product has fewer views in reco.window_counter than are taken from it"),
+				 errmsg("a product has fewer views in reco.window_counter than are subtracted"),
 				 errhint("Run reco_rebuild().")));
 	*counter = (uint32) total;
 	return total;

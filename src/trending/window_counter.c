@@ -1,16 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * window_counter.c
- *	  The windows' counters and their most viewed products.
+ *	  The windows' counters and the top K products of each.
  *
- * reco.window_counter holds how often each product was viewed in each window,
- * reco.window_top the top of each: down to a rank, with all that tie, but never
- * more than trending_max products, in the order of views and product_id.  So when
- * counters only grow, the new top is found among the present one and the
- * products that changed: whoever was not in it stays behind at least so many
- * others.  When one shrinks (DELETE of activity), the window is scanned.
+ * reco.window_counter has the views of each product in each window,
+ * reco.window_top the top K of each window: down to a rank, with all ties, but
+ * at most trending_max products, in the order of views and product_id.  As long
+ * as counters only grow, the new top K is a subset of the old one and the
+ * products that changed: every other product still has as many ahead of it.
+ * When a counter shrinks (DELETE of activity), the window is scanned.
  *
- * The caller holds reco's lock, but for the sums.
+ * The caller holds reco's lock, except for the sums.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,8 +31,8 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-/* Products beyond the cap that are looked for one by one. */
-#define FEW_TOO_MANY 4
+/* Up to so many products beyond the cap are removed one by one. */
+#define MAX_SURPLUS_SELECT 4
 
 /* Columns of reco.window_counter, from 1. */
 enum
@@ -45,7 +45,7 @@ static const RecoTableDef by_bucket = {
 	"window_counter", "window_counter_pkey", 2, {F_TIMESTAMPTZ_EQ, F_INT4EQ}, &tid_cache
 };
 
-/* Numbers are named only where the rank alone leaves too many. */
+/* Without product_id: ties are broken only where the rank leaves too many. */
 static RecoPlan scan_plan = {
 	"SELECT number, view_count FROM (SELECT number, view_count,"
 	" rank() OVER (ORDER BY view_count DESC) AS r FROM reco.window_count"
@@ -60,7 +60,7 @@ static RecoPlan drop_plan = {
 };
 
 static int
-by_key(const void *a, const void *b)
+window_counter_compare(const void *a, const void *b)
 {
 	const RecoCounterDelta *x = a;
 	const RecoCounterDelta *y = b;
@@ -71,7 +71,7 @@ by_key(const void *a, const void *b)
 }
 
 static int
-by_number(const void *a, const void *b)
+rank_compare_number(const void *a, const void *b)
 {
 	const RecoRank *x = a;
 	const RecoRank *y = b;
@@ -80,7 +80,7 @@ by_number(const void *a, const void *b)
 }
 
 static int
-by_views(const void *a, const void *b)
+rank_compare_views(const void *a, const void *b)
 {
 	const RecoRank *x = a;
 	const RecoRank *y = b;
@@ -88,9 +88,9 @@ by_views(const void *a, const void *b)
 	return (y->views > x->views) - (y->views < x->views);
 }
 
-/* Change the counters of one row, which are sorted; views become totals. */
+/* Apply the deltas of one row, sorted by number; views become totals. */
 static void
-write_bucket(RecoTable *table, RecoCounterDelta *counts, int n)
+window_counter_write_bucket(RecoTable *table, RecoCounterDelta *counts, int n)
 {
 	Datum		values[3] = {TimestampTzGetDatum(counts[0].window),
 	Int32GetDatum(counts[0].number / RECO_BUCKET_SIZE)};
@@ -114,9 +114,9 @@ write_bucket(RecoTable *table, RecoCounterDelta *counts, int n)
 		reco_table_update(table, row, values, nulls);
 }
 
-/* Change counters, in the order of their rows' key; views become totals. */
+/* Apply deltas, sorted by their rows' key; views become totals. */
 static void
-write_counters(RecoCounterDelta *counts, int n)
+window_counter_write(RecoCounterDelta *counts, int n)
 {
 	RecoTable  *table = reco_table_open(&by_bucket);
 
@@ -126,36 +126,36 @@ write_counters(RecoCounterDelta *counts, int n)
 			if (counts[end].window != counts[first].window ||
 				counts[end].number / RECO_BUCKET_SIZE != counts[first].number / RECO_BUCKET_SIZE)
 				break;
-		write_bucket(table, &counts[first], end - first);
+		window_counter_write_bucket(table, &counts[first], end - first);
 	}
 	reco_table_close(table);
 }
 
 static const RecoRank *
-find(const RecoRank *ranks, int n, int32 number)
+top_k_find(const RecoRank *ranks, int n, int32 number)
 {
 	RecoRank	key = {number, 0};
 
-	return bsearch(&key, ranks, n, sizeof(RecoRank), by_number);
+	return bsearch(&key, ranks, n, sizeof(RecoRank), rank_compare_number);
 }
 
 static int
-by_product(const void *a, const void *b)
+rank_compare_product(const void *a, const void *b)
 {
 	return reco_number_compare(((const RecoRank *) a)->number, ((const RecoRank *) b)->number);
 }
 
 /*
- * Of n products that tie, move the keep first ones by product_id to the front.
- * From one event to the next few are too many, so each is looked for alone.
+ * Of n products that tie, move the first "keep" by product_id to the front.
+ * Usually only few are too many, and selecting those is cheaper than sorting.
  */
 static void
-keep_first(RecoRank *ranks, int n, int keep)
+top_k_keep_first(RecoRank *ranks, int n, int keep)
 {
 	reco_number_load(&ranks[0].number, n, sizeof(RecoRank));
-	if (n - keep > FEW_TOO_MANY)
+	if (n - keep > MAX_SURPLUS_SELECT)
 	{
-		qsort(ranks, n, sizeof(RecoRank), by_product);
+		qsort(ranks, n, sizeof(RecoRank), rank_compare_product);
 		return;
 	}
 	for (; n > keep; n--)
@@ -164,7 +164,7 @@ keep_first(RecoRank *ranks, int n, int keep)
 		int			greatest = n - 1;
 
 		for (int i = 0; i < n - 1; i++)
-			if (by_product(&ranks[i], &ranks[greatest]) > 0)
+			if (rank_compare_product(&ranks[i], &ranks[greatest]) > 0)
 				greatest = i;
 		ranks[n - 1] = ranks[greatest];
 		ranks[greatest] = last;
@@ -172,16 +172,17 @@ keep_first(RecoRank *ranks, int n, int keep)
 }
 
 /*
- * The products that rank high enough, with those that tie, but trending_max at
- * most: of the last ones that tie the first by product_id.  Reorders ranks.
+ * Sort ranks and return how many belong to the top K: those that rank high
+ * enough, with ties, but trending_max at most; of the last tie those that are
+ * first by product_id.
  */
 static int
-cut(RecoRank *ranks, int n, const RecoState *state)
+top_k_cut(RecoRank *ranks, int n, const RecoState *state)
 {
 	int			count = 0;
-	int			tie = 0;		/* where those begin that tie with the last one */
+	int			tie = 0;		/* the first that ties with the last one */
 
-	qsort(ranks, n, sizeof(RecoRank), by_views);
+	qsort(ranks, n, sizeof(RecoRank), rank_compare_views);
 	for (; count < n; count++)
 	{
 		if (count > 0 && ranks[count].views == ranks[count - 1].views)
@@ -192,15 +193,15 @@ cut(RecoRank *ranks, int n, const RecoState *state)
 	}
 	if (count > state->trending_max)
 	{
-		keep_first(ranks + tie, count - tie, state->trending_max - tie);
+		top_k_keep_first(ranks + tie, count - tie, state->trending_max - tie);
 		count = state->trending_max;
 	}
 	return count;
 }
 
-/* The top of a window by all of its counters. */
+/* The top K of a window from all of its counters. */
 static RecoTopK
-scan_top(const RecoState *state, TimestampTz window)
+top_k_scan(const RecoState *state, TimestampTz window)
 {
 	Datum		values[2] = {TimestampTzGetDatum(window), Int32GetDatum(state->trending_size)};
 	RecoTopK	top;
@@ -215,13 +216,13 @@ scan_top(const RecoState *state, TimestampTz window)
 		top.ranks[i].views = DatumGetInt64(reco_sql_value(i, 2, &null));
 	}
 	SPI_freetuptable(SPI_tuptable);
-	top.count = cut(top.ranks, top.count, state);
+	top.count = top_k_cut(top.ranks, top.count, state);
 	return top;
 }
 
-/* The top out of the old one and of n totals, by number, that have grown. */
+/* The top K from the old one and n totals that have grown, sorted by number. */
 static RecoTopK
-merge_top(const RecoState *state, const RecoTopK *old, const RecoCounterDelta *counts, int n)
+top_k_merge(const RecoState *state, const RecoTopK *old, const RecoCounterDelta *counts, int n)
 {
 	RecoTopK	top;
 
@@ -229,14 +230,14 @@ merge_top(const RecoState *state, const RecoTopK *old, const RecoCounterDelta *c
 	for (top.count = 0; top.count < n; top.count++)
 		top.ranks[top.count] = (RecoRank) {counts[top.count].number, counts[top.count].views};
 	for (int i = 0; i < old->count; i++)
-		if (find(top.ranks, n, old->ranks[i].number) == NULL)
+		if (top_k_find(top.ranks, n, old->ranks[i].number) == NULL)
 			top.ranks[top.count++] = old->ranks[i];
-	top.count = cut(top.ranks, top.count, state);
+	top.count = top_k_cut(top.ranks, top.count, state);
 	return top;
 }
 
 static bool
-same_top(const RecoTopK *a, const RecoTopK *b)
+top_k_equal(const RecoTopK *a, const RecoTopK *b)
 {
 	if (a->count != b->count)
 		return false;
@@ -247,25 +248,25 @@ same_top(const RecoTopK *a, const RecoTopK *b)
 }
 
 /*
- * Bring a window's top up to date.  counts: the totals of the n products that
- * changed, by number; shrunk: one of them may have shrunk.
+ * Bring a window's top K up to date.  counts: the totals of the n products that
+ * changed, sorted by number; shrunk: one of them may have shrunk.
  */
 static void
-refresh_top(RecoTable *table, const RecoState *state, const RecoCounterDelta *counts, int n, bool shrunk)
+top_k_refresh(RecoTable *table, const RecoState *state, const RecoCounterDelta *counts, int n, bool shrunk)
 {
 	TimestampTz window = counts[0].window;
 	RecoTopK	old;
 	TupleTableSlot *row = reco_window_top_fetch(table, window, &old);
-	RecoTopK	fresh = shrunk ? scan_top(state, window) : merge_top(state, &old, counts, n);
+	RecoTopK	fresh = shrunk ? top_k_scan(state, window) : top_k_merge(state, &old, counts, n);
 
-	qsort(fresh.ranks, fresh.count, sizeof(RecoRank), by_number);
-	if (!same_top(&old, &fresh))
+	qsort(fresh.ranks, fresh.count, sizeof(RecoRank), rank_compare_number);
+	if (!top_k_equal(&old, &fresh))
 		reco_window_top_write(table, window, row, &fresh);
 }
 
 /*
- * Add views to counters, each named once; negative ones take away.  The
- * counts are overwritten.
+ * Add deltas, at most one for each counter, and bring the windows' top K up to
+ * date.  The deltas are overwritten.
  */
 void
 reco_window_counter_add(RecoWrite *write, RecoCounterDelta *counts, int n)
@@ -276,16 +277,16 @@ reco_window_counter_add(RecoWrite *write, RecoCounterDelta *counts, int n)
 	RecoTable  *table;
 	bool		shrunk = false;
 
-	qsort(counts, n, sizeof(RecoCounterDelta), by_key);
+	qsort(counts, n, sizeof(RecoCounterDelta), window_counter_compare);
 	for (int i = 0; i < n; i++)
 		shrunk |= counts[i].views < 0;
-	write_counters(counts, n);
+	window_counter_write(counts, n);
 	table = reco_window_top_open(write);
 	for (int first = 0, end; first < n; first = end)
 	{
 		for (end = first; end < n && counts[end].window == counts[first].window; end++)
 			 /* find the window's end */ ;
-		refresh_top(table, reco_write_state(write), &counts[first], end - first, shrunk);
+		top_k_refresh(table, reco_write_state(write), &counts[first], end - first, shrunk);
 	}
 	reco_table_close(table);
 	MemoryContextSwitchTo(old);
@@ -312,10 +313,10 @@ reco_window_counter_drop(RecoWrite *write)
 }
 
 /*
- * Each product's views in the windows that start after a moment, as they are
- * now, of numbers below size; a row of others is damage, which reco_verify()
- * names.  To aggregate the view reco.window_count took 1.4 s for 100,000
- * products in 24 windows.
+ * The sum of each product's views in the windows that start after a moment, for
+ * numbers below size; greater ones are damage, which reco_verify() reports.  To
+ * aggregate the view reco.window_count took 1.4 s for 100,000 products in 24
+ * windows.
  */
 int64 *
 reco_window_counter_sums(TimestampTz after, int32 size)

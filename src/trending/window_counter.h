@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * window_counter.h
- *	  The windows' counters and their most viewed products.
+ *	  The windows' counters and the top K products of each.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,12 +10,12 @@
 
 #include "engine/write.h"
 
-/* Views of a product in a window. */
+/* A change of a product's views in a window. */
 typedef struct RecoCounterDelta
 {
 	TimestampTz window;			/* its start */
 	int32		number;			/* of the product */
-	int64		views;			/* more (or fewer) than before */
+	int64		views;			/* to add; may be negative */
 } RecoCounterDelta;
 
 extern int64 *reco_window_counter_sums(TimestampTz after, int32 size);

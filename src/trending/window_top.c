@@ -1,14 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * window_top.c
- *	  The most viewed products of a window, as its row holds them.
+ *	  The top K products of a window: rows of reco.window_top.
  *
- * A row of reco.window_top has the whole top of a window: each batch of events
- * changes the counts of most of it, so it is written at once.  Beside an old
- * snapshot a row for each product had more versions than could be searched:
- * 100 % of ingestion after 5 minutes at 5,000 events/s.
+ * A row has the whole top K of a window, because each batch of events changes
+ * the counts of most of it.  With a row for each product, the versions kept by
+ * an old snapshot cost 100 % of ingestion after 5 minutes at 5,000 events/s.
  *
- * Who writes holds reco's lock.
+ * Writers hold reco's lock.
  *
  *-------------------------------------------------------------------------
  */
@@ -39,7 +38,7 @@ reco_window_top_open(RecoWrite *write)
 	return reco_table_open(&by_window);
 }
 
-/* Open the tops for reading, without reco's lock. */
+/* Open the table for reading, without reco's lock. */
 RecoTable *
 reco_window_top_open_read(Snapshot snapshot)
 {
@@ -47,7 +46,7 @@ reco_window_top_open_read(Snapshot snapshot)
 }
 
 static void
-unpack(TupleTableSlot *row, RecoTopK *top)
+window_top_unpack(TupleTableSlot *row, RecoTopK *top)
 {
 	ArrayType  *numbers;
 	ArrayType  *counts;
@@ -63,45 +62,45 @@ unpack(TupleTableSlot *row, RecoTopK *top)
 	if (number == NULL || views == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("a row of reco.window_top is not two plain arrays of the same length"),
-				 errhint("reco_verify() tells which one.  Run reco_rebuild().")));
+				 errmsg("a row of reco.window_top does not have two arrays of the same length"),
+				 errhint("reco_verify() reports which one.  Run reco_rebuild().")));
 	top->ranks = palloc_extended(top->count * sizeof(RecoRank), MCXT_ALLOC_HUGE);
 	for (int i = 0; i < top->count; i++)
 		top->ranks[i] = (RecoRank) {number[i], views[i]};
 }
 
-/* The top in a row that was looked for; an empty one if there is none. */
+/* Read a row that was looked up; the top K is empty if row is NULL.  Returns row. */
 static TupleTableSlot *
-take(TupleTableSlot *row, RecoTopK *top)
+window_top_read(TupleTableSlot *row, RecoTopK *top)
 {
 	*top = (RecoTopK) {NULL, 0};
 	if (row != NULL)
-		unpack(row, top);
+		window_top_unpack(row, top);
 	return row;
 }
 
 /*
- * A window's row, which may stand at a place, and the top in it; NULL and an
- * empty one if there is none.
+ * A window's row and the top K in it; NULL and an empty one if there is none.
+ * tid: where to look first.
  */
 TupleTableSlot *
 reco_window_top_fetch_near(RecoTable *table, TimestampTz window, ItemPointer tid, RecoTopK *top)
 {
 	Datum		key = TimestampTzGetDatum(window);
 
-	return take(reco_table_fetch_near(table, &key, tid), top);
+	return window_top_read(reco_table_fetch_near(table, &key, tid), top);
 }
 
-/* The same where this process has last seen it. */
+/* The same by the TID cache. */
 TupleTableSlot *
 reco_window_top_fetch(RecoTable *table, TimestampTz window, RecoTopK *top)
 {
 	Datum		key = TimestampTzGetDatum(window);
 
-	return take(reco_table_fetch(table, &key), top);
+	return window_top_read(reco_table_fetch(table, &key), top);
 }
 
-/* Write a window's top, which differs from that of row (NULL: none), and tell the publisher. */
+/* Write a window's top K, which differs from that of row (NULL: none), and queue it for the publisher. */
 void
 reco_window_top_write(RecoTable *table, TimestampTz window, TupleTableSlot *row, const RecoTopK *top)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * window_top.h
- *	  The most viewed products of a window, as its row holds them.
+ *	  The top K products of a window: rows of reco.window_top.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,14 +11,14 @@
 #include "engine/write.h"
 #include "heap/keyed_table.h"
 
-/* A product and its views in the window at hand. */
+/* A product and its views in a window. */
 typedef struct RecoRank
 {
 	int32		number;
 	int64		views;
 } RecoRank;
 
-/* By number; in the memory context in which it was fetched. */
+/* Sorted by number; allocated in the memory context that was current. */
 typedef struct RecoTopK
 {
 	RecoRank   *ranks;

@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * launcher.c
- *	  Starts the workers, and starts them again.
+ *	  The launcher: starts and restarts the workers.
  *
- * The launcher is the only process that is registered for good.  It connects
- * to no database, so that a database can be created, dropped or renamed at
- * any time, and starts the workers, which do.  A worker that failed starts
- * again after a pause that grows with its failures in a row; the pause is
- * forgotten once a worker has lived for a while.
+ * The launcher is the only static background worker.  It connects to no
+ * database, so that reco.database can be created, dropped or renamed at any
+ * time, and starts the dynamic workers, which do connect.  A worker that failed
+ * is restarted after a pause that grows with its failures in a row; the count
+ * is reset once a worker has run for a while.
  *
  * Its transactions read shared catalogs only.
  *
@@ -35,22 +35,22 @@
 #include "worker/settings.h"
 #include "worker/worker.h"
 
-/* How often to look whether database and extension have come, in ms. */
-#define LOOK_INTERVAL 2000
+/* How often to check for the database and the extension, in ms. */
+#define POLL_INTERVAL 2000
 
 /*
- * Pauses after failures: 0.5 s, doubled each time, at most 15 s, so that what
- * comes back after a long time is noticed soon; in ms.
+ * Pauses after failures: 0.5 s, doubled each time, at most 15 s, so that reco
+ * recovers soon after a long outage, too; in ms.
  */
 #define FIRST_PAUSE 500
 #define LONGEST_PAUSE 15000
 
-/* The nest level at which the extension was created or given to a role; 0: it was not. */
+/* The nest level at which the extension was created or assigned to a role; 0: it was not. */
 static int	announced_at = 0;
 
-/* Why workers cannot connect to a database, as a format for its name; NULL: they can. */
+/* Why workers cannot connect to a database, as a format for its name; NULL if they can. */
 static const char *
-database_obstacle(Form_pg_database database)
+launcher_database_obstacle(Form_pg_database database)
 {
 	if (database_is_invalid_form(database))
 		return "waiting: a DROP DATABASE of \"%s\" was interrupted";
@@ -60,11 +60,12 @@ database_obstacle(Form_pg_database database)
 }
 
 /*
- * What to wait for with the database, likewise; and its OID, if it exists.  The launcher sees the shared
- * catalogs only, and their indexes just where the server has cached them.
+ * Look up reco.database: its OID, and why workers cannot connect to it, as a
+ * format for its name, or NULL.  The index can be used only if the server has
+ * cached its relcache entry, since the launcher has no database.
  */
 static const char *
-find_obstacle(Oid *database)
+launcher_find_obstacle(Oid *database)
 {
 	Relation	relation;
 	SysScanDesc scan;
@@ -82,7 +83,7 @@ find_obstacle(Oid *database)
 	if (HeapTupleIsValid(tuple))
 	{
 		*database = ((Form_pg_database) GETSTRUCT(tuple))->oid;
-		obstacle = database_obstacle((Form_pg_database) GETSTRUCT(tuple));
+		obstacle = launcher_database_obstacle((Form_pg_database) GETSTRUCT(tuple));
 	}
 	else
 		obstacle = "waiting for database \"%s\"";
@@ -92,9 +93,9 @@ find_obstacle(Oid *database)
 	return obstacle;
 }
 
-/* Say it in the log when it begins. */
+/* Log an obstacle when it begins. */
 static void
-log_obstacle(const char *obstacle)
+launcher_log_obstacle(const char *obstacle)
 {
 	static const char *logged = NULL;
 
@@ -106,7 +107,7 @@ log_obstacle(const char *obstacle)
 
 /* Milliseconds until a worker may be started; 0: now. */
 static long
-pause_left(const RecoWorkerStatus *status)
+launcher_pause_left(const RecoWorkerStatus *status)
 {
 	long		pause;
 
@@ -117,7 +118,7 @@ pause_left(const RecoWorkerStatus *status)
 }
 
 static bool
-launch(RecoWorkerId id, BackgroundWorkerHandle **handle)
+launcher_start_worker(RecoWorkerId id, BackgroundWorkerHandle **handle)
 {
 	BackgroundWorker worker;
 
@@ -145,22 +146,22 @@ launch(RecoWorkerId id, BackgroundWorkerHandle **handle)
 	return false;
 }
 
-/* Tell that none of the workers can be started. */
+/* Report for all workers that they cannot be started. */
 static void
-tell_obstacle(const char *obstacle)
+launcher_report_obstacle(const char *obstacle)
 {
 	for (int i = 0; i < RECO_WORKERS; i++)
 	{
 		if (reco_status_read(i).pid == 0)
 			reco_status_report(i, reco_enabled ? RECO_HEALTH_WAITING : RECO_HEALTH_OFF,
-							 obstacle, reco_database);
-		reco_status_healthy(i); /* what failed before says nothing about what comes */
+							   obstacle, reco_database);
+		reco_status_healthy(i); /* earlier failures no longer mean anything */
 	}
 }
 
-/* Start the worker if it is time; ms until it is, 0: nothing to wait for. */
+/* Start a worker if it is due; returns the ms until it is, 0: nothing to wait for. */
 static long
-start_when_due(RecoWorkerId id, BackgroundWorkerHandle **handle, RecoMoment *launched)
+launcher_start_when_due(RecoWorkerId id, BackgroundWorkerHandle **handle, RecoMoment *launched)
 {
 	RecoWorkerStatus status = reco_status_read(id);
 	long		left;
@@ -169,32 +170,32 @@ start_when_due(RecoWorkerId id, BackgroundWorkerHandle **handle, RecoMoment *lau
 		return 0;				/* a launcher before this one has started it */
 	if (id > 0 && !OidIsValid(reco_service_database()))
 		return 0;
-	left = pause_left(&status);
+	left = launcher_pause_left(&status);
 	if (status.failures == 0 && *launched != 0)
-		left = reco_monotonic_left(*launched + LOOK_INTERVAL * INT64CONST(1000));
+		left = reco_monotonic_left(*launched + POLL_INTERVAL * INT64CONST(1000));
 	if (left > 0)
 		return left;
-	if (launch(id, handle))
+	if (launcher_start_worker(id, handle))
 		*launched = reco_monotonic_now();
 	return 0;
 }
 
 /*
- * Start what should run and does not; ms until the next look.  A worker that
- * left without an error found no extension: the first of them looks again in
- * a while, or when CREATE EXTENSION wakes the launcher, and the others follow
- * when it has found one.
+ * Start the workers that should run and do not; returns the ms until the next
+ * poll.  A worker that exited without an error found no extension: the first
+ * of them is started again after a while, or when CREATE EXTENSION wakes the
+ * launcher, and the others once it has found one.
  *
- * Workers whose role may not connect any more are ended: they would not come
- * back after the next restart, and that had better show now.
+ * Workers whose role may not connect any more are terminated: they could not
+ * come back after the next restart, and that should show now.
  */
 static long
-look(BackgroundWorkerHandle **handles, RecoMoment *launched)
+launcher_poll(BackgroundWorkerHandle **handles, RecoMoment *launched)
 {
 	static uint32 announced = 0;
 	Oid			database = InvalidOid;
-	const char *obstacle = reco_enabled ? find_obstacle(&database) : "reco.enabled is off";
-	long		next = LOOK_INTERVAL;
+	const char *obstacle = reco_enabled ? launcher_find_obstacle(&database) : "reco.enabled is off";
+	long		next = POLL_INTERVAL;
 	bool		may_connect;
 
 	if (announced != reco_service_times_announced())
@@ -204,11 +205,11 @@ look(BackgroundWorkerHandle **handles, RecoMoment *launched)
 	}
 
 	if (reco_enabled)
-		log_obstacle(obstacle);
+		launcher_log_obstacle(obstacle);
 	if (obstacle != NULL)
 	{
-		tell_obstacle(obstacle);
-		return reco_enabled ? LOOK_INTERVAL : LONGEST_PAUSE;
+		launcher_report_obstacle(obstacle);
+		return reco_enabled ? POLL_INTERVAL : LONGEST_PAUSE;
 	}
 	may_connect = reco_role_may_connect(database);
 	for (int i = 0; i < RECO_WORKERS; i++)
@@ -220,7 +221,7 @@ look(BackgroundWorkerHandle **handles, RecoMoment *launched)
 		if (runs && !may_connect)
 			TerminateBackgroundWorker(handles[i]);
 		else if (!runs && may_connect)
-			left = start_when_due(i, &handles[i], &launched[i]);
+			left = launcher_start_when_due(i, &handles[i], &launched[i]);
 		if (left > 0)
 			next = Min(next, left);
 	}
@@ -251,11 +252,11 @@ reco_launcher_main(Datum arg)
 			ProcessConfigFile(PGC_SIGHUP);
 			reco_service_set_reload_time(PgReloadTime);
 
-			/* What failed may work with other settings. */
+			/* what failed may work with the new settings */
 			for (int i = 0; i < RECO_WORKERS; i++)
 				reco_status_healthy(i);
 		}
-		reco_worker_wait(look(handles, launched), PGINVALID_SOCKET);
+		reco_worker_wait(launcher_poll(handles, launched), PGINVALID_SOCKET);
 	}
 }
 
@@ -264,7 +265,7 @@ launcher_commit(void)
 {
 	if (announced_at == 0)
 		return;
-	/* workers of an extension that was dropped in this very transaction */
+	/* the transaction may have dropped the extension that workers serve */
 	if (reco_service_serves_database())
 		reco_service_forget_database();
 	reco_ring_request_publish_all();
@@ -296,7 +297,7 @@ const RecoXactModule reco_launcher_xact = {
 	.commit_sub = launcher_commit_sub,.abort_sub = launcher_abort_sub
 };
 
-/* At the commit of the transaction the workers leave, and begin anew. */
+/* At commit of this transaction have the workers restarted. */
 void
 reco_launcher_announce(void)
 {
@@ -326,7 +327,7 @@ reco_launcher_register(void)
 {
 	BackgroundWorker worker;
 
-	/* pg_upgrade's servers are nobody's to write to, or to publish from */
+	/* nothing may be written or published while pg_upgrade runs the server */
 	if (IsBinaryUpgrade)
 		return;
 	memset(&worker, 0, sizeof(worker));

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * launcher.h
- *	  Starts the workers, and starts them again.
+ *	  The launcher: starts and restarts the workers.
  *
  *-------------------------------------------------------------------------
  */

@@ -3,17 +3,16 @@
  * role.c
  *	  The role that the workers run as: reco.role.
  *
- * The workers connect as this role, so that session_user is it, too: nothing
- * that they run can become more.  It owns reco's objects (reco.assign_role()).
- * Without the setting they run as the extension's owner, who must be a
- * superuser: their session is one's, and what he has put on the tables could
- * become more than he is.
+ * The workers connect as this role, so that session_user is this role, too:
+ * nothing that they run can gain more privileges.  It owns reco's objects
+ * (reco.assign_role()).  Without the setting they run as the extension's owner,
+ * who must be a superuser: session_user is one, and triggers that another owner
+ * puts on the tables could become it.
  *
- * The launcher judges the role from outside, by the shared catalogs: the
- * server would end a worker that may not connect with a FATAL error, again and
- * again.  A worker that has connected judges who owns the objects, and again
- * when that may have changed.  A superuser who worked on tables of another role
- * would run what that one has put on them.
+ * The launcher checks the role by the shared catalogs: otherwise a worker that
+ * may not connect would fail with FATAL, again and again.  A connected worker
+ * checks who owns the objects, and again whenever that may have changed: a
+ * superuser that works on tables of another role would run that role's triggers.
  *
  *-------------------------------------------------------------------------
  */
@@ -69,9 +68,9 @@ role_may_log_in(Oid role)
 }
 
 /*
- * Why the workers cannot run as the role that reco.role names, and the hint
- * what to do; NULL: they can.  In a transaction.  All that is read comes from
- * caches that the server keeps for logging in: they need no shared index.
+ * Why the workers cannot run as reco.role, with a hint; NULL if they can.  Must
+ * be called in a transaction.  Uses only syscaches that are available without a
+ * database.
  */
 char *
 reco_role_obstacle(Oid role, Oid database, char **hint)
@@ -96,7 +95,7 @@ reco_role_obstacle(Oid role, Oid database, char **hint)
 	if (!has_privs_of_role(role, ROLE_PG_READ_ALL_STATS))
 	{
 		*hint = psprintf("Run GRANT pg_read_all_stats TO %s.", quoted);
-		return psprintf("role \"%s\" is no member of pg_read_all_stats", reco_role);
+		return psprintf("role \"%s\" is not a member of pg_read_all_stats", reco_role);
 	}
 	if (OidIsValid(database) &&
 		reco_database_aclcheck(database, role, ACL_CONNECT) != ACLCHECK_OK)
@@ -108,8 +107,8 @@ reco_role_obstacle(Oid role, Oid database, char **hint)
 }
 
 /*
- * Can the workers connect to the database as reco.role?  Says in their status
- * why not.  For the launcher, outside any transaction.
+ * Can the workers connect to the database as reco.role?  If not, their status
+ * says why.  For the launcher, outside any transaction.
  */
 bool
 reco_role_may_connect(Oid database)
@@ -120,7 +119,7 @@ reco_role_may_connect(Oid database)
 
 	reco_xact_begin();
 	if (!watching)
-		initialize_acl();		/* where memberships change; else for who connects to a database only */
+		initialize_acl();		/* to see changes of memberships, without a database */
 	watching = true;
 	if (reco_role_is_set())
 		obstacle = reco_role_obstacle(get_role_oid(reco_role, true), database, &hint);
@@ -138,14 +137,14 @@ reco_role_may_connect(Oid database)
 	return obstacle == NULL;
 }
 
-/* Say that an object is another role's. */
+/* Report that an object belongs to another role. */
 static void
-tell_foreign(RecoWorkerId worker, Oid role, const char *object, const char *owner)
+role_report_foreign(RecoWorkerId worker, Oid role, const char *object, const char *owner)
 {
 	const char *hint = psprintf("Run SELECT reco.assign_role() as a superuser in database \"%s\".", reco_database);
 
-	if (superuser_arg(role))	/* reco.assign_role() would refuse */
-		hint = "Set reco.role to a role that is no superuser, or run DROP EXTENSION reco and CREATE EXTENSION reco.";
+	if (superuser_arg(role))	/* reco.assign_role() would fail */
+		hint = "Set reco.role to a role that is not a superuser, or run DROP EXTENSION reco and CREATE EXTENSION reco.";
 	if (reco_role_is_set())
 		reco_trouble_begin(worker, RECO_TROUBLE_OWNER, RECO_HEALTH_FAILING, hint,
 						   "%s belongs to role \"%s\", but reco.role is \"%s\"", object, owner, reco_role);
@@ -156,13 +155,13 @@ tell_foreign(RecoWorkerId worker, Oid role, const char *object, const char *owne
 	reco_status_report(worker, RECO_HEALTH_FAILING, "waiting for reco.assign_role()");
 }
 
-/* Say that the extension's owner is no superuser. */
+/* Report that the extension's owner is not a superuser. */
 static void
-tell_plain_owner(RecoWorkerId worker, Oid owner)
+role_report_plain_owner(RecoWorkerId worker, Oid owner)
 {
 	reco_trouble_begin(worker, RECO_TROUBLE_OWNER, RECO_HEALTH_FAILING,
 					   "Set reco.role, and run SELECT reco.assign_role() as a superuser.",
-					   "role \"%s\" owns the extension and is no superuser, but reco.role is not set",
+					   "role \"%s\" owns the extension and is not a superuser, but reco.role is not set",
 					   GetUserNameFromId(owner, false));
 	reco_status_report(worker, RECO_HEALTH_FAILING, "waiting for reco.role");
 }
@@ -175,7 +174,7 @@ role_altered(Datum arg, int cache, uint32 hash)
 	owners_may_differ = true;
 }
 
-/* May the answer of reco_role_owns_objects() be another one now?  Outside any transaction. */
+/* May the result of reco_role_owns_objects() have changed?  Outside any transaction. */
 bool
 reco_role_is_stale(void)
 {
@@ -191,8 +190,8 @@ reco_role_is_stale(void)
 }
 
 /*
- * Do reco's objects belong to the role that this worker runs as?  Says in its
- * status what does not.  Outside any transaction.
+ * Do reco's objects belong to the role that this worker runs as?  If not, its
+ * status names one.  Outside any transaction.
  */
 bool
 reco_role_owns_objects(RecoWorkerId worker, Oid role)
@@ -212,12 +211,12 @@ reco_role_owns_objects(RecoWorkerId worker, Oid role)
 	values[1] = BoolGetDatum(superuser_arg(role));
 	owns = reco_sql_query(&foreign_plan, values, NULL, 1) == 0;
 	if (!owns)
-		tell_foreign(worker, role, SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1),
-					 SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2));
+		role_report_foreign(worker, role, SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1),
+							SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2));
 	else if (!reco_role_is_set() && !superuser_arg(role))
 	{
 		owns = false;
-		tell_plain_owner(worker, role);
+		role_report_plain_owner(worker, role);
 	}
 	else
 		reco_trouble_end(worker, RECO_TROUBLE_OWNER);

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * settings.c
- *	  Settings of the server that the workers have values of their own for.
+ *	  Server settings that the workers override.
  *
- * ALTER DATABASE and ALTER ROLE set parameters for the shop's sessions, and
- * postgresql.conf for all: a time limit, a replica's role, a planner without
- * indexes.  A worker is no such session, and starts whatever they say.  What
- * only tells how much memory to use or what to log stays as it is set.
+ * ALTER DATABASE, ALTER ROLE and postgresql.conf set parameters for the shop's
+ * sessions: timeouts, session_replication_role, planner switches.  The workers
+ * must run whatever these say, as autovacuum workers do.  Parameters for memory
+ * and logging are not overridden.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,32 +16,32 @@
 #include "worker/settings.h"
 
 static const char *const overrides[][2] = {
-	/* time limits: a worker's transactions are bounded by what they do */
+	/* timeouts: a worker's transactions are bounded by their work */
 	{"statement_timeout", "0"},
 	{"lock_timeout", "0"},
 	{"transaction_timeout", "0"},
 	{"idle_in_transaction_session_timeout", "0"},
 	{"idle_session_timeout", "0"},
 
-	/* a comparison of the catalog spills, to no more than the catalog's size */
+	/* comparing the catalog spills at most the catalog's size */
 	{"temp_file_limit", "-1"},
 
-	/* what a transaction is */
+	/* transactions */
 	{"default_transaction_isolation", "read committed"},
 	{"default_transaction_read_only", "off"},
 	{"default_transaction_deferrable", "off"},
-	{"synchronous_commit", "off"},	/* what it could lose is rebuilt */
-	{"exit_on_error", "off"},	/* errors that are expected are caught */
+	{"synchronous_commit", "off"},	/* what could be lost is rebuilt */
+	{"exit_on_error", "off"},	/* expected errors are caught */
 
-	/* who runs, and what a statement means */
+	/* the meaning of statements */
 	{"role", "none"},
-	{"search_path", "pg_catalog, pg_temp"}, /* the triggers' own: plans of another are made anew */
+	{"search_path", "pg_catalog, pg_temp"}, /* as the triggers set it: another would invalidate plans */
 	{"session_replication_role", "origin"},
 	{"row_security", "on"},
 	{"standard_conforming_strings", "on"},
 	{"transform_null_equals", "off"},
 
-	/* how values are written: the catalog's keys are taken as text */
+	/* output formats: the catalog's keys are read as text */
 	{"DateStyle", "ISO, MDY"},
 	{"IntervalStyle", "postgres"},
 	{"TimeZone", "UTC"},
@@ -50,11 +50,11 @@ static const char *const overrides[][2] = {
 	{"lc_monetary", "C"},
 	{"quote_all_identifiers", "off"},
 
-	/* what a new table is like */
+	/* new tables */
 	{"default_table_access_method", "heap"},
 	{"default_tablespace", ""},
 
-	/* plans: small statements by key, again and again */
+	/* plans: small statements by key */
 	{"jit", "off"},
 	{"plan_cache_mode", "auto"},
 	{"enable_bitmapscan", "on"},
@@ -73,15 +73,15 @@ static const char *const overrides[][2] = {
 };
 
 /*
- * Override them for the life of the process, which has connected: connecting
- * applies what database and role say.
+ * Override them for the life of the process.  To be called after connecting,
+ * which applies the settings of database and role.
  */
 void
 reco_settings_override(void)
 {
 	for (int i = 0; i < lengthof(overrides); i++)
 	{
-		/* some are newer than the oldest server */
+		/* older servers do not have all of them */
 		if (GetConfigOption(overrides[i][0], true, false) != NULL)
 			SetConfigOption(overrides[i][0], overrides[i][1], PGC_SUSET, PGC_S_OVERRIDE);
 	}

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * settings.h
- *	  Settings of the server that the workers have values of their own for.
+ *	  Server settings that the workers override.
  *
  *-------------------------------------------------------------------------
  */

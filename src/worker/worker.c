@@ -1,15 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * worker.c
- *	  The life of a worker.
+ *	  The main loop of a worker.
  *
- * The launcher (launcher.c) starts it.  It connects to reco.database, leaves
- * quietly where the extension does not exist or reco.enabled is off, and
- * otherwise calls its routine round after round.
+ * Started by the launcher (launcher.c).  It connects to reco.database, exits
+ * quietly if the extension does not exist or reco.enabled is off, and otherwise
+ * calls its routine round after round.
  *
  * A routine's callbacks run outside any transaction, without reco's lock.  An
- * ERROR ends the process: exit releases whatever it held, slots and foreign
- * handles included.
+ * ERROR ends the process, and its exit releases whatever it held, including
+ * slots and foreign handles.
  *
  *-------------------------------------------------------------------------
  */
@@ -39,7 +39,7 @@
 /* The longest wait between two rounds, in ms. */
 #define LONGEST_WAIT 2000
 
-/* A worker that has lived this long works; in ms. */
+/* A worker that has run this long is healthy; in ms. */
 #define HEALTHY_AGE 10000
 
 /* How often a process shows that it runs, in ms. */
@@ -50,9 +50,9 @@ static bool failure_is_known = false;
 static int	last_sqlstate = 0;
 static char last_message[256] = "";
 
-/* Remember the words with which the process ends. */
+/* emit_log_hook: remember the last error, which may be the one that ends the process. */
 static void
-note_last_words(ErrorData *error)
+worker_note_last_error(ErrorData *error)
 {
 	if (error->elevel >= ERROR && error->message != NULL)
 	{
@@ -64,12 +64,11 @@ note_last_words(ErrorData *error)
 }
 
 /*
- * The process ends though it did not want to: by a FATAL error of the server,
- * such as a timeout's, which fail() does not see.  What a DBA or the server's
- * shutdown ends starts again soon, and is no trouble.
+ * The process exits by a FATAL error, such as a timeout, which worker_fail()
+ * does not see.  Termination by a DBA or at shutdown is no trouble.
  */
 static void
-note_unexpected_end(RecoWorkerId worker, int code)
+worker_note_unexpected_exit(RecoWorkerId worker, int code)
 {
 	bool		counted = false;
 
@@ -82,22 +81,22 @@ note_unexpected_end(RecoWorkerId worker, int code)
 	reco_status_report(worker, RECO_HEALTH_FAILING, "was terminated, starts again soon");
 }
 
-/* Leave shared memory at exit; worker is a RecoWorkerId. */
+/* before_shmem_exit callback; worker is a RecoWorkerId. */
 void
 reco_worker_detach(int code, Datum worker)
 {
 	if (code != 0 && !failure_is_known && DatumGetInt32(worker) < RECO_WORKERS)
-		note_unexpected_end(DatumGetInt32(worker), code);
+		worker_note_unexpected_exit(DatumGetInt32(worker), code);
 	reco_status_detach(DatumGetInt32(worker));
 }
 
 /*
- * Show every second that the process runs, whatever it does: a long round
- * must not look like a process that was stopped.  Set anew by each round,
- * for the server's timers go by the host's clock, which may be set back.
+ * Show every second that the process runs, so that a long round does not look
+ * like a stopped process.  The timer is set again by each round, because the
+ * server's timeouts follow the host's clock, which may be set back.
  */
 static void
-tick_on(void)
+worker_enable_tick(void)
 {
 	static TimeoutId tick = MAX_TIMEOUTS;
 
@@ -107,7 +106,7 @@ tick_on(void)
 	reco_status_begin_round();
 }
 
-/* Wait for the latch, a socket if there is one, or ms to pass. */
+/* Wait for the latch, for a socket if given, or for ms milliseconds. */
 void
 reco_worker_wait(long ms, pgsocket socket)
 {
@@ -120,9 +119,9 @@ reco_worker_wait(long ms, pgsocket socket)
 	CHECK_FOR_INTERRUPTS();
 }
 
-/* The extension's owner, and its oid if asked for; InvalidOid where it does not exist. */
+/* The extension's owner, and its OID if asked for; InvalidOid if it does not exist. */
 static Oid
-find_extension(Oid *extension)
+worker_find_extension(Oid *extension)
 {
 	Oid			owner = InvalidOid;
 	RecoPlan	plan = {"SELECT extowner, oid FROM pg_catalog.pg_extension WHERE extname = 'reco'"};
@@ -142,12 +141,12 @@ find_extension(Oid *extension)
 }
 
 /*
- * What tells the state from any other that this server ever serves: database
- * and extension, and the transactions that made their present rows.  A
- * database that was renamed or created again, a copy too, differs.
+ * A hash that identifies the state among all that this server ever serves: the
+ * OIDs of database and extension, and the transactions that wrote their rows.
+ * It differs for a database that was renamed, created again or copied.
  */
 static uint64
-state_identity(void)
+worker_state_identity(void)
 {
 	RecoPlan	plan = {
 		"SELECT format('%s %s %s %s', d.oid, d.xmin, e.oid, e.xmin)"
@@ -170,19 +169,19 @@ state_identity(void)
 }
 
 /*
- * After an error: abort, note what is the matter, and end.  The log has the
- * error once, as a warning, however often it comes again (worker_status.c);
- * it is none if it only means that reco was dropped.
+ * After an error: abort, report the trouble, and exit.  The error is logged
+ * once, as a warning, however often it comes again (worker_status.c), and not
+ * at all if the extension was dropped meanwhile.
  */
 static void
-fail(const RecoRoutine *routine, MemoryContext context)
+worker_fail(const RecoRoutine *routine, MemoryContext context)
 {
 	ErrorData  *error = reco_xact_abort(context);
 	RecoTroubleKind kind = RECO_TROUBLE_WORKER;
 	RecoHealth	health = RECO_HEALTH_FAILING;
 	bool		counted;
 
-	if (!OidIsValid(find_extension(NULL)))
+	if (!OidIsValid(worker_find_extension(NULL)))
 	{
 		reco_service_forget_database();
 		proc_exit(0);
@@ -199,9 +198,9 @@ fail(const RecoRoutine *routine, MemoryContext context)
 	proc_exit(1);
 }
 
-/* What a worker works on. */
+/* The units of work that a worker has done. */
 static uint64
-work_done(RecoWorkerId id)
+worker_work_done(RecoWorkerId id)
 {
 	switch (id)
 	{
@@ -214,9 +213,9 @@ work_done(RecoWorkerId id)
 	}
 }
 
-/* Once a second: tell the rate of the work. */
+/* Report the throughput, once a second. */
 static void
-measure(RecoWorkerId id)
+worker_measure_rate(RecoWorkerId id)
 {
 	static RecoMoment last = 0;
 	static uint64 before = 0;
@@ -225,24 +224,24 @@ measure(RecoWorkerId id)
 	if (last != 0 && now < last + 1000 * 1000)
 		return;
 	if (last != 0)
-		reco_status_set_rate(id, (work_done(id) - before) * 1e6 / (now - last));
+		reco_status_set_rate(id, (worker_work_done(id) - before) * 1e6 / (now - last));
 	last = now;
-	before = work_done(id);
+	before = worker_work_done(id);
 }
 
 /*
- * The server forgets a SIGHUP that comes while it starts a background worker;
- * the launcher, which has been there, tells.  To read the files without one
- * would bring into force what nobody has reloaded yet.
+ * A SIGHUP that arrives while a background worker starts is lost; the launcher,
+ * which was there, has noted the time.  To reload without one would apply
+ * changes that nobody has reloaded yet.
  */
 static bool
-missed_reload(void)
+worker_missed_reload(void)
 {
 	return reco_service_reload_time() > PgReloadTime;
 }
 
 static void
-run(const RecoRoutine *routine, uint32 forgotten, const char *role)
+worker_run(const RecoRoutine *routine, uint32 forgotten, const char *role)
 {
 	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "reco worker",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -257,11 +256,11 @@ run(const RecoRoutine *routine, uint32 forgotten, const char *role)
 			long		timeout;
 
 			CHECK_FOR_INTERRUPTS();
-			tick_on();
-			/* The extension was dropped: begin anew with the next one. */
+			worker_enable_tick();
+			/* the extension was dropped: start again with the next one */
 			if (reco_service_times_forgotten() != forgotten)
 				proc_exit(0);
-			if (ConfigReloadPending || missed_reload())
+			if (ConfigReloadPending || worker_missed_reload())
 			{
 				ConfigReloadPending = false;
 				ProcessConfigFile(PGC_SIGHUP);
@@ -275,7 +274,7 @@ run(const RecoRoutine *routine, uint32 forgotten, const char *role)
 			if (reco_role_is_stale() && !reco_role_owns_objects(routine->id, GetUserId()))
 				proc_exit(0);
 			timeout = routine->step();
-			measure(routine->id);
+			worker_measure_rate(routine->id);
 			if (!healthy && reco_monotonic_has_passed(proved))
 			{
 				reco_status_healthy(routine->id);
@@ -289,7 +288,7 @@ run(const RecoRoutine *routine, uint32 forgotten, const char *role)
 	}
 	PG_CATCH();
 	{
-		fail(routine, context);
+		worker_fail(routine, context);
 	}
 	PG_END_TRY();
 }
@@ -308,19 +307,19 @@ reco_worker_main(Datum arg)
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 
-	if (missed_reload())
+	if (worker_missed_reload())
 		ProcessConfigFile(PGC_SIGHUP);
 	if (!reco_enabled || !reco_status_attach(routine->id))
 		proc_exit(0);
 	before_shmem_exit(reco_worker_detach, arg);
 	prev_emit_log_hook = emit_log_hook;
-	emit_log_hook = note_last_words;
+	emit_log_hook = worker_note_last_error;
 	reco_status_report(routine->id, RECO_HEALTH_STARTING, "starting");
 	strlcpy(role, reco_role, sizeof(role));
 	BackgroundWorkerInitializeConnection(reco_database, role[0] ? role : NULL, 0);
 	reco_settings_override();
-	tick_on();
-	owner = find_extension(&extension);
+	worker_enable_tick();
+	owner = worker_find_extension(&extension);
 	if (!OidIsValid(owner))
 	{
 		reco_service_forget_database();
@@ -331,8 +330,8 @@ reco_worker_main(Datum arg)
 	SetUserIdAndSecContext(role[0] ? GetSessionUserId() : owner, 0);
 	if (!reco_role_owns_objects(routine->id, GetUserId()))
 		proc_exit(0);
-	if (reco_ring_serve(state_identity()))
-		reco_service_forget_database();	/* all that was known is of another state */
+	if (reco_ring_serve(worker_state_identity()))
+		reco_service_forget_database(); /* what was known belongs to another state */
 	forgotten = reco_service_times_forgotten();
 	if (reco_service_database() != MyDatabaseId)
 	{
@@ -340,5 +339,5 @@ reco_worker_main(Datum arg)
 		reco_status_wake(RECO_LAUNCHER);
 	}
 	pgstat_report_appname(routine->name);
-	run(routine, forgotten, role);
+	worker_run(routine, forgotten, role);
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * worker.h
- *	  The life of a background worker: its routine, and the wait loop.
+ *	  The main loop of a worker, and its routine.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,23 +11,23 @@
 #include "shmem/worker_status.h"
 
 /*
- * What a worker does.  All callbacks run outside any transaction and without
- * reco's lock; an ERROR ends the process, which starts again after a back-off.
+ * The callbacks of a worker.  All run outside any transaction and without reco's
+ * lock; an ERROR ends the process, which is restarted after a pause.
  */
 typedef struct RecoRoutine
 {
 	const char *name;			/* "reco ingest" */
 	RecoWorkerId id;
 	void		(*start) (void);
-	long		(*step) (void); /* one round; ms until the next, 0: at once */
+	long		(*step) (void); /* one round; returns the ms until the next, 0: at once */
 	void		(*reloaded) (void); /* after a configuration reload; may be NULL */
 	pgsocket	(*socket) (void);	/* wakes when readable; may be NULL */
 
-	/* Whose fault the error that ends the process is; may be NULL: nobody's but ours. */
+	/* The kind of trouble that an error which ends the process means; NULL: RECO_TROUBLE_WORKER. */
 	RecoTroubleKind (*blame) (const ErrorData *error, RecoHealth *health);
 } RecoRoutine;
 
-/* By RecoWorkerId; in reco.c, for what workers do is not known here. */
+/* By RecoWorkerId; defined in reco.c, since the routines' folders are not visible here. */
 extern const RecoRoutine *const reco_worker_routines[RECO_WORKERS];
 
 extern PGDLLEXPORT void reco_worker_main(Datum arg);

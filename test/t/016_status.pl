@@ -158,13 +158,13 @@ is(logged('LOG:  reco ingest: all partitions') - $over, 1, 'one line at the end'
 $reco->wait_for_ingest;
 
 # D3: messages that nobody can use
-$warned = logged('WARNING:  reco ingest: .*rejected or late');
+$warned = logged('WARNING:  reco ingest: .*rejected or below retention');
 $reco->produce((map { qq({"type":"page_view","userId":"$_","productId":1}) } 1 .. 120), map { event('page_view', $_, 'p1', 200 * 3600) } 1 .. 100);
 health('ingest', 'rejecting', 'too many messages are rejected');
-like(status('ingest', 'state'), qr/2\d\d of the last 2\d\d messages were rejected or late, most often: \w.*; see reco\.rejections/,
+like(status('ingest', 'state'), qr/2\d\d of the last 2\d\d messages were rejected or below retention, most often: \w.*; see reco\.rejections/,
 	'how many, and the most frequent reason');
 is($reco->sql('SELECT messages FROM reco.rejections'), 120, 'reco.rejections counts them');
-is(logged('WARNING:  reco ingest: .*rejected or late') - $warned, 1, 'one warning');
+is(logged('WARNING:  reco ingest: .*rejected or below retention') - $warned, 1, 'one warning');
 
 # An error of the worker's own
 $reco->sql('ALTER TABLE reco.rejected RENAME reason TO other');

@@ -1,4 +1,4 @@
-# The workers run as reco.role, which is no superuser: what it needs is said one by one, what it owns is all of reco,
+# The workers run as reco.role, which is not a superuser: what it needs is said one by one, what it owns is all of reco,
 # and it becomes nothing more.
 use strict;
 use warnings;
@@ -231,7 +231,7 @@ my $left = q{SELECT count(*) FROM pg_stat_activity WHERE backend_type IN ('reco 
 $reco->sql('DROP EXTENSION reco; SET SESSION AUTHORIZATION root; CREATE EXTENSION reco');
 wait_for_workers('postgres');
 $reco->sql('TRUNCATE public.ran_as; ALTER ROLE root NOSUPERUSER');
-wait_for_trouble('an owner who is no superuser any more', 'role "root" owns the extension and is no superuser, but reco.role is not set.*Set reco.role');
+wait_for_trouble('an owner who is not a superuser any more', 'role "root" owns the extension and is not a superuser, but reco.role is not set.*Set reco.role');
 $reco->wait_for('the workers have left', $left, 0);
 $reco->sql(<<'END');
 CREATE FUNCTION public.become() RETURNS trigger LANGUAGE plpgsql AS $$

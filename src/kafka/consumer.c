@@ -1,19 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * consumer.c
- *	  A consumer of one Kafka topic.
+ *	  A consumer of one Kafka topic: its creation, end, errors and log.
  *
- * This file makes and frees the consumer, kafka_read.c reads; they alone know
- * librdkafka.  Each partition is started at an offset that the caller keeps.
- * Nothing is stored in Kafka and no group is joined, so the topic's ACL is all
- * that is needed.
+ * Nothing is stored in Kafka and no consumer group is joined, so reading the
+ * topic is the only permission needed.  poll.c reads messages, metadata.c and
+ * probe.c ask the broker.
  *
- * librdkafka runs threads of its own.  None of them ever calls PostgreSQL or
- * takes its signals: what they have to say waits in queues, and a byte in a
- * pipe wakes the worker.  The functions below run in the worker alone.
+ * librdkafka runs threads of its own, which never call PostgreSQL or receive its
+ * signals: messages, errors and log lines come through queues, and a byte in a
+ * pipe wakes the worker.  Unless noted otherwise, functions run in the worker's
+ * own thread.
  *
- * Nothing here raises an ERROR for what a broker, a network or a file of
- * settings may do: functions return failure, and reco_kafka_error says why.
+ * A failure of a broker, the network or a configuration file raises no ERROR:
+ * functions return it, and reco_consumer_error says why.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,99 +26,127 @@
 
 #include "common/monotonic.h"
 #include "kafka/consumer_config.h"
-#include "kafka/kafka_private.h"
+#include "kafka/consumer_handle.h"
+#include "kafka/poll.h"
 #include "storage/fd.h"
 #include "utils/memutils.h"
 
-/* What librdkafka logs is passed on up to so many lines a minute. */
+/* librdkafka's log lines that are forwarded per minute. */
 #define LOG_LINES_PER_MINUTE 10
 
-/* Kinds of requests, as Kafka's protocol numbers them. */
+/* API keys of Kafka's protocol. */
 #define API_FETCH 1
 #define API_METADATA 3
 
 /* How long to wait for librdkafka's threads to end, in milliseconds. */
-#define CLOSE_PATIENCE 3000
+#define CLOSE_TIMEOUT 3000
 
-/* Note what went wrong last. */
+/* Set the last error. */
 void
-reco_kafka_set_error(RecoKafka *kafka, const char *fmt,...)
+reco_consumer_set_error(RecoConsumer *consumer, const char *fmt,...)
 {
 	va_list		args;
 
 	va_start(args, fmt);
-	vsnprintf(kafka->error, sizeof(kafka->error), fmt, args);
+	vsnprintf(consumer->error, sizeof(consumer->error), fmt, args);
 	va_end(args);
 }
 
-/* Called by librdkafka within our own calls of it, not in a thread. */
+/*
+ * The broker denies access to a partition.  librdkafka reports that once, and
+ * the end of it only by a message or the end of the partition.
+ */
 static void
-error_callback(rd_kafka_t *handle, int err, const char *reason, void *opaque)
+consumer_note_denial(RecoConsumer *consumer, const rd_kafka_message_t *from)
 {
-	reco_kafka_set_error(opaque, "%s", reason);
+	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+
+	consumer->denied = bms_add_member(consumer->denied, Max(from->partition, 0));
+	MemoryContextSwitchTo(caller);
+	snprintf(consumer->denial, sizeof(consumer->denial), "partition %d: %s", from->partition,
+			 from->payload != NULL ? (const char *) from->payload : rd_kafka_err2str(from->err));
+}
+
+/* Note an error of a partition. */
+void
+reco_consumer_note_error(RecoConsumer *consumer, const rd_kafka_message_t *from)
+{
+	if (from->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+		consumer_note_denial(consumer, from);
+	else
+		reco_consumer_set_error(consumer, "partition %d: %s", from->partition,
+								from->payload != NULL ? (const char *) from->payload :
+								rd_kafka_err2str(from->err));
+}
+
+/* Called by librdkafka from within our own calls, not in its threads. */
+static void
+consumer_error_cb(rd_kafka_t * handle, int err, const char *reason, void *opaque)
+{
+	reco_consumer_set_error(opaque, "%s", reason);
 }
 
 /*
- * What follows runs in librdkafka's threads.  A fetch goes on after a broken
- * connection, or after a partition's error, from the offset where it was; but
- * the log there may be another one by then.  A broken connection is closed, and
- * after an error librdkafka asks for metadata: both are counted, see
- * reco_kafka_disturbances.  A broker that is down for long is tried again and
- * again, so only connections that have served a fetch count.
+ * The following run in librdkafka's threads.  After a broken connection or a
+ * partition's error it continues to fetch from the same offset; but the log
+ * there may be another one by then.  A broken connection is closed, and after an
+ * error librdkafka requests metadata: both are counted, see
+ * reco_consumer_disturbances.  A broker that is down is tried again and again,
+ * so only connections that have sent a fetch count.
  */
 static bool
-is_known_socket(int socket)
+consumer_tracks_socket(int socket)
 {
-	return socket >= 0 && socket < RECO_KAFKA_SOCKETS;
+	return socket >= 0 && socket < RECO_CONSUMER_SOCKETS;
 }
 
 static int
-close_socket(int socket, void *opaque)
+consumer_closesocket_cb(int socket, void *opaque)
 {
-	RecoKafka  *kafka = opaque;
+	RecoConsumer *consumer = opaque;
 
-	if (!is_known_socket(socket) || kafka->fetching[socket])
-		pg_atomic_fetch_add_u32(&kafka->disturbances, 1);
-	if (is_known_socket(socket))
-		kafka->fetching[socket] = false;
+	if (!consumer_tracks_socket(socket) || consumer->fetching[socket])
+		pg_atomic_fetch_add_u32(&consumer->disturbances, 1);
+	if (consumer_tracks_socket(socket))
+		consumer->fetching[socket] = false;
 	return close(socket);
 }
 
 static rd_kafka_resp_err_t
-request_sent(rd_kafka_t *handle, int socket, const char *broker, int32_t broker_id,
-			 int16_t api_key, int16_t api_version, int32_t correlation, size_t size,
-			 void *opaque)
+consumer_on_request_sent(rd_kafka_t * handle, int socket, const char *broker, int32_t broker_id,
+						 int16_t api_key, int16_t api_version, int32_t correlation, size_t size,
+						 void *opaque)
 {
-	RecoKafka  *kafka = opaque;
+	RecoConsumer *consumer = opaque;
 
-	if (api_key == API_FETCH && is_known_socket(socket))
-		kafka->fetching[socket] = true;
+	if (api_key == API_FETCH && consumer_tracks_socket(socket))
+		consumer->fetching[socket] = true;
 	else if (api_key == API_METADATA)
-		pg_atomic_fetch_add_u32(&kafka->disturbances, 1);
+		pg_atomic_fetch_add_u32(&consumer->disturbances, 1);
 	return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
 static rd_kafka_resp_err_t
-handle_made(rd_kafka_t *handle, const rd_kafka_conf_t *conf, void *opaque,
-			char *text, size_t size)
+consumer_on_new(rd_kafka_t * handle, const rd_kafka_conf_t *conf, void *opaque,
+				char *text, size_t size)
 {
-	return rd_kafka_interceptor_add_on_request_sent(handle, "reco", request_sent, opaque);
+	return rd_kafka_interceptor_add_on_request_sent(handle, "reco", consumer_on_request_sent, opaque);
 }
 
-/* Apply the settings; an older library may not know all of ours. */
+/* Apply the settings; an older library may not know all of reco's own. */
 static char *
-configure(rd_kafka_conf_t *conf, const char *brokers, const char *path)
+consumer_configure(rd_kafka_conf_t *conf, const char *brokers, const char *path)
 {
 	List	   *settings;
 	ListCell   *cell;
 	char		text[256];
-	char	   *problem = reco_kafka_config_read(brokers, path, &settings);
+	char	   *problem = reco_consumer_config_read(brokers, path, &settings);
 
 	if (problem != NULL)
 		return problem;
 	foreach(cell, settings)
 	{
-		RecoProperty *setting = lfirst(cell);
+		RecoConsumerSetting *setting = lfirst(cell);
 		rd_kafka_conf_res_t result = rd_kafka_conf_set(conf, setting->name, setting->value,
 													   text, sizeof(text));
 
@@ -131,243 +159,243 @@ configure(rd_kafka_conf_t *conf, const char *brokers, const char *path)
 }
 
 /*
- * Make the handle, whose threads must not take signals that are meant for
- * PostgreSQL: they inherit the mask that is in force here.
+ * Create the handle.  Its threads inherit the signal mask, so that they do not
+ * receive signals meant for PostgreSQL.
  */
 static char *
-create_handle(RecoKafka *kafka, rd_kafka_conf_t *conf)
+consumer_create_handle(RecoConsumer *consumer, rd_kafka_conf_t *conf)
 {
 	sigset_t	all,
 				before;
 	char		text[256];
 
-	rd_kafka_conf_set_opaque(conf, kafka);
-	rd_kafka_conf_set_error_cb(conf, error_callback);
-	rd_kafka_conf_set_closesocket_cb(conf, close_socket);
-	rd_kafka_conf_interceptor_add_on_new(conf, "reco", handle_made, kafka);
+	rd_kafka_conf_set_opaque(conf, consumer);
+	rd_kafka_conf_set_error_cb(conf, consumer_error_cb);
+	rd_kafka_conf_set_closesocket_cb(conf, consumer_closesocket_cb);
+	rd_kafka_conf_interceptor_add_on_new(conf, "reco", consumer_on_new, consumer);
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	kafka->handle = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof(text));
+	consumer->handle = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof(text));
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return kafka->handle == NULL ? pstrdup(text) : NULL;
+	return consumer->handle == NULL ? pstrdup(text) : NULL;
 }
 
-/* Messages, errors and log lines come through queues, which wake the worker. */
+/* Create the queues for messages, errors and log lines, and the pipe that wakes the worker. */
 static char *
-connect_queues(RecoKafka *kafka)
+consumer_create_queues(RecoConsumer *consumer)
 {
 	rd_kafka_queue_t *main_queue;
 
-	if (pipe(kafka->pipe) != 0)
+	if (pipe(consumer->pipe) != 0)
 	{
-		kafka->pipe[0] = kafka->pipe[1] = -1;
+		consumer->pipe[0] = consumer->pipe[1] = -1;
 		return psprintf("could not create a pipe: %m");
 	}
 	for (int i = 0; i < 2; i++)
 	{
 		ReserveExternalFD();
-		if (fcntl(kafka->pipe[i], F_SETFL, O_NONBLOCK) != 0 ||
-			fcntl(kafka->pipe[i], F_SETFD, FD_CLOEXEC) != 0)
+		if (fcntl(consumer->pipe[i], F_SETFL, O_NONBLOCK) != 0 ||
+			fcntl(consumer->pipe[i], F_SETFD, FD_CLOEXEC) != 0)
 			return psprintf("could not set up a pipe: %m");
 	}
 
-	kafka->queue = rd_kafka_queue_new(kafka->handle);
-	rd_kafka_queue_io_event_enable(kafka->queue, kafka->pipe[1], "", 1);
-	main_queue = rd_kafka_queue_get_main(kafka->handle);
-	rd_kafka_queue_forward(main_queue, kafka->queue);
+	consumer->queue = rd_kafka_queue_new(consumer->handle);
+	rd_kafka_queue_io_event_enable(consumer->queue, consumer->pipe[1], "", 1);
+	main_queue = rd_kafka_queue_get_main(consumer->handle);
+	rd_kafka_queue_forward(main_queue, consumer->queue);
 	rd_kafka_queue_destroy(main_queue);
-	kafka->log = rd_kafka_queue_new(kafka->handle);
-	rd_kafka_set_log_queue(kafka->handle, kafka->log);
-	kafka->topic = rd_kafka_topic_new(kafka->handle, kafka->topic_name, NULL);
-	if (kafka->topic == NULL)
+	consumer->log = rd_kafka_queue_new(consumer->handle);
+	rd_kafka_set_log_queue(consumer->handle, consumer->log);
+	consumer->topic = rd_kafka_topic_new(consumer->handle, consumer->topic_name, NULL);
+	if (consumer->topic == NULL)
 		return psprintf("reco.kafka_topic: %s",
 						rd_kafka_err2str(rd_kafka_last_error()));
 	return NULL;
 }
 
 /*
- * Make a consumer; config is a file's path or "".  It connects in the
- * background.  Returns NULL, and why, when the settings are not usable.
+ * Create a consumer, which connects in the background; config is a file's path
+ * or "".  Returns NULL, with *problem set, if the settings are not usable.
  */
-RecoKafka *
-reco_kafka_open(const char *brokers, const char *topic, const char *config,
-				char **problem)
+RecoConsumer *
+reco_consumer_open(const char *brokers, const char *topic, const char *config,
+				   char **problem)
 {
-	RecoKafka  *kafka = MemoryContextAllocZero(TopMemoryContext, sizeof(RecoKafka));
+	RecoConsumer *consumer = MemoryContextAllocZero(TopMemoryContext, sizeof(RecoConsumer));
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
 
-	kafka->pipe[0] = kafka->pipe[1] = -1;
-	kafka->topic_name = MemoryContextStrdup(TopMemoryContext, topic);
-	pg_atomic_init_u32(&kafka->disturbances, 0);
+	consumer->pipe[0] = consumer->pipe[1] = -1;
+	consumer->topic_name = MemoryContextStrdup(TopMemoryContext, topic);
+	pg_atomic_init_u32(&consumer->disturbances, 0);
 
-	*problem = configure(conf, brokers, config);
+	*problem = consumer_configure(conf, brokers, config);
 	if (*problem == NULL)
-		*problem = create_handle(kafka, conf);
-	if (kafka->handle == NULL)
+		*problem = consumer_create_handle(consumer, conf);
+	if (consumer->handle == NULL)
 		rd_kafka_conf_destroy(conf);
 	if (*problem == NULL)
-		*problem = connect_queues(kafka);
+		*problem = consumer_create_queues(consumer);
 	if (*problem != NULL)
 	{
-		reco_kafka_close(kafka);
+		reco_consumer_close(consumer);
 		return NULL;
 	}
-	return kafka;
+	return consumer;
 }
 
-/* In a thread of its own: after the topic has been deleted, 2.0.2 never returns from it. */
+/* Runs in its own thread: if the topic has been deleted, librdkafka 2.0.2 never returns. */
 static void *
-destroy_handle(void *opaque)
+consumer_destroy_thread(void *opaque)
 {
-	RecoKafka  *kafka = opaque;
+	RecoConsumer *consumer = opaque;
 
-	for (int i = 0; i < kafka->nstarted; i++)
+	for (int i = 0; i < consumer->nstarted; i++)
 	{
-		if (kafka->started[i])
-			rd_kafka_consume_stop(kafka->topic, i);
+		if (consumer->started[i])
+			rd_kafka_consume_stop(consumer->topic, i);
 	}
-	if (kafka->topic != NULL)
-		rd_kafka_topic_destroy(kafka->topic);
-	if (kafka->queue != NULL)
-		rd_kafka_queue_destroy(kafka->queue);
-	if (kafka->log != NULL)
-		rd_kafka_queue_destroy(kafka->log);
-	rd_kafka_destroy(kafka->handle);
+	if (consumer->topic != NULL)
+		rd_kafka_topic_destroy(consumer->topic);
+	if (consumer->queue != NULL)
+		rd_kafka_queue_destroy(consumer->queue);
+	if (consumer->log != NULL)
+		rd_kafka_queue_destroy(consumer->log);
+	rd_kafka_destroy(consumer->handle);
 	return NULL;
 }
 
 /* End librdkafka's threads and free the handle. */
 static bool
-end_threads(RecoKafka *kafka)
+consumer_end_threads(RecoConsumer *consumer)
 {
 	sigset_t	all,
 				before;
 	pthread_t	thread;
 	int			failed;
 
-	if (kafka->queue != NULL)
-		rd_kafka_queue_io_event_enable(kafka->queue, -1, NULL, 0);
-	if (kafka->log != NULL)
-		rd_kafka_set_log_queue(kafka->handle, NULL);
+	if (consumer->queue != NULL)
+		rd_kafka_queue_io_event_enable(consumer->queue, -1, NULL, 0);
+	if (consumer->log != NULL)
+		rd_kafka_set_log_queue(consumer->handle, NULL);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	failed = pthread_create(&thread, NULL, destroy_handle, kafka);
+	failed = pthread_create(&thread, NULL, consumer_destroy_thread, consumer);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (failed)
 		return false;
 	pthread_detach(thread);
-	return rd_kafka_wait_destroyed(CLOSE_PATIENCE) == 0;
+	return rd_kafka_wait_destroyed(CLOSE_TIMEOUT) == 0;
 }
 
 /*
- * Free a consumer; waits some seconds at most.  False: its threads have not
- * ended, and the process should not live on with them.
+ * Free a consumer; waits at most CLOSE_TIMEOUT.  Returns false if its threads
+ * have not ended; then the process should exit.
  */
 bool
-reco_kafka_close(RecoKafka *kafka)
+reco_consumer_close(RecoConsumer *consumer)
 {
 	bool		ended;
 
-	reco_kafka_release(kafka);
-	ended = kafka->handle == NULL || end_threads(kafka);
+	reco_poll_release(consumer);
+	ended = consumer->handle == NULL || consumer_end_threads(consumer);
 	for (int i = 0; i < 2; i++)
 	{
-		if (kafka->pipe[i] < 0)
+		if (consumer->pipe[i] < 0)
 			continue;
-		close(kafka->pipe[i]);
+		close(consumer->pipe[i]);
 		ReleaseExternalFD();
 	}
-	if (kafka->held != NULL)
-		pfree(kafka->held);
-	kafka->held = NULL;
-	pfree(kafka->topic_name);
-	bms_free(kafka->refused);
-	bms_free(kafka->leaderless);
+	if (consumer->held != NULL)
+		pfree(consumer->held);
+	consumer->held = NULL;
+	pfree(consumer->topic_name);
+	bms_free(consumer->denied);
+	bms_free(consumer->leaderless);
 	if (ended)
 	{
-		/* or its threads may still come to them */
-		if (kafka->started != NULL)
-			pfree(kafka->started);
-		pfree(kafka);
+		/* otherwise its threads may still use these */
+		if (consumer->started != NULL)
+			pfree(consumer->started);
+		pfree(consumer);
 	}
 	return ended;
 }
 
-/* Readable when there is something to consume. */
+/* Becomes readable when there is something to poll. */
 pgsocket
-reco_kafka_socket(RecoKafka *kafka)
+reco_consumer_socket(RecoConsumer *consumer)
 {
-	return kafka->pipe[0];
+	return consumer->pipe[0];
 }
 
-/* What went wrong since Kafka last answered; NULL: nothing. */
+/* The last error since Kafka last answered; NULL: none. */
 const char *
-reco_kafka_error(RecoKafka *kafka)
+reco_consumer_error(RecoConsumer *consumer)
 {
-	return kafka->error[0] != '\0' ? kafka->error : NULL;
+	return consumer->error[0] != '\0' ? consumer->error : NULL;
 }
 
 /*
- * Why Kafka gives nothing of some partition though it answers; NULL: it has
- * said nothing of the kind.  In *delivered: has it given any at all?
+ * Why Kafka denies access to some partition; NULL if it does not.  *delivered:
+ * has any partition delivered something?
  */
 const char *
-reco_kafka_refusal(RecoKafka *kafka, bool *delivered)
+reco_consumer_denial(RecoConsumer *consumer, bool *delivered)
 {
-	*delivered = kafka->delivered;
-	return kafka->refused != NULL ? kafka->refusal : NULL;
+	*delivered = consumer->delivered;
+	return consumer->denied != NULL ? consumer->denial : NULL;
 }
 
-/* When Kafka last gave something; 0: not yet. */
+/* When Kafka last answered; 0: not yet. */
 RecoMoment
-reco_kafka_answered(RecoKafka *kafka)
+reco_consumer_answered(RecoConsumer *consumer)
 {
-	return kafka->answered;
+	return consumer->answered;
 }
 
 /*
- * Differs from before when partitions may no longer be what they were: what is
- * consumed from now on may have been fetched after a connection broke or a
- * partition's leader changed, or the topic was deleted.  Errs on that side: it
- * also differs after librdkafka has refreshed its metadata.
+ * A count that changes when partitions may have been replaced: messages polled
+ * from now on may have been fetched after a connection broke, a partition's
+ * leader changed, or the topic was deleted.  It also changes when librdkafka has
+ * merely refreshed its metadata.
  */
 uint32
-reco_kafka_disturbances(RecoKafka *kafka)
+reco_consumer_disturbances(RecoConsumer *consumer)
 {
-	return pg_atomic_read_u32(&kafka->disturbances) - kafka->own_requests;
+	return pg_atomic_read_u32(&consumer->disturbances) - consumer->own_requests;
 }
 
 /*
- * Pass on what librdkafka has logged, but not a flood of it.  Returns whether
- * another cluster now answers under the brokers' names: librdkafka says so
- * there only, and would go on as if it were the same.
+ * Forward librdkafka's log, rate-limited.  Returns whether another cluster now
+ * answers under the brokers' names: librdkafka only logs that, and continues as
+ * if it were the same.
  */
 bool
-reco_kafka_forward_log(RecoKafka *kafka)
+reco_consumer_forward_log(RecoConsumer *consumer)
 {
 	rd_kafka_event_t *event;
 	bool		other_cluster = false;
 
-	while ((event = rd_kafka_queue_poll(kafka->log, 0)) != NULL)
+	while ((event = rd_kafka_queue_poll(consumer->log, 0)) != NULL)
 	{
 		const char *facility;
 		const char *text;
 		int			level;
 
-		if (reco_monotonic_is_due(&kafka->log_due, 60 * 1000))
+		if (reco_monotonic_is_due(&consumer->log_due, 60 * 1000))
 		{
-			if (kafka->log_lines > LOG_LINES_PER_MINUTE)
+			if (consumer->log_lines > LOG_LINES_PER_MINUTE)
 				ereport(LOG,
 						(errmsg("librdkafka: %d more messages",
-								kafka->log_lines - LOG_LINES_PER_MINUTE)));
-			kafka->log_lines = 0;
+								consumer->log_lines - LOG_LINES_PER_MINUTE)));
+			consumer->log_lines = 0;
 		}
 		if (rd_kafka_event_log(event, &facility, &text, &level) == 0)
 		{
 			if (strcmp(facility, "CLUSTERID") == 0)
 				other_cluster = true;
-			if (++kafka->log_lines <= LOG_LINES_PER_MINUTE)
+			if (++consumer->log_lines <= LOG_LINES_PER_MINUTE)
 				ereport(LOG, (errmsg("librdkafka: %s: %s", facility, text)));
 		}
 		rd_kafka_event_destroy(event);

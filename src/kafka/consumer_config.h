@@ -1,15 +1,22 @@
 /*-------------------------------------------------------------------------
  *
  * consumer_config.h
- *	  The settings of the Kafka client.
+ *	  librdkafka's configuration: reco's own settings and a file's.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef RECO_CONSUMER_CONFIG_H
 #define RECO_CONSUMER_CONFIG_H
 
-#include "kafka/properties.h"
+#include "nodes/pg_list.h"
 
-extern char *reco_kafka_config_read(const char *brokers, const char *path, List **settings);
+typedef struct RecoConsumerSetting
+{
+	char	   *name;
+	char	   *value;			/* maybe a secret: never show it */
+	int			line;			/* in the file; 0: reco's own */
+} RecoConsumerSetting;
+
+extern char *reco_consumer_config_read(const char *brokers, const char *path, List **settings);
 
 #endif							/* RECO_CONSUMER_CONFIG_H */

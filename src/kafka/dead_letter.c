@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * dead_letter.c
- *	  The bounds of reco.rejected.
+ *	  Trimming of reco.rejected, the dead letters.
  *
- * Refused messages go when they are too old, too many or too large, oldest
- * first, some at a time in transactions of the ingest worker.  Nothing is derived from
- * them, so reco's lock is not needed.
+ * Rejected messages that are too old, too many or too large are deleted, oldest
+ * first, in transactions of the ingest worker of limited size.  Nothing is
+ * derived from them, so reco's lock is not needed.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,7 +18,7 @@
 #include "shmem/metrics.h"
 #include "shmem/worker_status.h"
 
-/* Rows that one transaction deletes at most. */
+/* Rows that a transaction deletes at most. */
 #define CHUNK 10000
 
 static RecoPlan old_plan = {
@@ -39,15 +39,15 @@ static RecoPlan surplus_plan = {
 	1, {INT4OID}
 };
 
-/* How many had been refused when the rows were last found to keep within bounds. */
-static uint64 measured = 0;
+/* The counter of rejected messages when the table was last within its limits. */
+static uint64 rejected_when_measured = 0;
 
 /*
- * Rows beyond reco.rejected_max_rows or reco.rejected_max_bytes.  The oldest
- * are taken to be as large as the others: another call corrects that.
+ * The number of rows beyond reco.rejected_max_rows or reco.rejected_max_bytes.
+ * Assumes rows of average size; another call corrects that.
  */
 static int64
-surplus(void)
+dead_letter_surplus(void)
 {
 	bool		null;
 	int64		rows;
@@ -63,22 +63,22 @@ surplus(void)
 	return Max(rows - reco_rejected_max_rows, too_large);
 }
 
-/* So many may come until they are looked at before their time. */
+/* Have so many been rejected that the table should be trimmed early? */
 bool
-reco_rejected_flood(void)
+reco_dead_letter_is_flooded(void)
 {
 	uint64		per_row = Max(1, (uint64) reco_rejected_max_bytes / 4);
 
-	return reco_metrics_value(RECO_METRIC_REJECTED) - measured >
+	return reco_metrics_value(RECO_METRIC_REJECTED) - rejected_when_measured >
 		Min((uint64) reco_rejected_max_rows / 4, per_row) + 1000;
 }
 
 /*
- * Delete some rows that are not to be kept; returns whether there may be
- * more.  The rows are only measured when some have come since.
+ * Delete some rows beyond the limits; returns whether there may be more.  Rows
+ * are only measured if some have been rejected since.
  */
 bool
-reco_rejected_trim(void)
+reco_dead_letter_trim(void)
 {
 	uint64		rejected = reco_metrics_value(RECO_METRIC_REJECTED);
 	Datum		values[2] = {Int32GetDatum(reco_rejected_max_age), Int32GetDatum(CHUNK)};
@@ -89,9 +89,9 @@ reco_rejected_trim(void)
 	reco_sql_begin();
 	deleted = reco_sql_execute(&old_plan, values, NULL);
 	more = deleted == CHUNK;
-	if (rejected != measured)
+	if (rejected != rejected_when_measured)
 	{
-		rest = surplus();
+		rest = dead_letter_surplus();
 		if (rest > 0)
 		{
 			values[0] = Int32GetDatum((int32) Min(rest, CHUNK));
@@ -101,6 +101,6 @@ reco_rejected_trim(void)
 	reco_sql_commit();
 
 	if (rest <= 0)
-		measured = rejected;
+		rejected_when_measured = rejected;
 	return more;
 }

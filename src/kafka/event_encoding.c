@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * event_encoding.c
- *	  An event's texts in the database's encoding.
+ *	  Conversion of an event's texts to the database's encoding.
  *
- * A message is UTF-8.  A database in another encoding may lack one of its
- * characters; to learn that from the ERROR of an INSERT would cost the batch
- * its transaction.  So the conversion that refuses nothing is asked first.
+ * A message is UTF-8.  The database's encoding may lack one of its characters;
+ * the ERROR of an INSERT would abort the batch's transaction, so the texts are
+ * converted beforehand, without raising errors.
  *
- * Inside a transaction, for conversions are looked up in the catalog.  A
- * database in SQL_ASCII takes the bytes as they are, as it does from clients.
+ * Needs a transaction, because conversions are looked up in the catalog.  An
+ * SQL_ASCII database takes the bytes as they are, as it does from clients.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,7 +18,7 @@
 #include "kafka/event_encoding.h"
 #include "mb/pg_wchar.h"
 
-/* Get ready to convert the events of a transaction. */
+/* Prepare for converting the events of a transaction. */
 RecoEncoding
 reco_encoding_begin(void)
 {
@@ -31,7 +31,7 @@ reco_encoding_begin(void)
 }
 
 static bool
-is_ascii_text(const RecoSlice *text)
+encoding_is_ascii(const RecoSlice *text)
 {
 	for (int i = 0; i < text->length; i++)
 	{
@@ -43,12 +43,12 @@ is_ascii_text(const RecoSlice *text)
 
 /* Convert a text; false: the database's encoding lacks one of its characters. */
 static bool
-convert(const RecoEncoding *encoding, RecoSlice *text)
+encoding_convert_text(const RecoEncoding *encoding, RecoSlice *text)
 {
 	int			size = text->length * MAX_CONVERSION_GROWTH + 1;
 	char	   *converted;
 
-	if (text->data == NULL || is_ascii_text(text))
+	if (text->data == NULL || encoding_is_ascii(text))
 		return true;
 	if (!OidIsValid(encoding->conversion))
 		return false;
@@ -64,19 +64,19 @@ convert(const RecoEncoding *encoding, RecoSlice *text)
 }
 
 /*
- * Convert an event's texts, into the current memory context.  Returns NULL, or
- * why the event is refused.
+ * Convert an event's texts, in the current memory context.  Returns NULL, or
+ * why the event is rejected.
  */
 const char *
 reco_encoding_convert(const RecoEncoding *encoding, RecoEvent *event)
 {
 	if (!encoding->needed)
 		return NULL;
-	if (!convert(encoding, &event->event_type))
+	if (!encoding_convert_text(encoding, &event->event_type))
 		return "event_type holds a character that the database's encoding lacks";
-	if (!convert(encoding, &event->product_id))
+	if (!encoding_convert_text(encoding, &event->product_id))
 		return "product_id holds a character that the database's encoding lacks";
-	if (!convert(encoding, &event->query))
+	if (!encoding_convert_text(encoding, &event->query))
 		return "query holds a character that the database's encoding lacks";
 
 	/* some encodings need more bytes than UTF-8 does */

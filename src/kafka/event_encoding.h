@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * event_encoding.h
- *	  An event's texts in the database's encoding.
+ *	  Conversion of an event's texts to the database's encoding.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,8 +12,8 @@
 
 typedef struct RecoEncoding
 {
-	bool		needed;			/* does the database speak another encoding than UTF-8? */
-	Oid			conversion;		/* InvalidOid: there is none, ASCII only */
+	bool		needed;			/* is the database's encoding neither UTF8 nor SQL_ASCII? */
+	Oid			conversion;		/* InvalidOid: none exists, ASCII only */
 } RecoEncoding;
 
 extern RecoEncoding reco_encoding_begin(void);

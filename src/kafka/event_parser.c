@@ -1,18 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * event_parser.c
- *	  One Kafka message to one event of a shopper.
+ *	  Parser of a Kafka message into a shopper's event.
  *
- * The message is walked with PostgreSQL's own JSON lexer, which costs less
- * than half of its parser: nothing is copied, and of the fields that have a
- * meaning only the place of the last value is kept.  When the whole message
- * has proved to be one JSON object, those values are checked and decoded.
+ * The message is scanned with PostgreSQL's own JSON lexer, which costs less than
+ * half of its parser: nothing is copied, and for each known field only the
+ * position of its last value is kept.  Once the whole message has proved to be
+ * a JSON object, those values are checked and decoded.
  *
- * No I/O, no transaction, and no ERROR for anything that a message may hold:
- * what is wrong comes back as a text, one of a few dozens, so that they can be
- * counted.  Strings without an escape point into the message, all else is
- * allocated in the current memory context, which the caller resets after a
- * batch.  Strings are UTF-8 whatever the database's encoding is.
+ * No I/O, no transaction, and no ERROR whatever the message contains: what is
+ * wrong is returned as one of a few dozen texts, so that they can be counted.
+ * Strings without escapes point into the message; all else is allocated in the
+ * current memory context, which the caller resets after a batch.  Strings are
+ * UTF-8 whatever the database's encoding is.
  *
  *-------------------------------------------------------------------------
  */
@@ -32,16 +32,16 @@
 #include "common/iso8601.h"
 #include "kafka/event_parser.h"
 
-/* Arrays and objects within fields that nobody reads. */
+/* Nesting depth of arrays and objects in fields that are ignored. */
 #define MAX_DEPTH 1000
 
-/* Milliseconds since 1970 that are looked at: 30,000 years either way. */
+/* Limit for milliseconds since 1970: 30,000 years either way. */
 #define EPOCH_LIMIT INT64CONST(1000000000000000)
 
 /*
- * 2000-01-01 and 2200-01-01 in seconds since 1970.  No shopper's activity is
- * older or younger: a number outside of them, read as milliseconds, that lies
- * between them in another unit is of that unit.
+ * 2000-01-01 and 2200-01-01 in seconds since 1970.  No activity is outside of
+ * that: a number that is outside as milliseconds, but inside in another unit,
+ * has that unit.
  */
 #define SANE_EPOCH_MIN 946684800.0
 #define SANE_EPOCH_MAX 7258118400.0
@@ -56,27 +56,27 @@ static const char *const field_names[] = {
 	"event_type", "user_id", "product_id", "query", "timestamp"
 };
 
-/* A value as it stands in the message; JSON_TOKEN_NULL: absent or null. */
+/* A value in the message; JSON_TOKEN_NULL: absent or null. */
 typedef struct Value
 {
 	JsonTokenType type;
 	RecoSlice	text;				/* of a string: without its quotes */
 } Value;
 
-static bool skip_value(JsonLexContext *lex, int depth);
+static bool parser_skip_value(JsonLexContext *lex, int depth);
 
-/* The next token must be of this type. */
+/* Read the next token, which must be of this type. */
 static inline bool
-expect(JsonLexContext *lex, JsonTokenType type)
+parser_expect(JsonLexContext *lex, JsonTokenType type)
 {
 	return json_lex(lex) == JSON_SUCCESS && lex->token_type == type;
 }
 
 /*
- * The present token opens an array or object: go to the one that closes it.
+ * The current token opens an array or object: skip to the one that closes it.
  */
 static bool
-skip_nested(JsonLexContext *lex, int depth)
+parser_skip_nested(JsonLexContext *lex, int depth)
 {
 	bool		object = lex->token_type == JSON_TOKEN_OBJECT_START;
 	JsonTokenType end = object ? JSON_TOKEN_OBJECT_END : JSON_TOKEN_ARRAY_END;
@@ -89,10 +89,10 @@ skip_nested(JsonLexContext *lex, int depth)
 	{
 		if (object &&
 			(lex->token_type != JSON_TOKEN_STRING ||
-			 !expect(lex, JSON_TOKEN_COLON) ||
+			 !parser_expect(lex, JSON_TOKEN_COLON) ||
 			 json_lex(lex) != JSON_SUCCESS))
 			return false;
-		if (!skip_value(lex, depth + 1) || json_lex(lex) != JSON_SUCCESS)
+		if (!parser_skip_value(lex, depth + 1) || json_lex(lex) != JSON_SUCCESS)
 			return false;
 		if (lex->token_type == end)
 			return true;
@@ -101,9 +101,9 @@ skip_nested(JsonLexContext *lex, int depth)
 	}
 }
 
-/* The present token begins a value: go to its last token. */
+/* The current token begins a value: skip to its last token. */
 static bool
-skip_value(JsonLexContext *lex, int depth)
+parser_skip_value(JsonLexContext *lex, int depth)
 {
 	switch (lex->token_type)
 	{
@@ -115,15 +115,15 @@ skip_value(JsonLexContext *lex, int depth)
 			return true;
 		case JSON_TOKEN_OBJECT_START:
 		case JSON_TOKEN_ARRAY_START:
-			return skip_nested(lex, depth);
+			return parser_skip_nested(lex, depth);
 		default:
 			return false;
 	}
 }
 
-/* The present token's text; a string's without the quotes, not decoded. */
+/* The current token's text; a string's without quotes, not decoded. */
 static RecoSlice
-token_text(const JsonLexContext *lex)
+parser_token_text(const JsonLexContext *lex)
 {
 	int			quote = lex->token_type == JSON_TOKEN_STRING ? 1 : 0;
 	RecoSlice	text;
@@ -134,31 +134,31 @@ token_text(const JsonLexContext *lex)
 }
 
 static bool
-text_equals(RecoSlice text, const char *other)
+parser_text_equals(RecoSlice text, const char *other)
 {
 	return strlen(other) == text.length && memcmp(text.data, other, text.length) == 0;
 }
 
-/* Which field does this key name? */
+/* The field that a key names. */
 static EventField
-find_field(RecoSlice key)
+parser_find_field(RecoSlice key)
 {
 	if (memchr(key.data, '\\', key.length) != NULL && !reco_json_unescape(&key))
 		return FIELD_UNKNOWN;
 	for (int field = 0; field < FIELD_UNKNOWN; field++)
 	{
-		if (text_equals(key, field_names[field]))
+		if (parser_text_equals(key, field_names[field]))
 			return field;
 	}
 	return FIELD_UNKNOWN;
 }
 
 /*
- * Walk the message, which must be one JSON object and nothing else, and note
- * the last value of each field.
+ * Scan the message, which must be a single JSON object, and note the last value
+ * of each field.
  */
 static const char *
-find_values(JsonLexContext *lex, Value *values)
+parser_find_values(JsonLexContext *lex, Value *values)
 {
 	for (int field = 0; field < FIELD_UNKNOWN; field++)
 		values[field].type = JSON_TOKEN_NULL;
@@ -166,7 +166,7 @@ find_values(JsonLexContext *lex, Value *values)
 	if (json_lex(lex) != JSON_SUCCESS)
 		return "invalid JSON";
 	if (lex->token_type != JSON_TOKEN_OBJECT_START)
-		return skip_value(lex, 0) && expect(lex, JSON_TOKEN_END) ?
+		return parser_skip_value(lex, 0) && parser_expect(lex, JSON_TOKEN_END) ?
 			"not a JSON object" : "invalid JSON";
 	if (json_lex(lex) != JSON_SUCCESS)
 		return "invalid JSON";
@@ -176,32 +176,32 @@ find_values(JsonLexContext *lex, Value *values)
 
 		if (lex->token_type != JSON_TOKEN_STRING)
 			return "invalid JSON";
-		field = find_field(token_text(lex));
-		if (!expect(lex, JSON_TOKEN_COLON) || json_lex(lex) != JSON_SUCCESS)
+		field = parser_find_field(parser_token_text(lex));
+		if (!parser_expect(lex, JSON_TOKEN_COLON) || json_lex(lex) != JSON_SUCCESS)
 			return "invalid JSON";
 		if (field != FIELD_UNKNOWN)
 		{
 			values[field].type = lex->token_type;
-			values[field].text = token_text(lex);
+			values[field].text = parser_token_text(lex);
 		}
-		if (!skip_value(lex, 0) || json_lex(lex) != JSON_SUCCESS)
+		if (!parser_skip_value(lex, 0) || json_lex(lex) != JSON_SUCCESS)
 			return "invalid JSON";
 
 		/* a comma must be followed by another key */
 		if (lex->token_type == JSON_TOKEN_COMMA)
 		{
-			if (!expect(lex, JSON_TOKEN_STRING))
+			if (!parser_expect(lex, JSON_TOKEN_STRING))
 				return "invalid JSON";
 		}
 		else if (lex->token_type != JSON_TOKEN_OBJECT_END)
 			return "invalid JSON";
 	}
-	return expect(lex, JSON_TOKEN_END) ? NULL : "invalid JSON";
+	return parser_expect(lex, JSON_TOKEN_END) ? NULL : "invalid JSON";
 }
 
-/* Take a string. */
+/* Get a string, decoded; NULL data if it is absent. */
 static const char *
-take_text(EventField field, Value *value, RecoSlice *text)
+parser_get_text(EventField field, Value *value, RecoSlice *text)
 {
 	text->data = NULL;
 	text->length = 0;
@@ -215,9 +215,9 @@ take_text(EventField field, Value *value, RecoSlice *text)
 	return NULL;
 }
 
-/* Is a JSON number an integer that is written as one: no fraction, no exponent? */
+/* Is a JSON number written as an integer: no fraction, no exponent? */
 static bool
-is_plain_integer(RecoSlice text)
+parser_is_plain_integer(RecoSlice text)
 {
 	for (int i = 0; i < text.length; i++)
 	{
@@ -227,26 +227,26 @@ is_plain_integer(RecoSlice text)
 	return true;
 }
 
-/* A string, or an integer, which stands for its digits. */
+/* Get the product: a string, or an integer, which stands for its digits. */
 static const char *
-take_product_id(Value *value, RecoSlice *text)
+parser_get_product_id(Value *value, RecoSlice *text)
 {
-	if (value->type == JSON_TOKEN_NUMBER && is_plain_integer(value->text))
+	if (value->type == JSON_TOKEN_NUMBER && parser_is_plain_integer(value->text))
 	{
 		*text = value->text;
 		return NULL;
 	}
 	if (value->type != JSON_TOKEN_NULL && value->type != JSON_TOKEN_STRING)
 		return "product_id is neither a string nor an integer";
-	return take_text(FIELD_PRODUCT_ID, value, text);
+	return parser_get_text(FIELD_PRODUCT_ID, value, text);
 }
 
 /*
- * Take a decimal integer.  A character that is part of no number stands
- * behind every number and string of an object, so strtoll ends in time.
+ * Get a decimal integer.  Every number or string in an object is followed by a
+ * character that is no part of a number, so strtoll stops there.
  */
 static bool
-take_integer(RecoSlice text, int64 *result)
+parser_get_integer(RecoSlice text, int64 *result)
 {
 	char	   *end;
 
@@ -258,7 +258,7 @@ take_integer(RecoSlice text, int64 *result)
 }
 
 static const char *
-take_user_id(Value *value, int64 *user_id)
+parser_get_user_id(Value *value, int64 *user_id)
 {
 	RecoSlice	text = value->text;
 
@@ -275,17 +275,17 @@ take_user_id(Value *value, int64 *user_id)
 		default:
 			return "user_id is not an integer";
 	}
-	return take_integer(text, user_id) ? NULL : "user_id is not a 64-bit integer";
+	return parser_get_integer(text, user_id) ? NULL : "user_id is not a 64-bit integer";
 }
 
-/* Milliseconds since 1970, mostly an integer. */
+/* Get milliseconds since 1970, usually an integer. */
 static bool
-take_epoch(RecoSlice text, TimestampTz *timestamp)
+parser_get_epoch(RecoSlice text, TimestampTz *timestamp)
 {
 	const int64 epoch = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 	int64		milliseconds;
 
-	if (take_integer(text, &milliseconds))
+	if (parser_get_integer(text, &milliseconds))
 	{
 		if (milliseconds < -EPOCH_LIMIT || milliseconds > EPOCH_LIMIT)
 			return false;
@@ -295,7 +295,7 @@ take_epoch(RecoSlice text, TimestampTz *timestamp)
 	{
 		double		value = strtod(text.data, NULL);
 
-		/* a double holds microseconds of our times exactly */
+		/* a double represents microseconds of our times exactly */
 		if (!(fabs(value) <= (double) EPOCH_LIMIT))
 			return false;
 		*timestamp = (int64) rint(value * 1000) - epoch;
@@ -303,9 +303,9 @@ take_epoch(RecoSlice text, TimestampTz *timestamp)
 	return IS_VALID_TIMESTAMP(*timestamp);
 }
 
-/* Why a number is no time in milliseconds: it is one in another unit? */
+/* If a number is a plausible time in another unit than milliseconds, the reason to reject it. */
 static const char *
-find_unit(double value)
+parser_find_unit(double value)
 {
 	static const struct
 	{
@@ -328,7 +328,7 @@ find_unit(double value)
 }
 
 static const char *
-take_timestamp(Value *value, TimestampTz message_time, TimestampTz *timestamp)
+parser_get_timestamp(Value *value, TimestampTz message_time, TimestampTz *timestamp)
 {
 	RecoSlice	text = value->text;
 	const char *unit;
@@ -339,10 +339,10 @@ take_timestamp(Value *value, TimestampTz message_time, TimestampTz *timestamp)
 			*timestamp = message_time;
 			return NULL;
 		case JSON_TOKEN_NUMBER:
-			unit = find_unit(strtod(text.data, NULL));
+			unit = parser_find_unit(strtod(text.data, NULL));
 			if (unit != NULL)
 				return unit;
-			if (!take_epoch(text, timestamp))
+			if (!parser_get_epoch(text, timestamp))
 				return "timestamp is out of range";
 			break;
 		case JSON_TOKEN_STRING:
@@ -359,24 +359,24 @@ take_timestamp(Value *value, TimestampTz message_time, TimestampTz *timestamp)
 	return NULL;
 }
 
-/* What the type of the event asks for. */
+/* Check the fields that the type of event requires. */
 static const char *
-check_required(const RecoEvent *event)
+parser_check_required(const RecoEvent *event)
 {
 	RecoSlice	type = event->event_type;
 
 	if (type.data == NULL)
 		return "event_type is missing";
-	if (event->query.data == NULL && text_equals(type, "search"))
+	if (event->query.data == NULL && parser_text_equals(type, "search"))
 		return "query is missing";
 	if (event->product_id.data == NULL &&
-		(text_equals(type, "page_view") || text_equals(type, "click") ||
-		 text_equals(type, "add_to_cart") || text_equals(type, "purchase")))
+		(parser_text_equals(type, "page_view") || parser_text_equals(type, "click") ||
+		 parser_text_equals(type, "add_to_cart") || parser_text_equals(type, "purchase")))
 		return "product_id is missing";
 	return NULL;
 }
 
-/* Are texts of the sizes that the CHECK constraints of reco.activity allow? */
+/* Check the texts' sizes as the CHECK constraints of reco.activity do. */
 const char *
 reco_event_check_sizes(const RecoEvent *event)
 {
@@ -392,8 +392,8 @@ reco_event_check_sizes(const RecoEvent *event)
 }
 
 /*
- * Fill in the event of a message that Kafka stamped with message_time.
- * Returns NULL, or why the message is refused.
+ * Parse a message that Kafka stamped with message_time.  Returns NULL, or why
+ * the message is rejected.
  */
 const char *
 reco_event_parse(const char *payload, size_t length, TimestampTz message_time,
@@ -413,21 +413,21 @@ reco_event_parse(const char *payload, size_t length, TimestampTz message_time,
 			"holds a NUL byte" : "invalid UTF-8";
 
 	lex = reco_json_lexer(&space, payload, length);
-	reason = find_values(lex, values);
+	reason = parser_find_values(lex, values);
 	if (reason == NULL)
-		reason = take_text(FIELD_EVENT_TYPE, &values[FIELD_EVENT_TYPE], &event->event_type);
+		reason = parser_get_text(FIELD_EVENT_TYPE, &values[FIELD_EVENT_TYPE], &event->event_type);
 	if (reason == NULL)
-		reason = take_user_id(&values[FIELD_USER_ID], &event->user_id);
+		reason = parser_get_user_id(&values[FIELD_USER_ID], &event->user_id);
 	if (reason == NULL)
-		reason = take_product_id(&values[FIELD_PRODUCT_ID], &event->product_id);
+		reason = parser_get_product_id(&values[FIELD_PRODUCT_ID], &event->product_id);
 	if (reason == NULL)
-		reason = take_text(FIELD_QUERY, &values[FIELD_QUERY], &event->query);
+		reason = parser_get_text(FIELD_QUERY, &values[FIELD_QUERY], &event->query);
 	if (reason == NULL)
 		reason = reco_event_check_sizes(event);
 	if (reason == NULL)
-		reason = take_timestamp(&values[FIELD_TIMESTAMP], message_time,
-								&event->timestamp);
+		reason = parser_get_timestamp(&values[FIELD_TIMESTAMP], message_time,
+									  &event->timestamp);
 	if (reason == NULL)
-		reason = check_required(event);
+		reason = parser_check_required(event);
 	return reason;
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * event_parser.h
- *	  One Kafka message to one event of a shopper.
+ *	  Parser of a Kafka message into a shopper's event.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,15 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * ingest_worker.c
- *	  The worker that advances the clock and takes activity from Kafka.
+ *	  The worker that advances the clock and ingests activity from Kafka.
  *
- * One step advances the clock if a second has passed, looks after what is
- * due (partitions of table and topic, refused messages, status), gathers the
- * messages that have arrived, and writes them in one transaction.  Without
- * reco.kafka_brokers, and whatever is the matter with Kafka, the clock runs.
+ * A step advances the clock if a second has passed, does what is due (partitions
+ * of the table and of the topic, rejected messages, status), polls the messages
+ * that have arrived, and writes them in one transaction.  The clock also runs
+ * without reco.kafka_brokers, and whatever is wrong with Kafka.
  *
- * Kafka is waited for outside of transactions only, and not for long: the
- * clock must go on.
+ * Kafka is waited for only outside of transactions, and not for long, so that
+ * the clock goes on.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,9 +25,10 @@
 #include "kafka/batch.h"
 #include "kafka/consumer.h"
 #include "kafka/dead_letter.h"
-#include "kafka/gather.h"
 #include "kafka/ingest_worker.h"
+#include "kafka/metadata.h"
 #include "kafka/offset_table.h"
+#include "kafka/poll.h"
 #include "kafka/topic.h"
 #include "lists/user_state.h"
 #include "miscadmin.h"
@@ -36,25 +37,25 @@
 #include "storage/ipc.h"
 #include "utils/memutils.h"
 
-/* Milliseconds between two looks at what is not urgent. */
+/* Intervals of what is not urgent, in milliseconds. */
 #define REPORT_INTERVAL 1000
 #define TRIM_INTERVAL 10000
 #define OPEN_INTERVAL 5000
-#define REFUSAL_INTERVAL 10000
+#define DENIAL_INTERVAL 10000
 
-/* An error that is over so soon is not worth a word, in milliseconds. */
+/* An error that is over sooner is not reported; in milliseconds. */
 #define GLITCH_MS 2500
 
-/* A partition gets another leader within this, mostly; ms. */
+/* Usually a partition gets a new leader within this time; ms. */
 #define UNREAD_MS 5000
 
-/* Seconds behind that the log has a line about when they have been made up for. */
+/* After a lag of so many seconds the log says when reading has caught up. */
 #define FAR_BEHIND 10
 
 /* How long ingestion waits for the mirror of the catalog, in milliseconds. */
-#define MIRROR_PATIENCE 30000
+#define MIRROR_TIMEOUT 30000
 
-/* What the consumer was made with. */
+/* The settings that the consumer was created with. */
 typedef struct IngestSource
 {
 	char	   *brokers;
@@ -63,37 +64,37 @@ typedef struct IngestSource
 	time_t		config_changed;
 } IngestSource;
 
-static RecoKafka *kafka = NULL;
+static RecoConsumer *consumer = NULL;
 static IngestSource source;
 static RecoMessage *messages = NULL;
 static int	max_messages = 0;
 
-static bool ready = false;		/* clock and mirror allow to ingest */
-static RecoMoment patience_ends;
+static bool may_ingest = false; /* clock and mirror are may_ingest */
+static RecoMoment mirror_wait_ends;
 static RecoMoment clock_due = 0;
 static RecoMoment open_due = 0;
-static bool is_behind = false;	/* the log is to say when reading has caught up */
-static RecoMoment refusal_due = 0;
+static bool is_behind = false;	/* to be logged when reading has caught up */
+static RecoMoment denial_due = 0;
 static RecoMoment report_due = 0;
 static RecoMoment trim_due = 0;
 
-/* Free the consumer; false: that did not work, and the process should end. */
+/* Free the consumer; if that fails (false), the process should exit. */
 static bool
-close_kafka(void)
+ingest_close_consumer(void)
 {
-	RecoKafka  *closing = kafka;
+	RecoConsumer *closing = consumer;
 
-	kafka = NULL;
-	return closing == NULL || reco_kafka_close(closing);
+	consumer = NULL;
+	return closing == NULL || reco_consumer_close(closing);
 }
 
-/* Make a new consumer at the next step, for new settings or another cluster. */
+/* Create a new consumer at the next step, for new settings or another cluster. */
 static void
-reopen_kafka(void)
+ingest_reopen_consumer(void)
 {
 	open_due = 0;
 	reco_topic_forget();
-	if (close_kafka())
+	if (ingest_close_consumer())
 		return;
 	ereport(LOG,
 			(errmsg("librdkafka did not end its threads; reco ingest starts again")));
@@ -101,33 +102,33 @@ reopen_kafka(void)
 }
 
 static void
-at_exit(int code, Datum arg)
+ingest_at_exit(int code, Datum arg)
 {
-	(void) close_kafka();
+	(void) ingest_close_consumer();
 }
 
-/* When the file was changed; 0: there is none. */
+/* A file's modification time; 0: there is none. */
 static time_t
-change_time(const char *path)
+ingest_file_mtime(const char *path)
 {
 	struct stat st;
 
 	return path[0] != '\0' && stat(path, &st) == 0 ? st.st_mtime : 0;
 }
 
-/* Are the settings others than those that the consumer was made with? */
+/* Do the settings differ from those that the consumer was created with? */
 static bool
-source_changed(void)
+ingest_source_changed(void)
 {
 	return source.brokers == NULL ||
 		strcmp(source.brokers, reco_kafka_brokers) != 0 ||
 		strcmp(source.topic, reco_kafka_topic) != 0 ||
 		strcmp(source.config, reco_kafka_config) != 0 ||
-		source.config_changed != change_time(reco_kafka_config);
+		source.config_changed != ingest_file_mtime(reco_kafka_config);
 }
 
 static void
-replace(char **setting, const char *value)
+ingest_replace(char **setting, const char *value)
 {
 	if (*setting != NULL)
 		pfree(*setting);
@@ -135,25 +136,25 @@ replace(char **setting, const char *value)
 }
 
 static void
-note_source(void)
+ingest_note_source(void)
 {
-	replace(&source.brokers, reco_kafka_brokers);
-	replace(&source.topic, reco_kafka_topic);
-	replace(&source.config, reco_kafka_config);
-	source.config_changed = change_time(reco_kafka_config);
+	ingest_replace(&source.brokers, reco_kafka_brokers);
+	ingest_replace(&source.topic, reco_kafka_topic);
+	ingest_replace(&source.config, reco_kafka_config);
+	source.config_changed = ingest_file_mtime(reco_kafka_config);
 }
 
-/* Make the consumer; settings that do not work are reported and tried again. */
+/* Create the consumer; unusable settings are reported, and tried again later. */
 static void
-open_kafka(void)
+ingest_open_consumer(void)
 {
 	char	   *problem;
 
 	if (!reco_monotonic_is_due(&open_due, OPEN_INTERVAL))
 		return;
-	note_source();
-	kafka = reco_kafka_open(source.brokers, source.topic, source.config, &problem);
-	if (kafka == NULL)
+	ingest_note_source();
+	consumer = reco_consumer_open(source.brokers, source.topic, source.config, &problem);
+	if (consumer == NULL)
 	{
 		reco_status_report(RECO_INGEST, RECO_HEALTH_FAILING, "cannot use the settings of Kafka");
 		reco_trouble_begin(RECO_INGEST, RECO_TROUBLE_KAFKA_SETTINGS, RECO_HEALTH_FAILING,
@@ -162,28 +163,28 @@ open_kafka(void)
 	}
 	else
 	{
-		refusal_due = reco_monotonic_after(REFUSAL_INTERVAL);
+		denial_due = reco_monotonic_after(DENIAL_INTERVAL);
 		reco_trouble_end(RECO_INGEST, RECO_TROUBLE_KAFKA_SETTINGS);
 		reco_status_set_peer(RECO_INGEST, RECO_PEER_KAFKA);
 	}
 }
 
 /*
- * Until Kafka has been asked, say whether the past is still to be read: it is
- * where nothing is known of the topic, as after a crash.  Redis must keep the
- * last good lists until it has been.
+ * Before Kafka has been asked, set whether a replay is due, as it is after a
+ * crash, when nothing is known about the topic.  Redis must keep the last good
+ * lists until the replay has ended.
  */
 static void
-tell_replay(void)
+ingest_report_replay(void)
 {
 	bool		replaying = false;
 
 	if (reco_kafka_brokers[0] != '\0')
 	{
-		RecoTopic	topic;
+		RecoTopicState topic;
 
 		reco_sql_begin();
-		topic = reco_topic_load(reco_kafka_topic, CurrentMemoryContext);
+		topic = reco_offsets_load_topic(reco_kafka_topic, CurrentMemoryContext);
 		reco_sql_commit();
 		replaying = topic.cluster == NULL || topic.replaying;
 	}
@@ -193,36 +194,36 @@ tell_replay(void)
 static void
 ingest_start(void)
 {
-	tell_replay();
+	ingest_report_replay();
 	is_behind = reco_service_is_replaying();
 	reco_sql_begin();
 	reco_user_fill_tid_cache();
 	reco_sql_commit();
-	before_shmem_exit(at_exit, (Datum) 0);
+	before_shmem_exit(ingest_at_exit, (Datum) 0);
 	reco_topic_forget();
-	patience_ends = reco_monotonic_after(MIRROR_PATIENCE);
+	mirror_wait_ends = reco_monotonic_after(MIRROR_TIMEOUT);
 	reco_status_report(RECO_INGEST, RECO_HEALTH_STARTING, "advancing the clock");
 }
 
 static void
 ingest_reloaded(void)
 {
-	if (!source_changed())
+	if (!ingest_source_changed())
 		return;
 	reco_trouble_drop(RECO_INGEST, RECO_TROUBLE_PARTITION);
 	reco_trouble_drop(RECO_INGEST, RECO_TROUBLE_TRANSACTION);
-	reopen_kafka();
+	ingest_reopen_consumer();
 }
 
 static pgsocket
 ingest_socket(void)
 {
-	return kafka != NULL ? reco_kafka_socket(kafka) : PGINVALID_SOCKET;
+	return consumer != NULL ? reco_consumer_socket(consumer) : PGINVALID_SOCKET;
 }
 
-/* Advance the clock when it is due; returns whether it is up with the wall. */
+/* Advance the clock if due; returns whether it has caught up with the wall clock. */
 static bool
-advance_clock(void)
+ingest_advance_clock(void)
 {
 	long		ms;
 
@@ -236,19 +237,19 @@ advance_clock(void)
 }
 
 /*
- * Lists that are computed before the mirror has been compared with the
- * catalog would be computed twice.
+ * Wait for the mirror's comparison with the catalog, for a while: lists that are
+ * computed before would be computed twice.
  */
 static bool
-mirror_is_ready(void)
+ingest_mirror_is_ready(void)
 {
 	return reco_service_is_mirror_ready() || reco_catalog_table[0] == '\0' ||
-		reco_monotonic_has_passed(patience_ends);
+		reco_monotonic_has_passed(mirror_wait_ends);
 }
 
-/* Too many messages of late that nobody can use? */
+/* Report whether too many of the last messages were rejected or below retention. */
 static void
-report_rejections(void)
+ingest_report_rejections(void)
 {
 	RecoRejectionSummary recent = reco_rejections_recent();
 
@@ -260,9 +261,9 @@ report_rejections(void)
 						   recent.rejected, recent.messages, recent.reason);
 }
 
-/* Are there partitions that cannot be read, though Kafka answers? */
+/* Report partitions that cannot be read although Kafka answers; are there any? */
 static bool
-report_unread(void)
+ingest_report_unread(void)
 {
 	int			first;
 	int			count = reco_topic_unread(UNREAD_MS, &first);
@@ -272,40 +273,40 @@ report_unread(void)
 	reco_trouble_begin(RECO_INGEST, RECO_TROUBLE_PARTITION, RECO_HEALTH_WAITING, NULL,
 					   "partition %d of topic \"%s\" (%d of %d) %s",
 					   first, source.topic, count, reco_topic_partitions(),
-					   reco_kafka_has_leader(kafka, first) ?
+					   reco_metadata_has_leader(consumer, first) ?
 					   "cannot be read: its broker does not answer" :
 					   "has no leader: the broker that holds it is away");
 	return true;
 }
 
 /*
- * Does Kafka keep us from reading?  Whether it still does is only known to a
- * consumer that asks anew.
+ * Report whether Kafka denies access.  Only a new consumer can find out whether
+ * it still does.
  */
 static bool
-report_refusal(void)
+ingest_report_denial(void)
 {
 	bool		delivered;
-	const char *refusal = reco_kafka_refusal(kafka, &delivered);
+	const char *denial = reco_consumer_denial(consumer, &delivered);
 
-	if (refusal == NULL)
+	if (denial == NULL)
 	{
-		if (!report_unread() && delivered)
+		if (!ingest_report_unread() && delivered)
 			reco_trouble_end(RECO_INGEST, RECO_TROUBLE_PARTITION);
 		return false;
 	}
 	reco_status_report(RECO_INGEST, RECO_HEALTH_FAILING, "refused by Kafka");
 	reco_trouble_begin(RECO_INGEST, RECO_TROUBLE_PARTITION, RECO_HEALTH_FAILING,
 					   "Give the user in reco.kafka_config READ and DESCRIBE of the topic.",
-					   "%s", refusal);
-	if (reco_monotonic_is_due(&refusal_due, REFUSAL_INTERVAL))
-		reopen_kafka();
+					   "%s", denial);
+	if (reco_monotonic_is_due(&denial_due, DENIAL_INTERVAL))
+		ingest_reopen_consumer();
 	return true;
 }
 
-/* After a replay, and whenever reading was far behind, the log says when that is over. */
+/* Log that reading has caught up after a replay or a long lag. */
 static void
-log_catching_up(int64 behind, double seconds)
+ingest_log_catching_up(int64 behind, double seconds)
 {
 	if (reco_service_is_replaying() || seconds > FAR_BEHIND)
 		is_behind = true;
@@ -316,9 +317,9 @@ log_catching_up(int64 behind, double seconds)
 	}
 }
 
-/* Does Kafka hold messages of a partition back? */
+/* Report partitions of which an open transaction holds messages back. */
 static void
-report_transaction(void)
+ingest_report_transaction(void)
 {
 	int			first;
 	int			count = reco_topic_held(&first);
@@ -332,17 +333,17 @@ report_transaction(void)
 						   first, source.topic, count, reco_topic_partitions());
 }
 
-/* Tell reco_status() how far reading is. */
+/* Report lag and troubles for reco_status(). */
 static void
-report(void)
+ingest_report(void)
 {
-	const char *error = reco_kafka_error(kafka);
+	const char *error = reco_consumer_error(consumer);
 	int64		behind;
 	double		seconds;
 
-	report_rejections();
-	reco_status_peer_answered(RECO_INGEST, reco_kafka_answered(kafka));
-	if (error != NULL && reco_monotonic_since(reco_kafka_answered(kafka)) >= GLITCH_MS)
+	ingest_report_rejections();
+	reco_status_peer_answered(RECO_INGEST, reco_consumer_answered(consumer));
+	if (error != NULL && reco_monotonic_since(reco_consumer_answered(consumer)) >= GLITCH_MS)
 	{
 		is_behind = true;
 		reco_status_report(RECO_INGEST, RECO_HEALTH_WAITING, "waiting for Kafka");
@@ -351,15 +352,15 @@ report(void)
 	}
 	if (error == NULL)
 		reco_trouble_end(RECO_INGEST, RECO_TROUBLE_KAFKA);
-	if (report_refusal())
+	if (ingest_report_denial())
 	{
 		is_behind = true;
 		return;
 	}
-	reco_topic_lag(kafka, &behind, &seconds);
+	reco_topic_lag(consumer, &behind, &seconds);
 	reco_status_set_lag(RECO_INGEST, behind, seconds);
-	log_catching_up(behind, seconds);
-	report_transaction();
+	ingest_log_catching_up(behind, seconds);
+	ingest_report_transaction();
 	if (reco_topic_partitions() > 0)
 		reco_status_report(RECO_INGEST,
 						   reco_service_is_replaying() ? RECO_HEALTH_REBUILDING : RECO_HEALTH_OK,
@@ -368,7 +369,7 @@ report(void)
 						   reco_topic_partitions(), source.topic);
 }
 
-/* One batch from Kafka; returns whether there may be more at once. */
+/* Ingest a batch; returns whether there may be more right away. */
 static bool
 ingest_batch(void)
 {
@@ -387,44 +388,44 @@ ingest_batch(void)
 	}
 
 	begun = reco_metrics_phase_begin();
-	count = reco_gather(kafka, messages, &full);
+	count = reco_batch_poll(consumer, messages, &full);
 	reco_metrics_phase_end(RECO_PHASE_CONSUME, begun);
 
 	if (count > 0)
 		reco_batch_write(source.topic, messages, count);
-	reco_kafka_release(kafka);
-	reco_topic_written(source.topic);
+	reco_poll_release(consumer);
+	reco_topic_end_replay(source.topic);
 	return full;
 }
 
-/* What is to do with Kafka; returns the milliseconds until the next time. */
+/* A round of Kafka's part; returns the milliseconds until the next. */
 static long
 ingest_kafka(void)
 {
-	long		look;
+	long		next;
 
-	if (kafka == NULL)
-		open_kafka();
-	if (kafka == NULL)
+	if (consumer == NULL)
+		ingest_open_consumer();
+	if (consumer == NULL)
 		return reco_monotonic_left(open_due);
 
-	if (reco_kafka_forward_log(kafka))
+	if (reco_consumer_forward_log(consumer))
 	{
 		/* another cluster answers: the consumer would mix the two */
-		reopen_kafka();
+		ingest_reopen_consumer();
 		return 0;
 	}
-	look = reco_topic_look(kafka, source.topic);
+	next = reco_topic_poll(consumer, source.topic);
 	if (ingest_batch())
-		look = 0;
+		next = 0;
 	if (reco_monotonic_is_due(&report_due, REPORT_INTERVAL))
-		report();
-	return Min(look, reco_monotonic_left(report_due));
+		ingest_report();
+	return Min(next, reco_monotonic_left(report_due));
 }
 
-/* Kafka is not to be read any more. */
+/* Kafka is no longer configured. */
 static void
-drop_troubles(void)
+ingest_drop_troubles(void)
 {
 	reco_trouble_drop(RECO_INGEST, RECO_TROUBLE_KAFKA);
 	reco_trouble_drop(RECO_INGEST, RECO_TROUBLE_KAFKA_SETTINGS);
@@ -437,32 +438,32 @@ drop_troubles(void)
 static long
 ingest_step(void)
 {
-	bool		caught_up = advance_clock();
+	bool		caught_up = ingest_advance_clock();
 	long		next = caught_up ? reco_monotonic_left(clock_due) : 0;
 
-	if (!ready)
+	if (!may_ingest)
 	{
 		if (!caught_up)
 			return 0;
-		if (!mirror_is_ready())
+		if (!ingest_mirror_is_ready())
 		{
 			reco_status_report(RECO_INGEST, RECO_HEALTH_STARTING, "waiting for the mirror of the catalog");
-			return Min(next, reco_monotonic_left(patience_ends));
+			return Min(next, reco_monotonic_left(mirror_wait_ends));
 		}
-		ready = true;
+		may_ingest = true;
 	}
 
-	if ((reco_rejected_flood() || reco_monotonic_is_due(&trim_due, TRIM_INTERVAL)) &&
-		reco_rejected_trim())
+	if ((reco_dead_letter_is_flooded() || reco_monotonic_is_due(&trim_due, TRIM_INTERVAL)) &&
+		reco_dead_letter_trim())
 		trim_due = 0;
 	if (reco_kafka_brokers[0] == '\0')
 	{
 		if (reco_service_is_replaying())
-			tell_replay();
+			ingest_report_replay();
 		reco_status_report(RECO_INGEST, RECO_HEALTH_OK, "advancing the clock: reco.kafka_brokers is not set");
 		reco_status_set_peer(RECO_INGEST, RECO_PEER_NONE);
 		reco_status_set_lag(RECO_INGEST, -1, -1);
-		drop_troubles();
+		ingest_drop_troubles();
 		return next;
 	}
 	return Min(next, ingest_kafka());

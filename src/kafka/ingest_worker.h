@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * ingest_worker.h
- *	  The worker that advances the clock and takes activity from Kafka.
+ *	  The worker that advances the clock and ingests activity from Kafka.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * offset_table.c
- *	  Where ingestion goes on: reco.offsets and reco.kafka_topic.
+ *	  The next offsets to ingest: reco.offsets and reco.kafka_topic.
  *
- * All of it runs inside a transaction of the ingest worker, who alone writes
- * these tables: offsets change together with the events before them.  The
- * tables are unlogged, as what was made of those events is.
+ * All functions run inside a transaction of the ingest worker, the only writer
+ * of these tables: offsets change together with the events before them.  The
+ * tables are unlogged, like what is derived from those events.
  *
  *-------------------------------------------------------------------------
  */
@@ -48,10 +48,9 @@ static const RecoTableDef by_partition = {
 };
 
 /*
- * Read the positions of a topic's partitions, in no order; returns how many.
- * Rows whose numbers mean nothing (a DBA may have dropped the constraints) are
- * passed over.
- * They are put into a memory context that outlives the transaction.
+ * Read the checkpoints of a topic's partitions, in no order, into a memory
+ * context that outlives the transaction; returns how many.  Rows with negative
+ * numbers are skipped, since a DBA may have dropped the constraints.
  */
 int
 reco_offsets_load(const char *topic, MemoryContext context, RecoCheckpoint **checkpoints)
@@ -83,9 +82,9 @@ reco_offsets_load(const char *topic, MemoryContext context, RecoCheckpoint **che
 }
 
 /*
- * Note where these partitions go on.  Row by row: an upsert would look at each
- * version that somebody's old snapshot keeps, see update_plain in keyed_table.c.
- * Waits for a DBA who is changing offsets.
+ * Store checkpoints.  Row by row: an upsert would visit each version that an old
+ * snapshot keeps, see keyed_table_update_plain.  Waits for a DBA who is changing
+ * offsets.
  */
 void
 reco_offsets_store(const char *topic, const RecoCheckpoint *checkpoints, int count)
@@ -114,7 +113,7 @@ reco_offsets_store(const char *topic, const RecoCheckpoint *checkpoints, int cou
 	reco_table_close(table);
 }
 
-/* The offsets of a topic mean nothing any more. */
+/* Delete the checkpoints of a topic. */
 void
 reco_offsets_forget(const char *topic)
 {
@@ -123,12 +122,12 @@ reco_offsets_forget(const char *topic)
 	reco_sql_execute(&forget_plan, values, NULL);
 }
 
-/* What is known of a topic; its cluster is put into that context. */
-RecoTopic
-reco_topic_load(const char *topic, MemoryContext context)
+/* Read the state of a topic; its cluster is allocated in the context. */
+RecoTopicState
+reco_offsets_load_topic(const char *topic, MemoryContext context)
 {
 	Datum		values[1] = {CStringGetTextDatum(topic)};
-	RecoTopic	state = {NULL, false};
+	RecoTopicState state = {NULL, false};
 
 	if (reco_sql_query(&load_topic_plan, values, NULL, 1) > 0)
 	{
@@ -143,7 +142,7 @@ reco_topic_load(const char *topic, MemoryContext context)
 }
 
 void
-reco_topic_store(const char *topic, const RecoTopic *state)
+reco_offsets_store_topic(const char *topic, const RecoTopicState *state)
 {
 	Datum		values[3] = {CStringGetTextDatum(topic)};
 	char		nulls[3] = {' ', ' ', ' '};

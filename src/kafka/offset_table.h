@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * offset_table.h
- *	  Where ingestion goes on: reco.offsets and reco.kafka_topic.
+ *	  The next offsets to ingest: reco.offsets and reco.kafka_topic.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,18 +10,18 @@
 
 #include "kafka/trail.h"
 
-/* What reco.offsets of a topic refer to. */
-typedef struct RecoTopic
+/* A row of reco.kafka_topic: what the topic's offsets refer to. */
+typedef struct RecoTopicState
 {
-	char	   *cluster;		/* Kafka's identifier; NULL: not known yet */
-	bool		replaying;		/* the past has not been read to its end */
-} RecoTopic;
+	char	   *cluster;		/* the cluster's identifier; NULL: unknown yet */
+	bool		replaying;		/* the replay of the past has not ended */
+} RecoTopicState;
 
 /* A row of reco.offsets. */
 typedef struct RecoCheckpoint
 {
 	RecoPosition position;
-	RecoTrail  *trail;			/* NULL: nothing is known */
+	RecoTrail  *trail;			/* NULL: unknown */
 } RecoCheckpoint;
 
 extern int	reco_offsets_load(const char *topic, MemoryContext context,
@@ -29,7 +29,7 @@ extern int	reco_offsets_load(const char *topic, MemoryContext context,
 extern void reco_offsets_store(const char *topic, const RecoCheckpoint *checkpoints, int count);
 extern void reco_offsets_forget(const char *topic);
 
-extern RecoTopic reco_topic_load(const char *topic, MemoryContext context);
-extern void reco_topic_store(const char *topic, const RecoTopic *state);
+extern RecoTopicState reco_offsets_load_topic(const char *topic, MemoryContext context);
+extern void reco_offsets_store_topic(const char *topic, const RecoTopicState *state);
 
 #endif							/* RECO_OFFSET_TABLE_H */

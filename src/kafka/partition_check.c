@@ -3,120 +3,121 @@
  * partition_check.c
  *	  Does Kafka still hold what was read of the partitions?
  *
- * Before a partition is read on, and again whenever it may have become another
- * one meanwhile (see reco_kafka_disturbances), the message that was read last is
- * looked at: one short fetch, all partitions at once.  Nearly always it is the
- * same, and that is all.  Where it is not, the marks of older messages are
- * searched for the place where the log parted from the one that was read, and
- * reco_verdict() says what follows.
+ * Before reading of a partition continues, and again whenever it may have been
+ * replaced (see reco_consumer_disturbances), the last message read is probed: one
+ * short fetch for all partitions.  Nearly always it is the same, and the check is
+ * done.  Otherwise the marks of older messages are searched for the point where
+ * the logs diverge, and reco_verdict() decides how to continue.
  *
- * Kafka is waited for, for a limited time, outside of any transaction.
- * Partitions that Kafka says nothing of stay unchecked, and are not read, until
- * another call.  One without a leader is not even asked for: as long as there is
- * one, librdkafka asks for metadata several times a second, which unchecks all
- * (see reco_kafka_disturbances), and each wait for it would keep the others from
- * being read.
+ * Waits for Kafka for a limited time, outside of any transaction.  Partitions
+ * that Kafka does not answer for stay unchecked, and are not read, until another
+ * call.  Those without a leader are not even probed: librdkafka then requests
+ * metadata several times a second, which unchecks all partitions (see
+ * reco_consumer_disturbances), and each wait would delay reading the others.
  *
  *-------------------------------------------------------------------------
  */
 #include "common/compat.h"
 
 #include "common/monotonic.h"
+#include "kafka/metadata.h"
 #include "kafka/partition_check.h"
+#include "kafka/probe.h"
 #include "kafka/verdict.h"
 #include "miscadmin.h"
 #include "shmem/metrics.h"
 
-/* An answer is waited for up to this, and the next look is no later than this; ms. */
-#define LONGEST_PATIENCE 8000
+/* The longest timeout of a probe, and the longest pause before the next one; ms. */
+#define LONGEST_TIMEOUT 8000
 #define LONGEST_GAP 10000
 
 /* The search in the marks of one partition. */
 typedef struct Search
 {
-	int			number;			/* of the partition */
+	int			number;			/* the partition's */
 	RecoEvidence evidence;
 	RecoMark	marks[RECO_TRAIL_MAX];
 	int			count;
-	int			same;			/* the last mark known to be the same, or -1 */
+	int			same;			/* the last mark known to match, or -1 */
 	int			differs;		/* the first one known to differ, or count */
-	bool		failed;			/* Kafka does not answer */
+	bool		failed;			/* Kafka did not answer */
 } Search;
 
 static void
-aim(RecoProbe *probe, int number, const RecoMark *mark)
+check_aim_probe(RecoProbe *probe, int number, const RecoMark *mark)
 {
 	probe->position.partition = number;
 	probe->position.offset = mark->offset;
 }
 
 static bool
-is_same(const RecoProbe *probe, const RecoMark *mark)
+check_is_same(const RecoProbe *probe, const RecoMark *mark)
 {
 	return probe->found == mark->offset && probe->hash == mark->hash;
 }
 
 /*
- * Messages that librdkafka has to inflate first may take longer than the usual
- * patience, so each look that was in vain makes the next one longer.  Meanwhile
- * the others are to be read for most of the time.
+ * Messages that librdkafka must decompress first may take longer than the usual
+ * timeout, so each probe without an answer makes the next timeout longer.  The
+ * pause before that lets the other partitions be read most of the time.
  */
 static void
-note_answer(const RecoPartitions *partitions, RecoPartition *partition, bool answered)
+check_note_answer(const RecoPartitions *partitions, RecoPartition *partition, bool answered)
 {
 	if (answered)
 	{
-		partition->patience = 0;
+		partition->probe_timeout = 0;
 		return;
 	}
-	partition->patience = Min(Max(2 * partition->patience, RECO_KAFKA_PATIENCE), LONGEST_PATIENCE);
-	partition->look_due = partitions->count > 1 ? reco_monotonic_after(Min(4 * partition->patience, LONGEST_GAP)) : 0;
+	partition->probe_timeout = Min(Max(2 * partition->probe_timeout, RECO_METADATA_TIMEOUT), LONGEST_TIMEOUT);
+	partition->probe_due = partitions->count > 1 ?
+		reco_monotonic_after(Min(4 * partition->probe_timeout, LONGEST_GAP)) : 0;
 }
 
 static int
-patience_with(const RecoPartition *partition)
+check_timeout(const RecoPartition *partition)
 {
-	return Min(Max(2 * partition->patience, RECO_KAFKA_PATIENCE), LONGEST_PATIENCE);
+	return Min(Max(2 * partition->probe_timeout, RECO_METADATA_TIMEOUT), LONGEST_TIMEOUT);
 }
 
-/* Look at the messages read last; of those which were answered last time, or of the others. */
+/* Probe the messages read last: of the slow partitions, which did not answer last time, or of the others. */
 static void
-probe_last(RecoPartitions *partitions, RecoKafka *kafka, const bool *wanted, bool slow, bool *suspect)
+check_probe_last(RecoPartitions *partitions, RecoConsumer *consumer, const bool *wanted, bool slow, bool *suspect)
 {
 	RecoProbe  *probes = palloc(partitions->count * sizeof(RecoProbe));
-	int			patience = RECO_KAFKA_PATIENCE;
+	int			timeout = RECO_METADATA_TIMEOUT;
 	int			count = 0;
 
 	for (int i = 0; i < partitions->count; i++)
 	{
 		const RecoPartition *partition = &partitions->at[i];
 
-		if (!wanted[i] || (partition->patience > 0) != slow ||
-			(slow && !reco_monotonic_has_passed(partition->look_due)))
+		if (!wanted[i] || (partition->probe_timeout > 0) != slow ||
+			(slow && !reco_monotonic_has_passed(partition->probe_due)))
 			continue;
-		patience = Max(patience, patience_with(partition));
-		aim(&probes[count++], i, &partition->trail->marks[partition->trail->count - 1]);
+		timeout = Max(timeout, check_timeout(partition));
+		check_aim_probe(&probes[count++], i, &partition->trail->marks[partition->trail->count - 1]);
 	}
 	if (count > 0)
-		reco_kafka_probe(kafka, probes, count, patience);
+		reco_probe(consumer, probes, count, timeout);
 	for (int k = 0; k < count; k++)
 	{
 		RecoPartition *partition = &partitions->at[probes[k].position.partition];
 
-		note_answer(partitions, partition, probes[k].answered);
+		check_note_answer(partitions, partition, probes[k].answered);
 		if (!probes[k].answered)
 			continue;
-		partition->checked = is_same(&probes[k], &partition->trail->marks[partition->trail->count - 1]);
+		partition->checked = check_is_same(&probes[k], &partition->trail->marks[partition->trail->count - 1]);
 		suspect[probes[k].position.partition] = !partition->checked;
 	}
 }
 
 /*
- * Compare the messages read last.  A partition of which nothing was read has
- * nothing to compare; but in another cluster it is not taken for the same.
+ * Compare the messages read last.  A partition of which nothing was read passes,
+ * unless it is in another cluster.
  */
 static void
-compare_last(RecoPartitions *partitions, RecoKafka *kafka, bool other_cluster, bool *suspect)
+check_compare_last(RecoPartitions *partitions, RecoConsumer *consumer, bool other_cluster, bool *suspect)
 {
 	bool	   *wanted = palloc0(partitions->count * sizeof(bool));
 
@@ -127,7 +128,7 @@ compare_last(RecoPartitions *partitions, RecoKafka *kafka, bool other_cluster, b
 
 		suspect[i] = false;
 		if (partition->checked || partition->by_time || partition->next < 0 ||
-			!reco_kafka_has_leader(kafka, i))
+			!reco_metadata_has_leader(consumer, i))
 			continue;
 		if (partition->out_of_range)
 			suspect[i] = true;
@@ -138,14 +139,14 @@ compare_last(RecoPartitions *partitions, RecoKafka *kafka, bool other_cluster, b
 		else
 			partition->checked = true;
 	}
-	/* in this order, for one that is slow now is to be looked at again later */
-	probe_last(partitions, kafka, wanted, true, suspect);
-	probe_last(partitions, kafka, wanted, false, suspect);
+	/* slow ones first: one that becomes slow now is to be probed again later */
+	check_probe_last(partitions, consumer, wanted, true, suspect);
+	check_probe_last(partitions, consumer, wanted, false, suspect);
 }
 
-/* Begin a search among the marks that Kafka can hold; false if it does not answer. */
+/* Begin a search among the marks in Kafka's range; false if it does not answer. */
 static bool
-begin_search(Search *search, const RecoPartitions *partitions, RecoKafka *kafka, int number,
+search_begin(Search *search, const RecoPartitions *partitions, RecoConsumer *consumer, int number,
 			 bool other_cluster)
 {
 	const RecoPartition *partition = &partitions->at[number];
@@ -157,7 +158,7 @@ begin_search(Search *search, const RecoPartitions *partitions, RecoKafka *kafka,
 	evidence->next = partition->next;
 	evidence->first = trail != NULL && trail->count > 0 ? trail->marks[0].offset : -1;
 	evidence->other_cluster = other_cluster;
-	if (!reco_kafka_range(kafka, number, RECO_KAFKA_PATIENCE, &evidence->low, &evidence->high))
+	if (!reco_metadata_range(consumer, number, RECO_METADATA_TIMEOUT, &evidence->low, &evidence->high))
 		return false;
 	for (int i = 0; trail != NULL && i < trail->count; i++)
 	{
@@ -169,22 +170,22 @@ begin_search(Search *search, const RecoPartitions *partitions, RecoKafka *kafka,
 	return true;
 }
 
-/* Take what was found at a mark. */
+/* Apply the probe of the middle mark. */
 static void
-step(Search *search, const RecoProbe *probe)
+search_step(Search *search, const RecoProbe *probe)
 {
 	int			middle = (search->same + search->differs) / 2;
 	const RecoMark *mark = &search->marks[middle];
 
 	if (!probe->answered)
 		search->failed = true;
-	else if (is_same(probe, mark))
+	else if (check_is_same(probe, mark))
 		search->same = middle;
 	else if (probe->found == mark->offset)
 		search->differs = middle;
 	else
 	{
-		/* compacted away, or of no message: it tells nothing */
+		/* compacted away, or a control message: drop the mark */
 		search->count--;
 		search->differs--;
 		memmove(&search->marks[middle], &search->marks[middle + 1],
@@ -192,16 +193,16 @@ step(Search *search, const RecoProbe *probe)
 	}
 }
 
-/* All searches together, by halves: a dozen of fetches in turn at most. */
+/* Run all binary searches in parallel: at most a dozen rounds of fetches. */
 static void
-run_searches(Search *searches, int count, RecoPartitions *partitions, RecoKafka *kafka)
+search_run_all(Search *searches, int count, RecoPartitions *partitions, RecoConsumer *consumer)
 {
 	RecoProbe  *probes = palloc(count * sizeof(RecoProbe));
-	int			patience = RECO_KAFKA_PATIENCE;
+	int			timeout = RECO_METADATA_TIMEOUT;
 	int			running;
 
 	for (int i = 0; i < count; i++)
-		patience = Max(patience, patience_with(&partitions->at[searches[i].number]));
+		timeout = Max(timeout, check_timeout(&partitions->at[searches[i].number]));
 
 	do
 	{
@@ -211,15 +212,15 @@ run_searches(Search *searches, int count, RecoPartitions *partitions, RecoKafka 
 			Search	   *search = &searches[i];
 
 			if (!search->failed && search->differs - search->same > 1)
-				aim(&probes[running++], search->number,
-					&search->marks[(search->same + search->differs) / 2]);
+				check_aim_probe(&probes[running++], search->number,
+								&search->marks[(search->same + search->differs) / 2]);
 		}
 		if (running > 0)
-			reco_kafka_probe(kafka, probes, running, patience);
+			reco_probe(consumer, probes, running, timeout);
 		for (int i = 0, k = 0; k < running; i++)
 		{
 			if (!searches[i].failed && searches[i].differs - searches[i].same > 1)
-				step(&searches[i], &probes[k++]);
+				search_step(&searches[i], &probes[k++]);
 		}
 		CHECK_FOR_INTERRUPTS();
 	} while (running > 0);
@@ -227,7 +228,7 @@ run_searches(Search *searches, int count, RecoPartitions *partitions, RecoKafka 
 
 /* Complete the evidence; false if Kafka does not answer. */
 static bool
-end_search(Search *search, const RecoPartitions *partitions, RecoKafka *kafka)
+search_end(Search *search, const RecoPartitions *partitions, RecoConsumer *consumer)
 {
 	const RecoTrail *trail = partitions->at[search->number].trail;
 	RecoEvidence *evidence = &search->evidence;
@@ -241,14 +242,14 @@ end_search(Search *search, const RecoPartitions *partitions, RecoKafka *kafka)
 	if (trail == NULL || trail->newest < 0 ||
 		(evidence->differs < 0 && evidence->next <= evidence->high))
 		return true;
-	if (!reco_kafka_find_time(kafka, &position, 1, trail->newest + 1, RECO_KAFKA_PATIENCE))
+	if (!reco_metadata_find_time(consumer, &position, 1, trail->newest + 1, RECO_METADATA_TIMEOUT))
 		return false;
 	evidence->later = position.offset;
 	return true;
 }
 
 static void
-warn(const char *topic, const Search *search, const RecoVerdict *verdict)
+search_warn(const char *topic, const Search *search, const RecoVerdict *verdict)
 {
 	const RecoEvidence *evidence = &search->evidence;
 
@@ -293,14 +294,14 @@ warn(const char *topic, const Search *search, const RecoVerdict *verdict)
 						search->number, topic, (long long) verdict->unsure)));
 }
 
-/* Let the partition go on where the verdict says. */
+/* Let the partition continue where the verdict says. */
 static void
-apply(RecoPartitions *partitions, const char *topic, const Search *search)
+search_apply(RecoPartitions *partitions, const char *topic, const Search *search)
 {
 	RecoPartition *partition = &partitions->at[search->number];
 	RecoVerdict verdict = reco_verdict(&search->evidence);
 
-	warn(topic, search, &verdict);
+	search_warn(topic, search, &verdict);
 	if (verdict.lost > 0)
 		reco_metrics_add(RECO_METRIC_LOST, verdict.lost);
 	partition->changed = partition->changed || verdict.next != partition->next;
@@ -318,38 +319,38 @@ apply(RecoPartitions *partitions, const char *topic, const Search *search)
 }
 
 /*
- * Check the partitions that are not, of those that know where they go on; they
- * must not be running.  Where a partition has to be read by time, by_time is
- * set.  False: some could not be checked.
+ * Check the unchecked partitions that have a next offset; they must not be
+ * running.  Sets by_time for those that must be read by time.  Returns false if
+ * some could not be checked.
  */
 bool
-reco_partitions_check(RecoPartitions *partitions, RecoKafka *kafka, const char *topic,
+reco_partitions_check(RecoPartitions *partitions, RecoConsumer *consumer, const char *topic,
 					  bool other_cluster)
 {
-	static int	turn = 0;		/* so that none that does not answer keeps others from it */
+	static int	turn = 0;		/* start with another one each time, in case one does not answer */
 	bool	   *suspect = palloc(partitions->count * sizeof(bool));
 	Search	   *searches = palloc(partitions->count * sizeof(Search));
-	RecoMoment	end = reco_monotonic_after(3 * RECO_KAFKA_PATIENCE);
+	RecoMoment	end = reco_monotonic_after(3 * RECO_METADATA_TIMEOUT);
 	bool		complete = true;
 	int			count = 0;
 
-	compare_last(partitions, kafka, other_cluster, suspect);
+	check_compare_last(partitions, consumer, other_cluster, suspect);
 	turn++;
 	for (int i = 0; i < partitions->count && !reco_monotonic_has_passed(end); i++)
 	{
 		int			number = (turn + i) % partitions->count;
 
 		if (suspect[number] &&
-			begin_search(&searches[count], partitions, kafka, number, other_cluster))
+			search_begin(&searches[count], partitions, consumer, number, other_cluster))
 			count++;
 	}
-	run_searches(searches, count, partitions, kafka);
+	search_run_all(searches, count, partitions, consumer);
 	for (int i = 0; i < count; i++)
 	{
 		if (searches[i].failed)
-			note_answer(partitions, &partitions->at[searches[i].number], false);
-		if (end_search(&searches[i], partitions, kafka))
-			apply(partitions, topic, &searches[i]);
+			check_note_answer(partitions, &partitions->at[searches[i].number], false);
+		if (search_end(&searches[i], partitions, consumer))
+			search_apply(partitions, topic, &searches[i]);
 	}
 	for (int i = 0; i < partitions->count; i++)
 		complete = complete && (partitions->at[i].checked || partitions->at[i].by_time ||

@@ -10,10 +10,7 @@
 
 #include "kafka/partition_position.h"
 
-/* How long one of Kafka's answers is waited for, in milliseconds. */
-#define RECO_KAFKA_PATIENCE 1000
-
-extern bool reco_partitions_check(RecoPartitions *partitions, RecoKafka *kafka,
+extern bool reco_partitions_check(RecoPartitions *partitions, RecoConsumer *consumer,
 								  const char *topic, bool other_cluster);
 
 #endif							/* RECO_PARTITION_CHECK_H */

@@ -3,21 +3,22 @@
  * partition_position.c
  *	  How far each partition of the topic has been read.
  *
- * Memory only: positions move on as messages are taken from the consumer, and
- * are stored in reco.offsets together with what became of the messages.
+ * Memory only: positions advance as messages are polled, and are stored in
+ * reco.offsets together with the messages' events.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "kafka/metadata.h"
 #include "kafka/partition_position.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-/* Messages that arrive are given out within this time, in milliseconds. */
+/* Kafka delivers messages within this time, unless a transaction holds them; in milliseconds. */
 #define HELD_MS 5000
 
-/* Room for so many partitions; what is known of the first ones stays. */
+/* Change the number of partitions; the state of those that remain is kept. */
 void
 reco_partitions_resize(RecoPartitions *partitions, int count)
 {
@@ -38,11 +39,11 @@ reco_partitions_resize(RecoPartitions *partitions, int count)
 }
 
 /*
- * Take note of a message, or of an event; returns whether it is to be
- * written.  After a new start of a partition messages may come twice.
+ * Advance a position by a message, or an event; returns whether it is to be
+ * written.  After a partition was started anew messages may come twice.
  */
 bool
-reco_partitions_take(RecoPartitions *partitions, RecoMessage *message)
+reco_partitions_accept(RecoPartitions *partitions, RecoMessage *message)
 {
 	RecoPartition *partition;
 
@@ -61,7 +62,7 @@ reco_partitions_take(RecoPartitions *partitions, RecoMessage *message)
 			partition->stuck = true;
 			partition->at_end = false;
 
-			/* its offset is that of a set of messages: they are passed one at a time */
+			/* its offset is that of a record batch, which is skipped message by message */
 			message->offset = Max(message->offset, partition->next);
 			partition->next = message->offset + 1;
 			return true;
@@ -85,8 +86,8 @@ reco_partitions_take(RecoPartitions *partitions, RecoMessage *message)
 }
 
 /*
- * Where the partitions of these messages go on behind them, palloc'd.  What
- * is known of the partitions stays as it is until that is committed.
+ * The checkpoints after these messages, palloc'd.  The partitions' trails change
+ * only when they are committed.
  */
 RecoCheckpoint *
 reco_partitions_advance(const RecoPartitions *partitions, const RecoMessage *messages,
@@ -95,19 +96,19 @@ reco_partitions_advance(const RecoPartitions *partitions, const RecoMessage *mes
 	int			most = Min(count, partitions->count);
 	RecoCheckpoint *checkpoints = palloc0(most * sizeof(RecoCheckpoint));
 	int		   *newest = palloc(most * sizeof(int));	/* of a checkpoint: index of its last message */
-	int		   *previous = palloc(count * sizeof(int)); /* of a message: the one before in its partition */
-	int		   *place = palloc0(partitions->count * sizeof(int));	/* of a partition: its checkpoint + 1 */
+	int		   *previous = palloc(count * sizeof(int)); /* of a message: the one before it in the partition */
+	int		   *index = palloc0(partitions->count * sizeof(int));	/* of a partition: its checkpoint + 1 */
 	int			n = 0;
 
 	for (int i = 0; i < count; i++)
 	{
 		int32		number = messages[i].partition;
-		bool		known = place[number] > 0;
-		int			k = known ? place[number] - 1 : n++;
+		bool		known = index[number] > 0;
+		int			k = known ? index[number] - 1 : n++;
 
 		previous[i] = known ? newest[k] : -1;
 		newest[k] = i;
-		place[number] = k + 1;
+		index[number] = k + 1;
 	}
 	for (int k = 0; k < n; k++)
 	{
@@ -127,9 +128,9 @@ reco_partitions_advance(const RecoPartitions *partitions, const RecoMessage *mes
 	return checkpoints;
 }
 
-/* That is committed. */
+/* The checkpoints have been committed. */
 void
-reco_partitions_advanced(RecoPartitions *partitions, const RecoCheckpoint *checkpoints, int count)
+reco_partitions_committed(RecoPartitions *partitions, const RecoCheckpoint *checkpoints, int count)
 {
 	for (int i = 0; i < count; i++)
 	{
@@ -142,7 +143,7 @@ reco_partitions_advanced(RecoPartitions *partitions, const RecoCheckpoint *check
 	}
 }
 
-/* Is there anything of the past left to read? */
+/* Is part of the past still to be read? */
 bool
 reco_partitions_past_is_left(const RecoPartitions *partitions)
 {
@@ -158,11 +159,11 @@ reco_partitions_past_is_left(const RecoPartitions *partitions)
 }
 
 /*
- * The seconds that a partition is behind, whose messages up to high are to be
- * taken: by the last one taken, or as long as none is, by how long they wait.
+ * A partition's lag in seconds, if its messages up to high are to be read: by the
+ * time of the last one read, or while none is, by how long they have waited.
  */
 static double
-seconds_behind(RecoPartition *partition, int64 high)
+partition_seconds_behind(RecoPartition *partition, int64 high)
 {
 	if (high <= partition->next)
 	{
@@ -180,12 +181,11 @@ seconds_behind(RecoPartition *partition, int64 high)
 }
 
 /*
- * How far reading is behind; -1: not known, as of a partition that cannot be
- * read.  Kafka gives no message behind the first one of an open transaction:
- * what it keeps so counts, too.
+ * The lag of all partitions; -1: unknown, if one cannot be read.  Messages that
+ * Kafka holds back because of an open transaction count, too.
  */
 void
-reco_partitions_lag(RecoPartitions *partitions, RecoKafka *kafka,
+reco_partitions_lag(RecoPartitions *partitions, RecoConsumer *consumer,
 					int64 *messages, double *seconds)
 {
 	bool		known = partitions->count > 0;
@@ -195,7 +195,7 @@ reco_partitions_lag(RecoPartitions *partitions, RecoKafka *kafka,
 	for (int i = 0; i < partitions->count; i++)
 	{
 		RecoPartition *partition = &partitions->at[i];
-		int64		high = Max(reco_kafka_high(kafka, i), partition->replay_end);
+		int64		high = Max(reco_metadata_high(consumer, i), partition->replay_end);
 		bool		held = partition->at_end && high > partition->next;
 
 		if (!held)
@@ -209,7 +209,7 @@ reco_partitions_lag(RecoPartitions *partitions, RecoKafka *kafka,
 			*seconds = Max(*seconds, reco_monotonic_since(partition->unread_since) / 1000.0);
 			continue;
 		}
-		*seconds = Max(*seconds, seconds_behind(partition, high));
+		*seconds = Max(*seconds, partition_seconds_behind(partition, high));
 		if (high > partition->next)
 			*messages += Min(high - partition->next, PG_INT64_MAX - *messages);
 	}
@@ -217,7 +217,7 @@ reco_partitions_lag(RecoPartitions *partitions, RecoKafka *kafka,
 		*messages = -1;
 }
 
-/* The number of partitions that have not been read for so many ms, and the first of them. */
+/* The number of partitions that could not be read for at least ms, and the first of them. */
 int
 reco_partitions_unread(const RecoPartitions *partitions, int64 ms, int *first)
 {
@@ -236,8 +236,8 @@ reco_partitions_unread(const RecoPartitions *partitions, int64 ms, int *first)
 }
 
 /*
- * The number of partitions of which Kafka holds messages, but has given none
- * for seconds though it answers, and the first of them.
+ * The number of partitions of which Kafka answers, but has held messages back
+ * for HELD_MS, and the first of them.
  */
 int
 reco_partitions_held(const RecoPartitions *partitions, int *first)

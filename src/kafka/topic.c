@@ -1,18 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * topic.c
- *	  Which partitions the topic has, and where each of them goes on.
+ *	  The topic's partitions, and where reading of each continues.
  *
- * A topic without offsets in reco.offsets is new here: that is so after the
- * first start, a crash or a promotion.  It is read from the messages as of
- * horizon - reco.max_future on, and until what is there now has been read,
- * the past is "replayed".  A partition that appears later is read from its
- * beginning.  One that was read before is checked first (partition_check.c):
- * where Kafka does not hold what was read, or what is to be read next, a
- * warning says so, and reading goes on with what is there.
+ * A topic without offsets in reco.offsets is new: after the first start, a crash
+ * or a promotion.  It is read from the first messages since horizon -
+ * reco.max_future, and until what is there now has been read, the past is being
+ * "replayed".  A partition that appears later is read from its beginning.  One
+ * that was read before is checked first (partition_check.c): if Kafka does not
+ * hold what was read, or what is to be read next, there is a warning, and
+ * reading continues with what is there.
  *
- * Kafka is asked outside of any transaction and for a limited time; what
- * fails is tried again at the next look.
+ * Kafka is asked outside of any transaction and for a limited time; what fails
+ * is tried again at the next poll.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,42 +22,44 @@
 #include "common/monotonic.h"
 #include "common/spi.h"
 #include "engine/write.h"
+#include "kafka/metadata.h"
 #include "kafka/offset_table.h"
 #include "kafka/partition_check.h"
+#include "kafka/poll.h"
 #include "kafka/topic.h"
 #include "shmem/metrics.h"
 #include "shmem/worker_status.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#define TIMEOUT RECO_KAFKA_PATIENCE
+#define TIMEOUT RECO_METADATA_TIMEOUT
 
-/* So many partitions that do not answer are waited for at one look. */
-#define PATIENCE 2
+/* A poll waits for at most so many partitions that do not answer. */
+#define MAX_TIMEOUTS 2
 
-/* Looks at the topic's partitions: when all is well, and when it is not. */
-#define LOOK_INTERVAL 2000
+/* Milliseconds between polls of the topic, and after a failed one. */
+#define POLL_INTERVAL 2000
 #define RETRY_INTERVAL 2000
 
 /*
- * A topic that so many looks in a row did not find, or found with fewer
- * partitions, has been deleted: a broker that lags behind says so once.
+ * A topic that so many polls in a row did not find, or found with fewer
+ * partitions, has been deleted: a broker with stale metadata says so just once.
  */
-#define LOOKS_TO_MISS 3
+#define POLLS_TO_MISS 3
 
 static RecoPartitions partitions = {NULL, NULL, 0};
-static RecoTopic current = {NULL, false};
+static RecoTopicState state = {NULL, false};
 
-static bool other_cluster = false;	/* reco.offsets refer to another one */
-static bool topic_changed = false;	/* what is in reco.kafka_topic is not current */
+static bool other_cluster = false;	/* reco.offsets refers to another one */
+static bool topic_changed = false;	/* reco.kafka_topic is out of date */
 static uint32 disturbances = 0; /* when the partitions were last unchecked */
 
-static RecoMoment next_look = 0;
-static int	looks_missed = 0;
+static RecoMoment poll_due = 0;
+static int	polls_missed = 0;
 
-/* Forget all that is in memory. */
+/* Forget all state in memory. */
 static void
-reset(void)
+topic_reset(void)
 {
 	if (partitions.context == NULL)
 		partitions.context = AllocSetContextCreate(TopMemoryContext, "reco topic",
@@ -65,29 +67,29 @@ reset(void)
 	MemoryContextReset(partitions.context);
 	partitions.at = NULL;
 	partitions.count = 0;
-	current.cluster = NULL;
-	current.replaying = false;
+	state.cluster = NULL;
+	state.replaying = false;
 }
 
-/* Begin from reco.offsets again; the consumer has gone, or another topic is set. */
+/* Start again from reco.offsets, for a new consumer or another topic. */
 void
 reco_topic_forget(void)
 {
-	reset();
-	next_look = 0;
-	looks_missed = 0;
+	topic_reset();
+	poll_due = 0;
+	polls_missed = 0;
 }
 
-/* Has the topic been missing for so long that it must have been deleted? */
+/* Has the topic been missing so long that it must have been deleted? */
 static bool
-is_missing(void)
+topic_is_missing(void)
 {
-	return looks_missed >= LOOKS_TO_MISS;
+	return polls_missed >= POLLS_TO_MISS;
 }
 
-/* Store where partitions go on, if that has changed; all: and forget what else is stored. */
+/* Store changed checkpoints; all: store all, and delete what else is stored of the topic. */
 static void
-store(const char *topic, bool all)
+topic_store(const char *topic, bool all)
 {
 	RecoCheckpoint *checkpoints = palloc(partitions.count * sizeof(RecoCheckpoint));
 	int			count = 0;
@@ -108,7 +110,7 @@ store(const char *topic, bool all)
 	if (all)
 		reco_offsets_forget(topic);
 	reco_offsets_store(topic, checkpoints, count);
-	reco_topic_store(topic, &current);
+	reco_offsets_store_topic(topic, &state);
 	reco_sql_commit();
 	for (int i = 0; i < count; i++)
 		partitions.at[checkpoints[i].position.partition].changed = false;
@@ -116,33 +118,33 @@ store(const char *topic, bool all)
 }
 
 /*
- * The range that a partition holds; false if Kafka does not say.  One that does
- * not answer must not keep the others from it: "patience" counts down.
+ * Ask for a partition's watermarks; false if Kafka does not answer.  Few may be
+ * waited for in vain, lest they delay the others.
  */
 static bool
-ask_range(RecoKafka *kafka, int number, int *patience, int64 *low, int64 *high)
+topic_ask_range(RecoConsumer *consumer, int number, int *timeouts_left, int64 *low, int64 *high)
 {
-	if (*patience <= 0 || !reco_kafka_has_leader(kafka, number))
+	if (*timeouts_left <= 0 || !reco_metadata_has_leader(consumer, number))
 		return false;
-	if (reco_kafka_range(kafka, number, TIMEOUT, low, high))
+	if (reco_metadata_range(consumer, number, TIMEOUT, low, high))
 		return true;
-	(*patience)--;
+	(*timeouts_left)--;
 	return false;
 }
 
-/* What is asked of partitions, and which of them still lack it. */
+/* Something that is derived from partitions' watermarks. */
 typedef struct RangeQuestion
 {
-	bool		(*is_open) (const RecoPartition *partition);
+	bool		(*is_open) (const RecoPartition *partition);	/* does it lack it? */
 	void		(*answer) (RecoPartition *partition, int64 low, int64 high);
-	int			turn;			/* each time another partition comes first */
+	int			turn;			/* start with another partition each time */
 } RangeQuestion;
 
-/* Ask it; false: some do not say. */
+/* Ask a question of the partitions; false: some did not answer. */
 static bool
-ask_ranges(RecoKafka *kafka, RangeQuestion *question)
+topic_ask_ranges(RecoConsumer *consumer, RangeQuestion *question)
 {
-	int			patience = PATIENCE;
+	int			timeouts_left = MAX_TIMEOUTS;
 	bool		done = true;
 
 	question->turn++;
@@ -155,7 +157,7 @@ ask_ranges(RecoKafka *kafka, RangeQuestion *question)
 
 		if (!question->is_open(partition))
 			continue;
-		if (ask_range(kafka, number, &patience, &low, &high))
+		if (topic_ask_range(consumer, number, &timeouts_left, &low, &high))
 			question->answer(partition, low, high);
 		else
 			done = false;
@@ -164,52 +166,55 @@ ask_ranges(RecoKafka *kafka, RangeQuestion *question)
 }
 
 static bool
-lacks_beginning(const RecoPartition *partition)
+partition_lacks_beginning(const RecoPartition *partition)
 {
 	return partition->next < 0 && !partition->by_time;
 }
 
 static void
-take_beginning(RecoPartition *partition, int64 low, int64 high)
+partition_set_beginning(RecoPartition *partition, int64 low, int64 high)
 {
 	partition->next = low;
 	partition->checked = partition->changed = true;
 }
 
-/* Partitions that are new are read from their beginning; false: some cannot yet. */
+/* Set new partitions to their beginning; false: some did not answer. */
 static bool
-start_at_beginning(RecoKafka *kafka)
+topic_start_at_beginning(RecoConsumer *consumer)
 {
-	static RangeQuestion question = {lacks_beginning, take_beginning};
+	static RangeQuestion question = {partition_lacks_beginning, partition_set_beginning};
 
-	return ask_ranges(kafka, &question);
+	return topic_ask_ranges(consumer, &question);
 }
 
 static bool
-lacks_replay_end(const RecoPartition *partition)
+partition_lacks_replay_end(const RecoPartition *partition)
 {
 	return partition->replay_end < 0;
 }
 
 static void
-take_replay_end(RecoPartition *partition, int64 low, int64 high)
+partition_set_replay_end(RecoPartition *partition, int64 low, int64 high)
 {
 	partition->replay_low = low;
 	partition->replay_end = high;
 }
 
-/* What is in the partitions by now is the past; false: some do not say. */
+/* Set the end of the past to the current high watermarks; false: some did not answer. */
 static bool
-find_replay_ends(RecoKafka *kafka)
+topic_find_replay_ends(RecoConsumer *consumer)
 {
-	static RangeQuestion question = {lacks_replay_end, take_replay_end};
+	static RangeQuestion question = {partition_lacks_replay_end, partition_set_replay_end};
 
-	return ask_ranges(kafka, &question);
+	return topic_ask_ranges(consumer, &question);
 }
 
-/* Let the partitions that are read by time begin with their first message since then. */
+/*
+ * Set partitions that are read by time to positions found by time; returns the
+ * number of those that may lack messages since then.
+ */
 static int
-take_positions(const RecoPosition *positions, int count)
+topic_apply_positions(const RecoPosition *positions, int count)
 {
 	int			incomplete = 0;
 
@@ -229,9 +234,9 @@ take_positions(const RecoPosition *positions, int count)
 	return incomplete;
 }
 
-/* Partitions that are to be read by time, and have said what they hold. */
+/* List the partitions that are to be read by time, and whose watermarks are known. */
 static int
-list_by_time(RecoPosition *positions)
+topic_list_by_time(RecoPosition *positions)
 {
 	int			count = 0;
 
@@ -244,11 +249,11 @@ list_by_time(RecoPosition *positions)
 }
 
 /*
- * Some partitions are read from their first message since the horizon on;
- * false: some of them cannot yet.
+ * Set partitions that are read by time to their first message since the horizon;
+ * false: some did not answer.
  */
 static bool
-start_at_time(RecoKafka *kafka, const char *topic)
+topic_start_at_time(RecoConsumer *consumer, const char *topic)
 {
 	RecoPosition *positions = palloc(partitions.count * sizeof(RecoPosition));
 	RecoWrite  *write;
@@ -263,26 +268,26 @@ start_at_time(RecoKafka *kafka, const char *topic)
 	reco_write_end(write);
 	reco_sql_commit();
 
-	/* the ends first: a message that comes in between is read */
-	done = find_replay_ends(kafka);
-	count = list_by_time(positions);
+	/* the ends first, so that a message that arrives in between is read */
+	done = topic_find_replay_ends(consumer);
+	count = topic_list_by_time(positions);
 	if (count == 0 ||
-		!reco_kafka_find_time(kafka, positions, count, reco_kafka_stamp(time), TIMEOUT * 5))
+		!reco_metadata_find_time(consumer, positions, count, reco_poll_stamp(time), TIMEOUT * 5))
 		return false;
-	incomplete = take_positions(positions, count);
+	incomplete = topic_apply_positions(positions, count);
 	if (incomplete > 0)
 		ereport(WARNING,
 				(errmsg("%d of %d partitions of topic \"%s\" may no longer hold all messages since %s",
 						incomplete, partitions.count, topic, timestamptz_to_str(time)),
 				 errhint("Let Kafka keep messages for at least reco.retention + reco.trending_window + reco.max_future.")));
-	current.replaying = reco_partitions_past_is_left(&partitions);
+	state.replaying = reco_partitions_past_is_left(&partitions);
 	topic_changed = true;
 	return done;
 }
 
-/* Is this another cluster than the one that reco.offsets refer to? */
+/* Is this another cluster than the one that reco.offsets refers to? */
 static bool
-is_other_cluster(const char *topic, const char *before, const char *now)
+topic_is_other_cluster(const char *topic, const char *before, const char *now)
 {
 	if (before == NULL || strcmp(before, now) == 0)
 		return false;
@@ -295,33 +300,33 @@ is_other_cluster(const char *topic, const char *before, const char *now)
 }
 
 /*
- * The topic has been found: take over what reco.offsets says of its
- * partitions.  Those of a topic of which nothing is known are read by time.
+ * The topic has been found: load its partitions' checkpoints.  Without any they
+ * are read by time.
  */
 static bool
-begin(RecoKafka *kafka, const char *topic, int count)
+topic_begin(RecoConsumer *consumer, const char *topic, int count)
 {
 	RecoCheckpoint *stored;
 	int			nstored;
-	RecoTopic	before;
-	char	   *cluster = reco_kafka_cluster(kafka, TIMEOUT);
+	RecoTopicState before;
+	char	   *cluster = reco_metadata_cluster(consumer, TIMEOUT);
 
 	if (cluster == NULL)
 		return false;
-	reset();
+	topic_reset();
 	reco_sql_begin();
 	nstored = reco_offsets_load(topic, partitions.context, &stored);
-	before = reco_topic_load(topic, partitions.context);
+	before = reco_offsets_load_topic(topic, partitions.context);
 	reco_sql_commit();
 
 	for (int i = 0; i < nstored; i++)
 	{
-		if (stored[i].position.partition >= count && !is_missing())
+		if (stored[i].position.partition >= count && !topic_is_missing())
 			return false;
 	}
-	current.cluster = MemoryContextStrdup(partitions.context, cluster);
-	current.replaying = before.replaying;
-	other_cluster = is_other_cluster(topic, before.cluster, cluster);
+	state.cluster = MemoryContextStrdup(partitions.context, cluster);
+	state.replaying = before.replaying;
+	other_cluster = topic_is_other_cluster(topic, before.cluster, cluster);
 	topic_changed = before.cluster == NULL || other_cluster;
 
 	reco_partitions_resize(&partitions, count);
@@ -338,36 +343,36 @@ begin(RecoKafka *kafka, const char *topic, int count)
 	for (int i = 0; i < count; i++)
 	{
 		partitions.at[i].by_time = nstored == 0 || (other_cluster && partitions.at[i].next < 0);
-		if (current.replaying || nstored == 0 || other_cluster)
+		if (state.replaying || nstored == 0 || other_cluster)
 			partitions.at[i].replay_end = -1;
 	}
 	return true;
 }
 
-/* There are more partitions than before, or fewer. */
+/* The number of partitions has changed. */
 static void
-resize(RecoKafka *kafka, int count)
+topic_resize(RecoConsumer *consumer, int count)
 {
 	for (int i = count; i < partitions.count; i++)
-		reco_kafka_stop(kafka, i);
+		reco_poll_stop(consumer, i);
 	reco_partitions_resize(&partitions, count);
 }
 
-/* All partitions are to be checked: they may be others than they were. */
+/* Have all partitions checked, since they may have been replaced. */
 static void
-uncheck(RecoKafka *kafka)
+topic_uncheck(RecoConsumer *consumer)
 {
-	disturbances = reco_kafka_disturbances(kafka);
+	disturbances = reco_consumer_disturbances(consumer);
 	for (int i = 0; i < partitions.count; i++)
 		partitions.at[i].checked = false;
 }
 
 /*
- * Have all partitions read from where they go on, once it is known that Kafka
- * holds what was read of them.  all: what is stored of others is forgotten.
+ * Resume reading all partitions, after checking that Kafka holds what was read of
+ * them.  all: see topic_store.  Returns false if some could not be resumed.
  */
 static bool
-go_on(RecoKafka *kafka, const char *topic, bool all)
+topic_resume(RecoConsumer *consumer, const char *topic, bool all)
 {
 	bool		done;
 	bool		by_time = false;
@@ -378,31 +383,31 @@ go_on(RecoKafka *kafka, const char *topic, bool all)
 
 		if (partition->running && (!partition->checked || partition->stuck))
 		{
-			reco_kafka_stop(kafka, i);
+			reco_poll_stop(consumer, i);
 			partition->running = partition->stuck = false;
 		}
 	}
-	done = reco_partitions_check(&partitions, kafka, topic, other_cluster);
+	done = reco_partitions_check(&partitions, consumer, topic, other_cluster);
 	for (int i = 0; i < partitions.count; i++)
 		by_time = by_time || partitions.at[i].by_time;
 	if (by_time)
-		done = start_at_time(kafka, topic) && done;
-	else if (current.replaying)
-		done = find_replay_ends(kafka) && done;
-	done = start_at_beginning(kafka) && done;
+		done = topic_start_at_time(consumer, topic) && done;
+	else if (state.replaying)
+		done = topic_find_replay_ends(consumer) && done;
+	done = topic_start_at_beginning(consumer) && done;
 
-	store(topic, all);
-	reco_service_set_replaying(current.replaying);
+	topic_store(topic, all);
+	reco_service_set_replaying(state.replaying);
 	for (int i = 0; i < partitions.count; i++)
 	{
 		RecoPartition *partition = &partitions.at[i];
 
 		if (partition->checked && !partition->running)
 		{
-			reco_kafka_start(kafka, i, partition->next);
+			reco_poll_start(consumer, i, partition->next);
 			partition->running = true;
 		}
-		if (partition->running && reco_kafka_has_leader(kafka, i))
+		if (partition->running && reco_metadata_has_leader(consumer, i))
 			partition->unread_since = 0;
 		else if (partition->unread_since == 0)
 			partition->unread_since = reco_monotonic_now();
@@ -410,125 +415,124 @@ go_on(RecoKafka *kafka, const char *topic, bool all)
 	return done;
 }
 
-/* Ask for the partitions, and do what the answer calls for. */
+/* Request the partitions, and apply changes. */
 static bool
-look(RecoKafka *kafka, const char *topic)
+topic_poll(RecoConsumer *consumer, const char *topic)
 {
-	int			count = reco_kafka_partitions(kafka, TIMEOUT);
-	bool		missing = is_missing();
+	int			count = reco_metadata_partitions(consumer, TIMEOUT);
+	bool		missing = topic_is_missing();
 	bool		all = false;
 
 	if (count >= 0 && count < Max(1, partitions.count))
-		looks_missed++;
+		polls_missed++;
 	if (count <= 0 || (count < partitions.count && !missing))
 		return false;
 
 	if (partitions.count == 0)
 	{
-		if (!begin(kafka, topic, count))
+		if (!topic_begin(consumer, topic, count))
 		{
-			looks_missed++;
+			polls_missed++;
 			return false;
 		}
 		all = true;
-		uncheck(kafka);
+		topic_uncheck(consumer);
 	}
 	else if (count != partitions.count)
 	{
 		all = count < partitions.count;
-		resize(kafka, count);
+		topic_resize(consumer, count);
 	}
-	if (missing || reco_topic_is_disturbed(kafka))
-		uncheck(kafka);
-	looks_missed = 0;
-	return go_on(kafka, topic, all);
+	if (missing || reco_topic_is_disturbed(consumer))
+		topic_uncheck(consumer);
+	polls_missed = 0;
+	return topic_resume(consumer, topic, all);
 }
 
 /*
- * See what has become of the topic, when it is time to.  Not to be called
- * while messages that were taken are not written.  Returns the milliseconds
- * until the next look.
+ * Poll the topic for changes, if due.  Must not be called while polled messages
+ * have not been written.  Returns the milliseconds until the next poll.
  */
 long
-reco_topic_look(RecoKafka *kafka, const char *topic)
+reco_topic_poll(RecoConsumer *consumer, const char *topic)
 {
-	if (reco_monotonic_has_passed(next_look))
+	if (reco_monotonic_has_passed(poll_due))
 	{
-		bool		done = look(kafka, topic);
+		bool		done = topic_poll(consumer, topic);
 
-		next_look = reco_monotonic_after(done ? LOOK_INTERVAL : RETRY_INTERVAL);
+		poll_due = reco_monotonic_after(done ? POLL_INTERVAL : RETRY_INTERVAL);
 	}
-	return reco_monotonic_left(next_look);
+	return reco_monotonic_left(poll_due);
 }
 
-/* May what was consumed last be of other partitions than those that were checked? */
+/* May the messages polled last be of other partitions than those checked? */
 bool
-reco_topic_is_disturbed(RecoKafka *kafka)
+reco_topic_is_disturbed(RecoConsumer *consumer)
 {
-	if (partitions.count == 0 || reco_kafka_disturbances(kafka) == disturbances)
+	if (partitions.count == 0 || reco_consumer_disturbances(consumer) == disturbances)
 		return false;
-	next_look = 0;
+	poll_due = 0;
 	return true;
 }
 
-/* Take note of a message; returns whether it is to be written. */
+/* Advance a position by a message; returns whether it is to be written. */
 bool
-reco_topic_take(RecoMessage *message)
+reco_topic_accept(RecoMessage *message)
 {
 	if (message->kind == RECO_MESSAGE_OUT_OF_RANGE || message->kind == RECO_MESSAGE_UNREADABLE)
-		next_look = 0;
-	return reco_partitions_take(&partitions, message);
+		poll_due = 0;
+	return reco_partitions_accept(&partitions, message);
 }
 
-/* Where the partitions go on behind these messages, palloc'd; to be stored with them. */
+/* The checkpoints after these messages, palloc'd; to be stored with them. */
 RecoCheckpoint *
 reco_topic_advance(const RecoMessage *messages, int count, int *ncheckpoints)
 {
 	return reco_partitions_advance(&partitions, messages, count, ncheckpoints);
 }
 
-/* That is committed. */
+/* The checkpoints have been committed. */
 void
-reco_topic_advanced(const RecoCheckpoint *checkpoints, int count)
+reco_topic_committed(const RecoCheckpoint *checkpoints, int count)
 {
-	reco_partitions_advanced(&partitions, checkpoints, count);
+	reco_partitions_committed(&partitions, checkpoints, count);
 }
 
-/* All that was taken is written: when the past has been read, say so. */
+/* All polled messages have been written: end the replay if the past has been read. */
 void
-reco_topic_written(const char *topic)
+reco_topic_end_replay(const char *topic)
 {
-	if (!current.replaying || reco_partitions_past_is_left(&partitions))
+	if (!state.replaying || reco_partitions_past_is_left(&partitions))
 		return;
-	current.replaying = false;
+	state.replaying = false;
 	reco_sql_begin();
-	reco_topic_store(topic, &current);
+	reco_offsets_store_topic(topic, &state);
 	reco_sql_commit();
 	reco_service_set_replaying(false);
 }
 
-/* The number of partitions; 0: not known yet. */
+/* The number of partitions; 0: unknown yet. */
 int
 reco_topic_partitions(void)
 {
 	return partitions.count;
 }
 
-/* How far reading is behind; -1: not known. */
+/* The lag; -1: unknown. */
 void
-reco_topic_lag(RecoKafka *kafka, int64 *messages, double *seconds)
+reco_topic_lag(RecoConsumer *consumer, int64 *messages, double *seconds)
 {
-	reco_partitions_lag(&partitions, kafka, messages, seconds);
+	reco_partitions_lag(&partitions, consumer, messages, seconds);
 }
 
-/* How many partitions cannot be read, and the first of them: see reco_partitions_unread. */
+/* See reco_partitions_unread. */
 int
 reco_topic_unread(int64 ms, int *first)
 {
 	return reco_partitions_unread(&partitions, ms, first);
 }
 
-/* How many partitions stand, and the first of them: see reco_partitions_held. */
+/* See reco_partitions_held. */
 int
 reco_topic_held(int *first)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * topic.h
- *	  Which partitions the topic has, and where each of them goes on.
+ *	  The topic's partitions, and where reading of each continues.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,15 +11,15 @@
 #include "kafka/offset_table.h"
 
 extern void reco_topic_forget(void);
-extern long reco_topic_look(RecoKafka *kafka, const char *topic);
-extern bool reco_topic_is_disturbed(RecoKafka *kafka);
-extern bool reco_topic_take(RecoMessage *message);
+extern long reco_topic_poll(RecoConsumer *consumer, const char *topic);
+extern bool reco_topic_is_disturbed(RecoConsumer *consumer);
+extern bool reco_topic_accept(RecoMessage *message);
 extern RecoCheckpoint *reco_topic_advance(const RecoMessage *messages, int count,
 										  int *ncheckpoints);
-extern void reco_topic_advanced(const RecoCheckpoint *checkpoints, int count);
-extern void reco_topic_written(const char *topic);
+extern void reco_topic_committed(const RecoCheckpoint *checkpoints, int count);
+extern void reco_topic_end_replay(const char *topic);
 extern int	reco_topic_partitions(void);
-extern void reco_topic_lag(RecoKafka *kafka, int64 *messages, double *seconds);
+extern void reco_topic_lag(RecoConsumer *consumer, int64 *messages, double *seconds);
 extern int	reco_topic_held(int *first);
 extern int	reco_topic_unread(int64 ms, int *first);
 

@@ -1,18 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * trail.c
- *	  What was read of a partition, by marks of some of its messages.
+ *	  The trail of a partition: marks of messages that were read.
  *
  * An offset alone does not tell whether a partition is still the one that was
  * read: it may have lost its tail and grown again, or the topic may have been
- * created again.  So beside the next offset reco.offsets keeps marks of messages:
- * offset, and a hash of what stood there.  The newest messages all have one, so
- * that the loss of a short tail is told to the message; from there back to the
- * first message read each is about half as far again from the end as the one
- * before.
+ * created again.  So beside the next offset reco.offsets has marks: offsets with
+ * a hash of the message there.  Each of the newest messages has one, so that the
+ * loss of a short tail is recognized exactly; further back, down to the first
+ * message read, the distance from the end grows by about half from one mark to
+ * the next.
  *
- * No I/O, no transaction.  Of a batch only the messages that get a mark are
- * hashed, some dozens of a partition however large the batch is.
+ * No I/O, no transaction.  Only messages that get a mark are hashed, some dozens
+ * in a partition, however large the batch is.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,8 +24,8 @@
 #define HEADER offsetof(RecoTrail, marks)
 
 /*
- * The hash function is the one that hash partitioning relies on, so it does
- * not change between versions of PostgreSQL.
+ * Uses the hash function that hash partitioning relies on, since that does not
+ * change between versions of PostgreSQL.
  */
 uint64
 reco_trail_hash(const RecoMessage *message)
@@ -33,18 +33,19 @@ reco_trail_hash(const RecoMessage *message)
 	uint64		hash = hash_bytes_extended((const unsigned char *) &message->stamp,
 										   sizeof(message->stamp), message->payload == NULL);
 
-	/* lengths, so that no byte moves from key to payload unnoticed */
+	/* hash the length of the key, too, to tell it from the payload */
 	hash = hash_bytes_extended((const unsigned char *) message->key, message->key_length,
 							   hash ^ message->key_length);
 	return hash_bytes_extended((const unsigned char *) message->payload, message->length, hash);
 }
 
 /*
- * Take over marks, which are by offset, but those that are not needed: the one
- * before is not half as far again from the end as the one behind.
+ * Set the trail to these marks, sorted by offset, without those whose neighbors
+ * are close enough to each other: the one before is at most half as far again
+ * from the end as the one behind.
  */
 static void
-thin(RecoTrail *trail, RecoMark *marks, int count)
+trail_thin(RecoTrail *trail, RecoMark *marks, int count)
 {
 	int64		end = marks[count - 1].offset + 1;
 	int64		distance = 0;	/* of the last one kept */
@@ -65,8 +66,8 @@ thin(RecoTrail *trail, RecoMark *marks, int count)
 }
 
 /*
- * Add the messages of a partition, out of those of a batch: the one at "last",
- * the one before it at previous[last], and so on until -1.
+ * Add a partition's messages of a batch: the one at "last", the one before it at
+ * previous[last], and so on until -1.
  */
 void
 reco_trail_extend(RecoTrail *trail, const RecoMessage *messages, const int *previous, int last)
@@ -107,10 +108,10 @@ reco_trail_extend(RecoTrail *trail, const RecoMessage *messages, const int *prev
 	memcpy(marks, trail->marks, n * sizeof(RecoMark));
 	while (nfresh > 0)
 		marks[n++] = fresh[--nfresh];
-	thin(trail, marks, n);
+	trail_thin(trail, marks, n);
 }
 
-/* Forget the marks of messages from an offset on. */
+/* Drop the marks from an offset on. */
 void
 reco_trail_cut(RecoTrail *trail, int64 next)
 {
@@ -120,7 +121,7 @@ reco_trail_cut(RecoTrail *trail, int64 next)
 		trail->newest = -1;
 }
 
-/* As reco.offsets holds it. */
+/* Pack a trail for reco.offsets. */
 bytea *
 reco_trail_pack(const RecoTrail *trail)
 {
@@ -132,7 +133,7 @@ reco_trail_pack(const RecoTrail *trail)
 	return packed;
 }
 
-/* Take over what reco.offsets holds; false if that is no trail. */
+/* Unpack a trail from reco.offsets; false if it is not valid. */
 bool
 reco_trail_unpack(RecoTrail *trail, const bytea *packed)
 {

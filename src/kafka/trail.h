@@ -1,16 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * trail.h
- *	  What was read of a partition, by marks of some of its messages.
+ *	  The trail of a partition: marks of messages that were read.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef RECO_TRAIL_H
 #define RECO_TRAIL_H
 
-#include "kafka/consumer.h"
+#include "kafka/poll.h"
 
-/* The newest messages have a mark each, older ones fewer and fewer. */
+/* Each of the newest messages has a mark, older ones fewer and fewer. */
 #define RECO_TRAIL_DENSE 32
 #define RECO_TRAIL_MAX 96
 
@@ -22,9 +22,9 @@ typedef struct RecoMark
 
 typedef struct RecoTrail
 {
-	int64		newest;			/* the latest time of a message read, ms since 1970; -1: not known */
+	int64		newest;			/* the latest time of a message read, ms since 1970; -1: unknown */
 	int64		count;
-	RecoMark	marks[RECO_TRAIL_MAX];	/* by offset; the first one: of the first message read */
+	RecoMark	marks[RECO_TRAIL_MAX];	/* sorted by offset; the first is that of the first message read */
 } RecoTrail;
 
 extern uint64 reco_trail_hash(const RecoMessage *message);

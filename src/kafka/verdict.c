@@ -1,17 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * verdict.c
- *	  What a partition went through, judged by what is in it.
+ *	  What happened to a partition, judged by its contents.
  *
- * A partition's offset and the range that Kafka holds do not tell whether a
- * tail was lost or the topic created again; the marks of what was read (see
- * trail.c) do.  In one and the same log what is before a message that is still
- * there is still there, and what is behind one that is another is another.  So
- * "same" and "differs" enclose the place where the log parted from the one that
- * was read.  Between them the messages' times decide: what came after the
- * loss is later than all that was read before.
+ * The next offset and Kafka's watermarks do not tell whether a tail was lost or
+ * the topic created again; the marks of what was read (see trail.c) do.  If a
+ * message matches, so do all before it; if one differs, so do all after it.  So
+ * the logs diverge between "same" and "differs".  There the messages' times
+ * decide: what was written after the loss is later than all that was read.
  *
- * A function of its argument alone: test/unit has a table of cases.
+ * A pure function: test/unit has a table of cases.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,61 +17,61 @@
 
 #include "kafka/verdict.h"
 
-/* The offset at which the log parted, which is one of least .. most. */
+/* The offset, within least .. most, at which the logs diverge. */
 static int64
-parting(const RecoEvidence *evidence, int64 least, int64 most)
+verdict_parting(const RecoEvidence *evidence, int64 least, int64 most)
 {
 	if (evidence->later < 0)
 		return most;
 	return Min(Max(evidence->later, least), most);
 }
 
-/* Another message stands where one was read. */
+/* There is another message at an offset that was read. */
 static RecoVerdict
-judge_other(const RecoEvidence *evidence)
+verdict_judge_other(const RecoEvidence *evidence)
 {
 	RecoVerdict verdict = {RECO_FATE_NEW, evidence->low, 0, 0};
 
 	if (evidence->same >= 0)
 	{
 		verdict.fate = RECO_FATE_OVERWRITTEN;
-		verdict.next = parting(evidence, evidence->same + 1, evidence->differs);
+		verdict.next = verdict_parting(evidence, evidence->same + 1, evidence->differs);
 		verdict.unsure = evidence->differs - evidence->same - 1;
 	}
 	else if (evidence->first < evidence->low)
 	{
-		/* what could tell a lost tail from a new log has expired: times decide */
-		verdict.next = parting(evidence, evidence->low, evidence->differs);
+		/* the marks that could tell a lost tail from a new log have expired: times decide */
+		verdict.next = verdict_parting(evidence, evidence->low, evidence->differs);
 		verdict.unsure = evidence->differs - evidence->low;
 	}
 	else
-		verdict.lost = evidence->low;	/* of the new log */
+		verdict.lost = evidence->low;	/* expired in the new log */
 	return verdict;
 }
 
 /* The log ends before the next offset, and no other message is known. */
 static RecoVerdict
-judge_short(const RecoEvidence *evidence)
+verdict_judge_short(const RecoEvidence *evidence)
 {
 	RecoVerdict verdict = {RECO_FATE_SHORT, evidence->high, 0, 0};
 
 	if (evidence->same >= 0)
 	{
 		verdict.fate = RECO_FATE_CUT;
-		verdict.next = parting(evidence, evidence->same + 1, evidence->high);
+		verdict.next = verdict_parting(evidence, evidence->same + 1, evidence->high);
 		verdict.unsure = evidence->high - evidence->same - 1;
 	}
 	else if (evidence->low == evidence->high)
 		return verdict;
 	else if (evidence->first >= evidence->high)
 	{
-		/* nothing of what it holds can have been read */
+		/* nothing in it can have been read */
 		verdict.fate = RECO_FATE_NEW;
 		verdict.next = evidence->low;
 	}
 	else
 	{
-		verdict.next = parting(evidence, evidence->low, evidence->high);
+		verdict.next = verdict_parting(evidence, evidence->low, evidence->high);
 		verdict.unsure = evidence->high - evidence->low;
 	}
 	return verdict;
@@ -90,9 +88,9 @@ reco_verdict(const RecoEvidence *evidence)
 		verdict.next = -1;
 	}
 	else if (evidence->differs >= 0)
-		verdict = judge_other(evidence);
+		verdict = verdict_judge_other(evidence);
 	else if (evidence->next > evidence->high)
-		verdict = judge_short(evidence);
+		verdict = verdict_judge_short(evidence);
 	else if (evidence->next < evidence->low)
 	{
 		verdict.fate = RECO_FATE_EXPIRED;

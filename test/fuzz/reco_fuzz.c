@@ -347,7 +347,7 @@ fuzz_configs(PG_FUNCTION_ARGS)
 		const char *wrong;
 
 		fuzz_write_file("reco_fuzz.conf", input, corpus->length);
-		if (reco_kafka_config_read("127.0.0.1:9", "reco_fuzz.conf", &settings) == NULL)
+		if (reco_consumer_config_read("127.0.0.1:9", "reco_fuzz.conf", &settings) == NULL)
 			good++;
 		wrong = reco_redis_url_parse(line, &url, &hint);
 		if (wrong == NULL && url.host == NULL && url.path == NULL)

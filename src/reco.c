@@ -17,7 +17,7 @@
 #include "engine/write.h"
 #include "fmgr.h"
 #include "kafka/ingest_worker.h"
-#include "lists/invalidation.h"
+#include "lists/strategy.h"
 #include "mirror/follow_worker.h"
 #include "miscadmin.h"
 #include "publish/publish_worker.h"
@@ -28,7 +28,6 @@
 #include "shmem/service_state.h"
 #include "shmem/shmem.h"
 #include "shmem/worker_status.h"
-#include "shmem/written.h"
 #include "worker/launcher.h"
 
 PG_MODULE_MAGIC;
@@ -36,19 +35,20 @@ PG_MODULE_MAGIC;
 extern PGDLLEXPORT void _PG_init(void);
 
 static const RecoShmemArea *const shmem_areas[] = {
-	&reco_status_area, &reco_service_area, &reco_rejections_area, &reco_ring_area, &reco_metrics_area,
-	&reco_written_area
+	&reco_status_area, &reco_service_area, &reco_rejections_area, &reco_change_queue_area, &reco_metrics_area
 };
 
 const RecoRoutine *const reco_worker_routines[RECO_WORKERS] = {
 	&reco_ingest_routine, &reco_follow_routine, &reco_publish_routine
 };
 
+const RecoStrategy *const reco_strategy = &reco_category_strategy;
+
 const RecoSink *const reco_sink = &reco_redis_sink;
 
 /* Who has something to do when a transaction ends, in this order. */
 static const RecoXactModule *const xact_modules[] = {
-	&reco_write_xact, &reco_number_xact, &reco_lookup_xact, &reco_ring_xact, &reco_affected_xact,
+	&reco_write_xact, &reco_number_xact, &reco_lookup_xact, &reco_change_queue_xact,
 	&reco_inflight_xact, &reco_trigger_xact, &reco_launcher_xact
 };
 

@@ -150,7 +150,7 @@ void
 reco_rebuild_nothing(RecoWrite *write)
 {
 	reco_sql_execute(&truncate_plan, NULL, NULL);
-	reco_ring_add_everything();
+	reco_queue_add_everything();
 }
 
 /* Give numbers to products that have none, as a damaged dictionary may leave. */
@@ -195,7 +195,7 @@ rebuild(RecoWrite *write)
 	replace_views(write, RECO_VIEWS_REBUILD, &since_plan, values, total);
 	values[0] = Int64GetDatum(state->generation);
 	reco_sql_execute(&drop_users_plan, values, NULL);
-	reco_ring_add_everything();
+	reco_queue_add_everything();
 }
 
 /*

@@ -5,8 +5,8 @@
  *
  * Statement triggers with transition tables, on reco.activity and on
  * reco.product, change the derived tables when rows come and go by SQL: a
- * client's COPY, a DBA's DELETE, the mirror's changes.  The rows of a worker's
- * batch come to the same functions from bulk_insert.c.
+ * client's COPY, a DBA's DELETE.  The rows of a worker's batch come to the same
+ * functions from bulk_insert.c, the mirror's changes from mirror_writer.c.
  *
  * The triggers run as the owner of the extension (SECURITY DEFINER), take
  * reco's lock for the rest of the transaction, and check their protocol
@@ -28,6 +28,7 @@
 #include "common/guc.h"
 #include "common/own_tables.h"
 #include "common/spi.h"
+#include "engine/product_table.h"
 #include "engine/write.h"
 #include "executor/executor.h"
 #include "lists/invalidation.h"
@@ -38,28 +39,19 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
-/* Columns of reco.product. */
-enum
-{
-	PRODUCT_KEY = 1, CATEGORY, POPULARITY
-};
-
-/* The transaction nest level of what is under way; 0: nothing is. */
-static int	deferring = 0;		/* product triggers only collect */
-static int	truncating = 0;		/* TRUNCATE of reco.activity */
+/* The nest level at which a TRUNCATE of reco.activity is under way; 0: none is. */
+static int	truncating = 0;
 
 static void
 trigger_reset_xact(void)
 {
-	deferring = truncating = 0;
+	truncating = 0;
 }
 
 /* A trigger of a DBA's may roll back a subtransaction of its own meanwhile. */
 static void
 trigger_abort_sub(int level)
 {
-	if (deferring >= level)
-		deferring = 0;
 	if (truncating >= level)
 		truncating = 0;
 }
@@ -262,19 +254,22 @@ reco_activity_changed(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
+/* A row of reco.product: the product is as it says, or is gone. */
 static void
-collect(TupleTableSlot *slot, bool entered)
+product_collect(RecoInvalidation *change, TupleTableSlot *slot, bool gone, bool enters)
 {
 	bool		null;
+	text	   *id = DatumGetTextPP(slot_getattr(slot, RECO_PRODUCT_ID + 1, &null));
+	Datum		category = slot_getattr(slot, RECO_PRODUCT_CATEGORY + 1, &null);
 
-	reco_affected_product(DatumGetTextPP(slot_getattr(slot, PRODUCT_KEY, &null)), entered);
+	reco_invalidation_add(change, id, gone || null ? NULL : DatumGetTextPP(category), enters);
 }
 
 /* Are two rows the same in the columns from one to another? */
 static bool
 same_columns(TupleTableSlot *a, TupleTableSlot *b, int first, int last)
 {
-	for (int i = first; i <= last; i++)
+	for (int i = first + 1; i <= last + 1; i++)
 	{
 		bool		a_null;
 		bool		b_null;
@@ -285,7 +280,7 @@ same_columns(TupleTableSlot *a, TupleTableSlot *b, int first, int last)
 			return false;
 		if (a_null)
 			continue;
-		if (i == POPULARITY ? DatumGetInt64(x) != DatumGetInt64(y) :
+		if (i == RECO_PRODUCT_POPULARITY + 1 ? DatumGetInt64(x) != DatumGetInt64(y) :
 			!DatumGetBool(DirectFunctionCall2Coll(texteq, C_COLLATION_OID, x, y)))
 			return false;
 	}
@@ -294,7 +289,7 @@ same_columns(TupleTableSlot *a, TupleTableSlot *b, int first, int last)
 
 /* Collect the rows of a statement; of an update also the old ones of another key. */
 static void
-collect_products(TriggerData *data)
+collect_products(TriggerData *data, RecoInvalidation *change)
 {
 	bool		inserted = TRIGGER_FIRED_BY_INSERT(data->tg_event);
 	bool		deleted = TRIGGER_FIRED_BY_DELETE(data->tg_event);
@@ -308,12 +303,12 @@ collect_products(TriggerData *data)
 	{
 		bool		updated = !inserted && !deleted;
 
-		if (updated && same_columns(old_slot, new_slot, PRODUCT_KEY, POPULARITY))
+		if (updated && same_columns(old_slot, new_slot, RECO_PRODUCT_ID, RECO_PRODUCT_POPULARITY))
 			continue;
-		if (deleted || (updated && !same_columns(old_slot, new_slot, PRODUCT_KEY, PRODUCT_KEY)))
-			collect(old_slot, false);
+		if (deleted || (updated && !same_columns(old_slot, new_slot, RECO_PRODUCT_ID, RECO_PRODUCT_ID)))
+			product_collect(change, old_slot, true, false);
 		if (!deleted)
-			collect(new_slot, inserted);
+			product_collect(change, new_slot, false, inserted);
 	}
 	ExecDropSingleTupleTableSlot(old_slot);
 	ExecDropSingleTupleTableSlot(new_slot);
@@ -326,34 +321,18 @@ Datum
 reco_product_trigger(PG_FUNCTION_ARGS)
 {
 	TriggerData *data = check_protocol(fcinfo, "product");
+	RecoInvalidation *change;
 	RecoWrite  *write;
 
-	if (reco_affected_ignored())
-		return PointerGetDatum(NULL);
 	SPI_connect();
 	write = reco_write_begin(NoLock);
+	change = reco_invalidation_create();
 	if (TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
-		reco_affected_everything();
+		reco_invalidation_add_everything(change);
 	else
-		collect_products(data);
-	if (deferring == 0)
-		reco_affected_apply(write);
+		collect_products(data, change);
+	reco_invalidation_apply(change, write);
 	reco_write_end(write);
 	SPI_finish();
 	return PointerGetDatum(NULL);
-}
-
-void
-reco_trigger_defer_mirror(void)
-{
-	Assert(deferring == 0);
-	deferring = GetCurrentTransactionNestLevel();
-}
-
-void
-reco_trigger_apply_mirror(RecoWrite *write)
-{
-	Assert(deferring > 0);
-	deferring = 0;
-	reco_affected_apply(write);
 }

@@ -19,6 +19,7 @@
 #include "common/spi.h"
 #include "engine/lookup.h"
 #include "engine/product_dictionary.h"
+#include "engine/product_table.h"
 #include "engine/state.h"
 #include "fmgr.h"
 #include "heap/keyed_table.h"
@@ -35,9 +36,6 @@
 
 static const RecoTableDef by_number = {
 	"product_number", "product_number_number_key", 1, {F_INT4EQ}
-};
-static const RecoTableDef by_product = {
-	"product", "product_pkey", 1, {F_TEXTEQ}
 };
 
 typedef struct Product
@@ -233,11 +231,11 @@ reco_lookup_category(int32 number)
 	if (product->has_category)
 		return product->category;
 	if (mirror == NULL)
-		mirror = reco_table_open_read(&by_product, reading);
+		mirror = reco_product_table_open_read(reading);
 	key = PointerGetDatum(product->id);
 	row = reco_table_fetch(mirror, &key);
 	if (row != NULL)
-		category = slot_getattr(row, 2, &null);
+		category = slot_getattr(row, RECO_PRODUCT_CATEGORY + 1, &null);
 	product->category = null ? NULL : keep(category_cache, category);
 	product->has_category = true;
 	return product->category;

@@ -31,7 +31,7 @@ static const char *const worker_names[RECO_WORKERS] = {"ingest", "follow", "publ
 
 static const char *const counter_names[RECO_METRICS] = {
 	"ingest.messages", "ingest.events", "ingest.late", "ingest.rejected", "ingest.lost",
-	"ingest.bytes", "ingest.batches", "ingest.lists", "follow.catalog", "follow.foreseen", "follow.swept",
+	"ingest.bytes", "ingest.batches", "ingest.lists", "follow.catalog", "follow.prescanned", "follow.swept",
 	"publish.published", "publish.resyncs"
 };
 

@@ -174,7 +174,7 @@ lag_by_report(RecoJudgement *judgement, const RecoWorkerStatus *status)
 static void
 lag_of_publish(RecoJudgement *judgement, const RecoWorkerStatus *status)
 {
-	RecoBacklog backlog = reco_ring_backlog();
+	RecoBacklog backlog = reco_queue_backlog();
 	int64		silent = status->answered == 0 ? 0 : reco_monotonic_since(status->answered);
 	int64		age = backlog.since == 0 ? 0 : reco_monotonic_since(backlog.since);
 

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * category_strategy.c
- *	  From a user's recent views to the list of recommended products.
+ *	  The category strategy: popular products of the categories viewed most.
  *
  * A list is a function of the recent views and of the mirror: the user's most
  * viewed categories, down to rank state->top_categories with all that tie;
@@ -15,7 +15,7 @@
 #include "common/compat.h"
 
 #include "engine/product_cache.h"
-#include "lists/category_strategy.h"
+#include "lists/category_stale.h"
 #include "utils/memutils.h"
 
 /* A category that the user viewed. */
@@ -250,9 +250,8 @@ append_group(RecoList *list, const Interest *group, int n, int wanted)
 	pfree(sorted);
 }
 
-/* Compute the list. */
-void
-reco_recommend(const RecoState *state, const RecoRecent *recent, RecoList *list)
+static void
+category_recommend(const RecoState *state, const RecoRecent *recent, RecoList *list)
 {
 	Interest   *interests = palloc(Max(1, recent->count) * sizeof(Interest));
 	int			max = state->max_recommendations == 0 ? PG_INT32_MAX : state->max_recommendations;
@@ -270,3 +269,11 @@ reco_recommend(const RecoState *state, const RecoRecent *recent, RecoList *list)
 	clear_viewed(recent);
 	pfree(interests);
 }
+
+const RecoStrategy reco_category_strategy = {
+	.name = "category",
+	.recommend = category_recommend,
+	.stale_index = reco_category_stale_index,
+	.is_stale = reco_category_is_stale,
+	.stale_covers = reco_category_stale_covers,
+};

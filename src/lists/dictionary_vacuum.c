@@ -155,7 +155,7 @@ void
 reco_reclaim_step(void)
 {
 	static int64 looked_at = 0; /* the generation */
-	static int32 numbers[MAX_FREED];
+	int32	   *numbers = palloc(MAX_FREED * sizeof(int32));
 	RecoState	state;
 	const RecoState *now;
 	RecoWrite  *write;
@@ -170,7 +170,10 @@ reco_reclaim_step(void)
 	}
 	reco_sql_commit();
 	if (n == 0)
+	{
+		pfree(numbers);
 		return;
+	}
 
 	reco_sql_begin();
 	write = reco_write_begin(NoLock);
@@ -179,6 +182,7 @@ reco_reclaim_step(void)
 		free_numbers(write, numbers, n);
 	reco_write_end(write);
 	reco_sql_commit();
+	pfree(numbers);
 }
 
 PG_FUNCTION_INFO_V1(reco_reclaim);

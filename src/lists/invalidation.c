@@ -1,239 +1,243 @@
 /*-------------------------------------------------------------------------
  *
  * invalidation.c
- *	  The lists that a change of the mirror touches.
+ *	  The lists that a change of the mirror makes stale.
  *
- * Those that a change may make other ones (touched.c) are found among all users'
- * rows, or among those that the follow worker has foreseen (invalidation_prescan.c).  Up to
- * RECO_MAX_TOUCHED are brought up to date in the transaction that changes the mirror.
- * Where there are more, a generation begins, and the sweep brings them along in
- * small steps.
+ * They are found among all users' rows, or among those that a prescan has found
+ * (invalidation_prescan.c).  Up to RECO_MAX_STALE_USERS are brought up to date in
+ * the transaction that changes the mirror.  Where there are more, a generation
+ * begins, and the sweep brings them along in small steps.
  *
- * What changed is collected first (trigger.c) and applied once.  The caller
- * of reco_affected_apply holds reco's lock.
+ * A change is an object: its products are collected, it may be planned before
+ * reco's lock is taken, and is applied once, when reco.product holds it.
  *
  *-------------------------------------------------------------------------
  */
 #include "common/compat.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "common/array.h"
 #include "common/spi.h"
 #include "engine/product_cache.h"
 #include "engine/product_dictionary.h"
+#include "engine/product_table.h"
 #include "lists/invalidation.h"
 #include "lists/invalidation_prescan.h"
-#include "lists/search.h"
 #include "lists/user_state.h"
 #include "miscadmin.h"
-#include "shmem/worker_status.h"
 #include "trending/counter_bucket.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-/*
- * Of the present transaction, in TopTransactionContext.  What a statement has
- * collected it applies, or is undone: so all of it is of one nest level.
- */
-static RecoSlice *products = NULL;	/* that changed */
-static bool *entered = NULL;
-static int	count = 0;
-static int	size = 0;
-static bool everything = false;
-static int	collected_at = 0;	/* the nest level */
+/* Products that there is room for at first. */
+#define FIRST_ROOM 64
 
-/* The nest level at which changes need no maintenance; 0: they do. */
-static int	ignored_at = 0;
+struct RecoInvalidation
+{
+	MemoryContext context;		/* holds all of it */
+	RecoProductChange *products;
+	int			count;
+	int			size;
+	bool		everything;		/* any product may have changed */
+	RecoPrescan *prescan;		/* NULL: there is none */
+};
 
-/* A product that enters brings the views along that it has had already. */
-static RecoPlan popularity_plan = {
-	"UPDATE reco.product p SET popularity = v.views FROM ("
-	" SELECT n.product_id, sum(c.view_count) AS views"
+/* The views that products which enter have had already. */
+static RecoPlan views_plan = {
+	"SELECT n.product_id, sum(c.view_count)::bigint"
 	" FROM reco.window_count c JOIN reco.product_number n USING (number)"
-	" WHERE c.window_start > $1 AND c.bucket = ANY ($2) AND n.product_id = ANY ($3)"
-	" GROUP BY n.product_id) v"
-	" WHERE p.product_id = v.product_id AND p.popularity = 0",
-	3, {TIMESTAMPTZOID, INT4ARRAYOID, TEXTARRAYOID}
+	" WHERE c.window_start > $1 AND c.bucket = ANY ($2) AND n.number = ANY ($3)"
+	" GROUP BY n.product_id",
+	3, {TIMESTAMPTZOID, INT4ARRAYOID, INT4ARRAYOID}
 };
 
-static void
-forget(void)
+/* Nothing changes yet; in the present memory context. */
+RecoInvalidation *
+reco_invalidation_create(void)
 {
-	products = NULL;
-	entered = NULL;
-	count = size = 0;
-	everything = false;
-	collected_at = 0;
+	RecoInvalidation *change = palloc0(sizeof(RecoInvalidation));
+
+	change->context = CurrentMemoryContext;
+	change->size = FIRST_ROOM;
+	change->products = palloc(change->size * sizeof(RecoProductChange));
+	return change;
 }
 
-static void
-affected_reset_xact(void)
+static text *
+invalidation_copy(const text *value)
 {
-	forget();
-	ignored_at = 0;
+	return value == NULL ? NULL : cstring_to_text_with_len(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
 }
 
-static void
-affected_abort_sub(int level)
-{
-	if (collected_at >= level)
-		forget();
-	if (ignored_at >= level)
-		ignored_at = 0;
-}
-
-const RecoXactModule reco_affected_xact = {
-	.abort_sub = affected_abort_sub,.reset = affected_reset_xact
-};
-
-/* The change at hand needs no maintenance. */
-bool
-reco_affected_ignored(void)
-{
-	return ignored_at > 0;
-}
-
-static RecoSlice
-keep(const text *value)
-{
-	RecoSlice	kept;
-
-	kept.length = VARSIZE_ANY_EXHDR(value);
-	kept.data = memcpy(MemoryContextAlloc(TopTransactionContext, kept.length + 1),
-					   VARDATA_ANY(value), kept.length);
-	return kept;
-}
-
-/* Collect a change: the product is another one now, is gone, or enters. */
+/* A product will be in a category (NULL: in none, or gone); enters: the mirror has not held it. */
 void
-reco_affected_product(const text *product, bool enters)
+reco_invalidation_add(RecoInvalidation *change, const text *id, const text *category, bool enters)
 {
-	if (count == size)
+	MemoryContext caller = MemoryContextSwitchTo(change->context);
+
+	if (change->count == change->size)
 	{
-		MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
-
-		size = size ? size * 2 : 256;
-		products = products ? repalloc_huge(products, size * sizeof(RecoSlice)) :
-			palloc(size * sizeof(RecoSlice));
-		entered = entered ? repalloc(entered, size * sizeof(bool)) : palloc(size * sizeof(bool));
-		MemoryContextSwitchTo(old);
+		change->size *= 2;
+		change->products = repalloc_huge(change->products, change->size * sizeof(RecoProductChange));
 	}
-	products[count] = keep(product);
-	entered[count++] = enters;
-	collected_at = GetCurrentTransactionNestLevel();
+	change->products[change->count++] = (RecoProductChange) {
+		invalidation_copy(id), invalidation_copy(category), enters
+	};
+	MemoryContextSwitchTo(caller);
 }
 
-/* All products have changed. */
+/* All products may change. */
 void
-reco_affected_everything(void)
+reco_invalidation_add_everything(RecoInvalidation *change)
 {
-	everything = true;
-	collected_at = GetCurrentTransactionNestLevel();
+	change->everything = true;
 }
 
-static void
-take_popularity(const RecoState *state, const int32 *numbers)
+void
+reco_invalidation_plan(RecoInvalidation *change)
 {
-	Datum	   *ids = palloc(count * sizeof(Datum));
-	Datum	   *buckets = palloc(count * sizeof(Datum));
+	MemoryContext caller = MemoryContextSwitchTo(change->context);
+
+	if (!change->everything)
+		change->prescan = reco_prescan_run(change->products, change->count);
+	MemoryContextSwitchTo(caller);
+}
+
+/* Number the products; those that views do not know yet get a number. */
+static int32 *
+invalidation_number(const RecoInvalidation *change, RecoWrite *write)
+{
+	RecoSlice  *ids = palloc_extended(Max(1, change->count) * sizeof(RecoSlice), MCXT_ALLOC_HUGE);
+	int32	   *numbers = palloc_extended(Max(1, change->count) * sizeof(int32), MCXT_ALLOC_HUGE);
+
+	for (int i = 0; i < change->count; i++)
+		ids[i] = (RecoSlice) {VARDATA_ANY(change->products[i].id), VARSIZE_ANY_EXHDR(change->products[i].id)};
+	reco_number_resolve(write, ids, numbers, change->count);
+	return numbers;
+}
+
+/* Count the views of products that enter; rows of SPI (id, views), which the caller frees if there are any. */
+static uint64
+invalidation_count_views(const RecoInvalidation *change, const RecoState *state, const int32 *numbers)
+{
+	Datum	   *entering = palloc(change->count * sizeof(Datum));
+	Datum	   *buckets = palloc(change->count * sizeof(Datum));
 	Datum		values[3];
+	uint64		found;
 	int			n = 0;
 
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < change->count; i++)
 	{
-		if (!entered[i])
+		if (!change->products[i].enters)
 			continue;
 		buckets[n] = Int32GetDatum(numbers[i] / RECO_BUCKET_SIZE);
-		ids[n++] = PointerGetDatum(cstring_to_text_with_len(products[i].data, products[i].length));
+		entering[n++] = Int32GetDatum(numbers[i]);
 	}
 	if (n == 0)
-		return;
+		return 0;
 	values[0] = TimestampTzGetDatum(state->clock - state->recent_window * USECS_PER_SEC);
 	values[1] = PointerGetDatum(reco_array(buckets, n, INT4OID));
-	values[2] = PointerGetDatum(reco_array(ids, n, TEXTOID));
-	ignored_at = GetCurrentTransactionNestLevel();
-	reco_sql_execute(&popularity_plan, values, NULL);
-	ignored_at = 0;
+	values[2] = PointerGetDatum(reco_array(entering, n, INT4OID));
+	found = reco_sql_query(&views_plan, values, NULL, 0);
+	if (found == 0)
+		SPI_freetuptable(SPI_tuptable);
+	return found;
+}
+
+/* Products that enter bring the views along that they have had. */
+static void
+invalidation_bring_popularity(const RecoInvalidation *change, const RecoState *state, const int32 *numbers)
+{
+	uint64		count = invalidation_count_views(change, state, numbers);
+	SPITupleTable *views = SPI_tuptable;
+	RecoTable  *table;
+
+	if (count == 0)
+		return;
+	table = reco_product_table_open();
+	for (uint64 i = 0; i < count; i++)
+	{
+		bool		null;
+		Datum		id = SPI_getbinval(views->vals[i], views->tupdesc, 1, &null);
+		int64		popularity = DatumGetInt64(SPI_getbinval(views->vals[i], views->tupdesc, 2, &null));
+		TupleTableSlot *row = reco_table_fetch(table, &id);
+
+		if (row != NULL && reco_product_table_popularity(row) == 0 && popularity != 0)
+			reco_product_table_set_popularity(table, row, popularity);
+	}
+	reco_table_close(table);
+	SPI_freetuptable(views);
 }
 
 /* The products as they are now. */
-static RecoTouched *
-collect_touched(const RecoState *state, const int32 *numbers)
+static RecoStale *
+invalidation_index(const RecoInvalidation *change, const RecoState *state, const int32 *numbers)
 {
-	RecoTouched *touched = reco_touched_create(state->max_recommendations);
+	RecoProductDelta *deltas = palloc_extended(Max(1, change->count) * sizeof(RecoProductDelta), MCXT_ALLOC_HUGE);
+	RecoTable  *table = reco_product_table_open();
 
-	for (int i = 0; i < count; i++)
-		reco_touched_change(touched, numbers[i]);
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < change->count; i++)
 	{
-		int32		category = reco_product_category(numbers[i]);
+		Datum		id = PointerGetDatum(change->products[i].id);
+		TupleTableSlot *row = reco_table_fetch(table, &id);
 
-		if (category != RECO_NO_CATEGORY)
-			reco_touched_enter_best(touched, category);
+		deltas[i].number = numbers[i];
+		deltas[i].category = row != NULL ? reco_product_category(numbers[i]) : RECO_NO_CATEGORY;
+		deltas[i].popularity = row != NULL ? reco_product_table_popularity(row) : 0;
 	}
-	return touched;
+	reco_table_close(table);
+	return reco_strategy->stale_index(state, deltas, change->count);
 }
 
-/* Find them among all rows. */
+/* Find the stale ones among some users. */
 static void
-look_through_all(RecoUserRows *rows, RecoSearch *search)
-{
-	BlockNumber blocks = reco_user_rows_blocks(rows);
-
-	if (blocks > 0)
-		reco_user_rows_scan(rows, 0, blocks, reco_search_visit, search);
-}
-
-/* Find them among some users. */
-static void
-look_at(RecoUserRows *rows, RecoUserPlace *candidates, int n, RecoSearch *search)
+invalidation_search_users(RecoUserRows *rows, RecoUserTid *users, int n, RecoStaleUsers *search)
 {
 	for (int i = 0; i < n && !search->too_many; i++)
 	{
-		TupleTableSlot *row = reco_user_rows_fetch_near(rows, candidates[i].user_id, &candidates[i].place);
+		TupleTableSlot *row = reco_user_rows_fetch_near(rows, users[i].user_id, &users[i].tid);
 
 		CHECK_FOR_INTERRUPTS();
 		if (row != NULL)
-			reco_search_visit(rows, row, search);
+			reco_stale_users_visit(rows, row, search);
 	}
 }
 
 static void
-find_lists(RecoWrite *write, RecoUserRows *rows, RecoSearch *search)
+invalidation_search(const RecoInvalidation *change, RecoWrite *write, RecoUserRows *rows, RecoStaleUsers *search)
 {
-	RecoUserPlace *candidates;
+	RecoPrescanResult result = RECO_PRESCAN_INVALID;
+	BlockNumber blocks = reco_user_rows_blocks(rows);
+	RecoUserTid *users;
 	int			n;
 
-	switch (reco_foresee_take(write, search->touched, &candidates, &n))
-	{
-		case RECO_FORESEEN_NOT:
-			look_through_all(rows, search);
-			break;
-		case RECO_FORESEEN_SOME:
-			look_at(rows, candidates, n, search);
-			pfree(candidates);
-			break;
-		case RECO_FORESEEN_MANY:
-			search->too_many = true;
-	}
+	if (change->prescan != NULL)
+		result = reco_prescan_finish(change->prescan, write, search->stale, &users, &n);
+	if (result == RECO_PRESCAN_SOME)
+		invalidation_search_users(rows, users, n, search);
+	else if (result == RECO_PRESCAN_MANY)
+		search->too_many = true;
+	else if (blocks > 0)
+		reco_user_rows_scan(rows, 0, blocks, reco_stale_users_visit, search);
 }
 
-/* Bring the touched lists up to date; false if there are too many. */
+/* Bring the stale lists up to date; false if there are too many. */
 static bool
-refresh_lists(RecoWrite *write, const int32 *numbers)
+invalidation_refresh(const RecoInvalidation *change, RecoWrite *write, const int32 *numbers)
 {
-	RecoUsers  *users = reco_user_open(write);
-	RecoUserRows *rows = reco_user_rows(users);
-	RecoSearch	search;
+	RecoUsers  *users;
+	RecoUserRows *rows;
+	RecoStaleUsers search;
 
-	reco_search_begin(&search, collect_touched(reco_write_state(write), numbers));
-	find_lists(write, rows, &search);
+	reco_stale_users_init(&search, invalidation_index(change, reco_write_state(write), numbers));
+	users = reco_user_open(write);
+	rows = reco_user_rows(users);
+	invalidation_search(change, write, rows, &search);
 	for (int i = 0; i < search.count && !search.too_many; i++)
 	{
-		TupleTableSlot *row = reco_user_rows_fetch_near(rows, search.users[i].user_id, &search.users[i].place);
+		TupleTableSlot *row = reco_user_rows_fetch_near(rows, search.users[i].user_id, &search.users[i].tid);
 
 		if (row != NULL)
 			reco_user_refresh_row(users, row);
@@ -242,19 +246,16 @@ refresh_lists(RecoWrite *write, const int32 *numbers)
 	return !search.too_many;
 }
 
-/* The mirror has changed as collected: maintain the lists. */
 void
-reco_affected_apply(RecoWrite *write)
+reco_invalidation_apply(RecoInvalidation *change, RecoWrite *write)
 {
 	int32	   *numbers;
 
-	if (count == 0 && !everything)
+	if (change->count == 0 && !change->everything)
 		return;
-	numbers = palloc(Max(1, count) * sizeof(int32));
-	reco_number_resolve(write, products, numbers, count);
-	take_popularity(reco_write_state(write), numbers);
-	reco_write_products_changed(write, everything ? NULL : numbers, count);
-	if (everything || !refresh_lists(write, numbers))
+	numbers = invalidation_number(change, write);
+	invalidation_bring_popularity(change, reco_write_state(write), numbers);
+	reco_write_products_changed(write, change->everything ? NULL : numbers, change->count);
+	if (change->everything || !invalidation_refresh(change, write, numbers))
 		reco_write_next_generation(write);
-	forget();
 }

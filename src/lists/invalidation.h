@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * invalidation.h
- *	  The lists that a change of the mirror touches.
+ *	  The lists that a change of the mirror makes stale.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,14 +10,17 @@
 
 #include "engine/write.h"
 
-/* A product has entered, left or changed. */
-extern void reco_affected_product(const text *product, bool entered);
-extern void reco_affected_everything(void);
-extern void reco_affected_apply(RecoWrite *write);
+/* The products that a transaction changes, and what has been found out about them before. */
+typedef struct RecoInvalidation RecoInvalidation;
 
-/* Is the change at hand none for the lists? */
-extern bool reco_affected_ignored(void);
+extern RecoInvalidation *reco_invalidation_create(void);
+extern void reco_invalidation_add(RecoInvalidation *change, const text *id, const text *category, bool enters);
+extern void reco_invalidation_add_everything(RecoInvalidation *change);
 
-extern const RecoXactModule reco_affected_xact;
+/* Without reco's lock, and not in a transaction: makes the time under the lock short. */
+extern void reco_invalidation_plan(RecoInvalidation *change);
+
+/* The mirror has changed so: bring the lists up to date, or begin a generation. */
+extern void reco_invalidation_apply(RecoInvalidation *change, RecoWrite *write);
 
 #endif							/* RECO_INVALIDATION_H */

@@ -1,20 +1,21 @@
 /*-------------------------------------------------------------------------
  *
  * invalidation_prescan.c
- *	  The lists that a change of the mirror will touch.
+ *	  The lists that a change of products will make stale.
  *
- * To look through the rows of a million users takes some 0.3 s.  The follow worker
- * does that before it takes reco's lock to write the mirror: in short transactions,
- * while everybody else goes on.  Under the lock it then only looks at the rows that
- * it has found, and at those that were written meanwhile (written.c).
+ * Looking through the rows of a million users takes some 0.3 s.  The follow
+ * worker does that before it takes reco's lock to write the mirror: in short
+ * transactions, while everybody else goes on.  Under the lock only the rows
+ * found are left, and those that were written meanwhile, which the change queue
+ * tells.
  *
- * What has been foreseen is good for the mirror as it was, for the products as they
- * were expected to become, and once.  Where anything else has come in between, or
- * the rows have moved to another file, the caller looks through all of them
- * under the lock; so does who writes reco.product by SQL.
+ * A prescan is valid for the mirror as it was, and for the products as they were
+ * expected to become.  Where anything else has come in between, or the rows have
+ * moved to another file, all of them are looked through under the lock; so they
+ * are for whoever writes reco.product by SQL.
  *
- * reco_foresee runs transactions of its own; reco_foresee_take runs in that of the
- * change, under reco's lock.
+ * reco_prescan_run() runs transactions of its own; reco_prescan_finish() runs in
+ * that of the change.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,15 +29,13 @@
 #include "engine/product_dictionary.h"
 #include "lib/qunique.h"
 #include "lists/invalidation_prescan.h"
-#include "lists/search.h"
-#include "lists/user_rows.h"
 #include "miscadmin.h"
+#include "shmem/change_queue.h"
 #include "shmem/metrics.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
 
-/* Products whose change is foreseen, at most. */
+/* Products whose change is prescanned, at most. */
 #define MAX_PRODUCTS 1000
 
 /* Tables of fewer blocks are looked through under the lock, in less than a millisecond. */
@@ -45,20 +44,21 @@
 /* Blocks of one transaction, about 10 ms. */
 #define STEP_BLOCKS 2000
 
-static MemoryContext context = NULL;
+/* Rows written meanwhile, at most: a second at 100,000 events/s, while a prescan takes less. */
+#define MAX_WRITTEN (128 * 1024)
 
-static struct
+struct RecoPrescan
 {
-	bool		watching;
-	bool		good;
-	bool		guessed;		/* how popular a product will be: it touches fewer */
-	RecoState	state;			/* by which it was foreseen */
-	uint64		epoch;			/* of the cached mirror, whose indexes of categories are used */
+	bool		valid;
+	bool		guessed;		/* how popular a product will be: it makes fewer lists stale */
+	RecoState	state;			/* when it began */
+	uint64		position;		/* in the change queue, then */
+	uint64		epoch;			/* of the product cache, whose indexes of categories are used */
 	Oid			file;			/* of the users' rows */
 	BlockNumber blocks;
-	int			products;		/* that change */
-	RecoSearch	search;
-}			foreseen;
+	int			products;
+	RecoStaleUsers found;
+};
 
 static RecoPlan products_plan = {
 	"SELECT n.number, p.popularity FROM unnest($1) WITH ORDINALITY AS k(product_id, i)"
@@ -68,182 +68,184 @@ static RecoPlan products_plan = {
 };
 
 /*
- * A product that changes.  One that the mirror does not hold yet brings the views along
- * that it has had: none if it has no number, and else it is not asked how many.
+ * From here on the change queue gets all rows that others write, those on new pages
+ * among them.  False: there are so few rows that it is not worth it.
  */
-static void
-add_product(uint64 row, Datum id, Datum category, bool uncategorized)
+static bool
+prescan_watch(RecoPrescan *prescan)
 {
-	bool		no_number;
-	bool		enters;
-	int32		number = DatumGetInt32(reco_sql_value(row, 1, &no_number));
-	int64		popularity = DatumGetInt64(reco_sql_value(row, 2, &enters));
-	text	   *name;
+	RecoWrite  *write;
+	RecoUserRows *rows;
+	bool		worth_it;
 
-	if (no_number)
-		number = RECO_NO_NUMBER;
-	else
-	{
-		/* by its name it is compared with others, which must not look it up now */
-		reco_number_learn(DatumGetTextPP(id), number);
-		reco_touched_change(foreseen.search.touched, number);
-	}
-	if (uncategorized)
-		return;
-	if (enters)
-	{
-		popularity = no_number ? 0 : PG_INT64_MAX;
-		foreseen.guessed |= !no_number;
-	}
-	name = DatumGetTextPP(category);
-	reco_touched_enter(foreseen.search.touched,
-					   reco_product_find_category((RecoSlice) {VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)}),
-					   number, popularity);
+	reco_sql_begin();
+	write = reco_write_begin(NoLock);
+	rows = reco_user_rows_open();
+	prescan->state = *reco_write_state(write);
+	prescan->file = reco_user_rows_file(rows);
+	prescan->blocks = reco_user_rows_blocks(rows);
+	reco_user_rows_close(rows);
+	worth_it = prescan->blocks >= MIN_BLOCKS;
+	if (worth_it)
+		prescan->position = reco_queue_watch();
+	reco_write_end(write);
+	reco_sql_commit();
+	return worth_it;
 }
 
 /*
- * From here on it is noted which rows others write, those on new pages among them.
- * False: there are so few rows that it is not worth it.
+ * A product as it will be.  One that the mirror does not hold yet brings the views
+ * along that it has had: none if it has no number, and else it is not asked how many.
  */
-static bool
-watch(void)
+static RecoProductDelta
+prescan_expect(RecoPrescan *prescan, const RecoProductChange *product, uint64 row)
 {
-	RecoWrite  *write = reco_write_begin(NoLock);
-	RecoUserRows *rows = reco_user_rows_open();
+	RecoProductDelta delta = {.category = RECO_NO_CATEGORY};
+	bool		no_number;
+	bool		enters;
 
-	foreseen.state = *reco_write_state(write);
-	foreseen.file = reco_user_rows_file(rows);
-	foreseen.blocks = reco_user_rows_blocks(rows);
-	reco_user_rows_close(rows);
-	foreseen.watching = foreseen.blocks >= MIN_BLOCKS;
-	if (foreseen.watching)
-		reco_written_watch();
-	reco_write_end(write);
-	return foreseen.watching;
+	delta.number = DatumGetInt32(reco_sql_value(row, 1, &no_number));
+	delta.popularity = DatumGetInt64(reco_sql_value(row, 2, &enters));
+	if (no_number)
+		delta.number = RECO_NO_NUMBER;
+	else						/* others are compared with its name, and must not look it up */
+		reco_number_learn(product->id, delta.number);
+	if (product->category == NULL)
+		return delta;
+	delta.category = reco_product_find_category((RecoSlice) {VARDATA_ANY(product->category),
+															 VARSIZE_ANY_EXHDR(product->category)});
+	if (enters)
+	{
+		delta.popularity = no_number ? 0 : PG_INT64_MAX;
+		prescan->guessed |= !no_number;
+	}
+	return delta;
 }
 
-/* Learn what to look for; after watch(), since a view gives a product its number. */
+/* Learn what to search for; after prescan_watch(), since a view gives a product its number. */
 static void
-prepare(const Datum *ids, const Datum *categories, const bool *uncategorized, int n)
+prescan_index(RecoPrescan *prescan, const RecoProductChange *products, int n)
 {
-	Datum		values[1] = {PointerGetDatum(reco_array(ids, n, TEXTOID))};
-	MemoryContext caller;
+	MemoryContext caller = CurrentMemoryContext;
+	RecoProductDelta *deltas;
+	Datum	   *ids;
+	Datum		values[1];
 
-	reco_product_load(&foreseen.state);
-	foreseen.epoch = reco_product_epoch();
-	reco_sql_query(&products_plan, values, NULL, 0);
-	caller = MemoryContextSwitchTo(context);
-	reco_search_begin(&foreseen.search, reco_touched_create(foreseen.state.max_recommendations));
-	foreseen.guessed = false;
+	reco_sql_begin();
+	ids = palloc(n * sizeof(Datum));
+	deltas = palloc(n * sizeof(RecoProductDelta));
 	for (int i = 0; i < n; i++)
-		add_product(i, ids[i], categories[i], uncategorized[i]);
-	foreseen.products = n;
-	MemoryContextSwitchTo(caller);
+		ids[i] = PointerGetDatum(products[i].id);
+	values[0] = PointerGetDatum(reco_array(ids, n, TEXTOID));
+	reco_product_load(&prescan->state);
+	prescan->epoch = reco_product_epoch();
+	reco_sql_query(&products_plan, values, NULL, 0);
+	for (int i = 0; i < n; i++)
+		deltas[i] = prescan_expect(prescan, &products[i], i);
 	SPI_freetuptable(SPI_tuptable);
+	prescan->products = n;
+	MemoryContextSwitchTo(caller);
+	reco_stale_users_init(&prescan->found, reco_strategy->stale_index(&prescan->state, deltas, n));
+	reco_sql_commit();
 }
 
 /* Look through some of the rows; returns the block to go on with. */
 static BlockNumber
-look_through(BlockNumber first)
+prescan_step(RecoPrescan *prescan, BlockNumber first)
 {
 	RecoUserRows *rows;
 
 	reco_sql_begin();
 	rows = reco_user_rows_open();
-	foreseen.good = reco_user_rows_file(rows) == foreseen.file;
-	if (foreseen.good)
-		first = reco_user_rows_scan(rows, first, Min(STEP_BLOCKS, foreseen.blocks - first),
-									reco_search_visit, &foreseen.search);
+	prescan->valid = reco_user_rows_file(rows) == prescan->file;
+	if (prescan->valid)
+		first = reco_user_rows_scan(rows, first, Min(STEP_BLOCKS, prescan->blocks - first),
+									reco_stale_users_visit, &prescan->found);
 	reco_user_rows_close(rows);
 	reco_sql_commit();
 	return first;
 }
 
-/* These products will be in these categories, or gone: find the lists that this touches. */
-void
-reco_foresee(const Datum *ids, const Datum *categories, const bool *uncategorized, int n)
+/*
+ * Search for the lists that these products make stale.  In the present memory
+ * context, which outlives transactions; NULL: it is not worth it.
+ */
+RecoPrescan *
+reco_prescan_run(const RecoProductChange *products, int n)
 {
-	bool		watching;
+	RecoPrescan *prescan;
 
-	foreseen.good = false;
 	if (n > MAX_PRODUCTS)
-		return;
-	if (context == NULL)
-		context = AllocSetContextCreate(TopMemoryContext, "reco foreseen", ALLOCSET_DEFAULT_SIZES);
-	MemoryContextReset(context);
-	reco_sql_begin();
-	watching = watch();
-	reco_sql_commit();
-	if (!watching)
-		return;
-	reco_sql_begin();
-	prepare(ids, categories, uncategorized, n);
-	reco_sql_commit();
-	foreseen.good = true;
-	for (BlockNumber block = 0; block < foreseen.blocks && foreseen.good && !foreseen.search.too_many;)
+		return NULL;
+	prescan = palloc0(sizeof(RecoPrescan));
+	if (!prescan_watch(prescan))
+		return NULL;
+	prescan_index(prescan, products, n);
+	prescan->valid = true;
+	for (BlockNumber block = 0; block < prescan->blocks && prescan->valid && !prescan->found.too_many;)
 	{
 		CHECK_FOR_INTERRUPTS();
-		block = look_through(block);
+		block = prescan_step(prescan, block);
 	}
-}
-
-/* The change has been made, or there was none to make. */
-void
-reco_foresee_forget(void)
-{
-	foreseen.good = false;
+	return prescan;
 }
 
 /* Is it still what the change, which has just been made, needs? */
 static bool
-is_good(const RecoState *state, const RecoTouched *touched)
+prescan_is_valid(const RecoPrescan *prescan, const RecoState *state, const RecoStale *stale)
 {
-	const RecoState *before = &foreseen.state;
+	const RecoState *before = &prescan->state;
 
-	return foreseen.good && foreseen.epoch == reco_product_epoch() &&
+	return prescan->valid && prescan->epoch == reco_product_epoch() &&
 		state->mirror_version == before->mirror_version + 1 &&
 		state->numbers_version == before->numbers_version &&
 		state->generation == before->generation &&
 		state->max_recommendations == before->max_recommendations &&
-		reco_touched_covers(foreseen.search.touched, touched);
+		reco_strategy->stale_covers(prescan->found.stale, stale);
 }
 
 static int
-by_id(const void *a, const void *b)
+prescan_compare_users(const void *a, const void *b)
 {
-	return pg_cmp_s64(((const RecoUserPlace *) a)->user_id, ((const RecoUserPlace *) b)->user_id);
+	return pg_cmp_s64(((const RecoUserTid *) a)->user_id, ((const RecoUserTid *) b)->user_id);
 }
 
-/* Sort, and keep each user once. */
+/* The users found and those written meanwhile, each once. */
 static int
-unique_users(RecoUserPlace *users, int n)
+prescan_merge(const RecoPrescan *prescan, const RecoKey *written, int n, RecoUserTid **users)
 {
-	qsort(users, n, sizeof(RecoUserPlace), by_id);
-	return qunique(users, n, sizeof(RecoUserPlace), by_id);
+	int			count = prescan->found.count;
+
+	*users = palloc((count + n) * sizeof(RecoUserTid));
+	memcpy(*users, prescan->found.users, count * sizeof(RecoUserTid));
+	for (int i = 0; i < n; i++)
+		(*users)[count++] = (RecoUserTid) {written[i].id, written[i].tid};
+	qsort(*users, count, sizeof(RecoUserTid), prescan_compare_users);
+	return qunique(*users, count, sizeof(RecoUserTid), prescan_compare_users);
 }
 
 /*
- * What was foreseen, under the lock: all users whose lists the change may touch.  The
- * state and the cached mirror are those of after the change.
+ * The change has been made, under the lock; stale: the index of it.  All users whose
+ * lists it may make stale.
  */
-RecoForeseen
-reco_foresee_take(RecoWrite *write, const RecoTouched *touched, RecoUserPlace **users, int *count)
+RecoPrescanResult
+reco_prescan_finish(RecoPrescan *prescan, RecoWrite *write, const RecoStale *stale,
+					RecoUserTid **users, int *count)
 {
-	const RecoUserPlace *written;
-	int			n;
+	RecoKey    *written;
+	int			n = reco_queue_unwatch(prescan->position, &written, MAX_WRITTEN);
+	RecoPrescanResult result = RECO_PRESCAN_SOME;
 
-	if (!foreseen.watching)
-		return RECO_FORESEEN_NOT;
-	foreseen.watching = false;
-	n = reco_written_end(&written);
-	if (!is_good(reco_write_state(write), touched) || (foreseen.search.too_many ? foreseen.guessed : n < 0))
-		return RECO_FORESEEN_NOT;
-	reco_metrics_add(RECO_METRIC_PRESCANNED, foreseen.products);
-	if (foreseen.search.too_many)
-		return RECO_FORESEEN_MANY;
-	*users = palloc((n + foreseen.search.count) * sizeof(RecoUserPlace));
-	memcpy(*users, written, n * sizeof(RecoUserPlace));
-	memcpy(*users + n, foreseen.search.users, foreseen.search.count * sizeof(RecoUserPlace));
-	*count = unique_users(*users, n + foreseen.search.count);
-	return RECO_FORESEEN_SOME;
+	if (prescan->found.too_many)
+		result = prescan->guessed ? RECO_PRESCAN_INVALID : RECO_PRESCAN_MANY;
+	else if (n < 0)
+		result = RECO_PRESCAN_INVALID;
+	if (!prescan_is_valid(prescan, reco_write_state(write), stale))
+		result = RECO_PRESCAN_INVALID;
+	if (result != RECO_PRESCAN_INVALID)
+		reco_metrics_add(RECO_METRIC_PRESCANNED, prescan->products);
+	if (result == RECO_PRESCAN_SOME)
+		*count = prescan_merge(prescan, written, n, users);
+	pfree(written);
+	return result;
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * invalidation_prescan.h
- *	  The lists that a change of the mirror will touch.
+ *	  The lists that a change of products will make stale.
  *
  *-------------------------------------------------------------------------
  */
@@ -9,19 +9,28 @@
 #define RECO_INVALIDATION_PRESCAN_H
 
 #include "engine/write.h"
-#include "lists/touched.h"
-#include "shmem/written.h"
+#include "lists/stale_users.h"
 
-typedef enum RecoForeseen
+/* A product that is to change: its id, and its category afterwards; null: none. */
+typedef struct RecoProductChange
 {
-	RECO_FORESEEN_NOT,			/* look through all rows */
-	RECO_FORESEEN_SOME,			/* those of some users may be touched */
-	RECO_FORESEEN_MANY			/* more are than were asked for */
-} RecoForeseen;
+	text	   *id;
+	text	   *category;
+	bool		enters;
+} RecoProductChange;
 
-extern void reco_foresee(const Datum *ids, const Datum *categories, const bool *uncategorized, int n);
-extern RecoForeseen reco_foresee_take(RecoWrite *write, const RecoTouched *touched,
-									  RecoUserPlace **users, int *count);
-extern void reco_foresee_forget(void);
+/* What a look through the users' rows has found; for one change, which must follow. */
+typedef struct RecoPrescan RecoPrescan;
+
+typedef enum RecoPrescanResult
+{
+	RECO_PRESCAN_INVALID,		/* look through all rows */
+	RECO_PRESCAN_SOME,			/* these users' lists may be stale */
+	RECO_PRESCAN_MANY			/* more are than are brought up to date at once */
+} RecoPrescanResult;
+
+extern RecoPrescan *reco_prescan_run(const RecoProductChange *products, int n);
+extern RecoPrescanResult reco_prescan_finish(RecoPrescan *prescan, RecoWrite *write, const RecoStale *stale,
+											 RecoUserTid **users, int *count);
 
 #endif							/* RECO_INVALIDATION_PRESCAN_H */

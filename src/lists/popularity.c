@@ -29,9 +29,9 @@
 #include "common/wait_event.h"
 #include "engine/mirror_log.h"
 #include "engine/product_cache.h"
+#include "engine/product_table.h"
 #include "engine/write.h"
 #include "fmgr.h"
-#include "heap/keyed_table.h"
 #include "lists/popularity.h"
 #include "miscadmin.h"
 #include "shmem/worker_status.h"
@@ -39,7 +39,6 @@
 #include "storage/lmgr.h"
 #include "trending/window_counter.h"
 #include "utils/array.h"
-#include "utils/fmgroids.h"
 #include "utils/timestamp.h"
 
 /*
@@ -51,16 +50,10 @@
 #define PART_SIZE 5000
 #define PAUSE 10
 
-/* Columns of reco.product, from 0. */
-enum
-{
-	PRODUCT_ID, CATEGORY, POPULARITY, COLUMNS
-};
-
 /* A product whose popularity differs. */
 typedef struct Change
 {
-	ItemPointerData place;
+	ItemPointerData tid;
 	int64		popularity;
 } Change;
 
@@ -73,14 +66,10 @@ typedef struct Popularity
 	int64		version;		/* of the mirror that they make */
 } Popularity;
 
-static const RecoTableDef by_product = {
-	"product", "product_pkey", 1, {F_TEXTEQ}
-};
-
 static RecoPlan numbers_plan = {"SELECT next_number FROM reco.state"};
 static RecoPlan look_plan = {
-	"SELECT place, views FROM ("
-	" SELECT p.ctid AS place, p.popularity, coalesce($1[n.number], 0) AS views"
+	"SELECT tid, views FROM ("
+	" SELECT p.ctid AS tid, p.popularity, coalesce($1[n.number], 0) AS views"
 	" FROM reco.product p LEFT JOIN reco.product_number n USING (product_id)) f"
 	" WHERE popularity <> views",
 	1, {INT8ARRAYOID}
@@ -132,7 +121,7 @@ look(Popularity *found, const RecoState *state)
 	found->changes = palloc_extended(Max(1, found->count) * sizeof(Change), MCXT_ALLOC_HUGE);
 	for (int64 i = 0; i < found->count; i++)
 	{
-		found->changes[i].place = *(ItemPointer) DatumGetPointer(reco_sql_value(i, 1, &null));
+		found->changes[i].tid = *(ItemPointer) DatumGetPointer(reco_sql_value(i, 1, &null));
 		found->changes[i].popularity = DatumGetInt64(reco_sql_value(i, 2, &null));
 	}
 	SPI_freetuptable(SPI_tuptable);
@@ -146,26 +135,15 @@ give_way(void)
 	(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, PAUSE, reco_wait_event(RECO_WAIT_PACE));
 }
 
-/*
- * Write a product.  reco.product's statement trigger must not see it, and does not
- * (keyed_table.c).  By SQL 100,000 of them took 0.7 s, in which events came half a
- * second late.
- */
 static void
 write_product(RecoTable *table, Change *change)
 {
-	TupleTableSlot *row = reco_table_fetch_at(table, &change->place);
-	Datum		values[COLUMNS];
-	bool		nulls[COLUMNS];
+	TupleTableSlot *row = reco_table_fetch_at(table, &change->tid);
 
 	if (row == NULL)
-		elog(ERROR, "a product is gone that nobody could delete");
-	slot_getallattrs(row);
-	memcpy(values, row->tts_values, sizeof(values));
-	memcpy(nulls, row->tts_isnull, sizeof(nulls));
-	values[POPULARITY] = Int64GetDatum(change->popularity);
-	nulls[POPULARITY] = false;
-	reco_table_update(table, row, values, nulls);
+		elog(ERROR, "could not find product at (%u,%u) in \"reco.product\"",
+			 ItemPointerGetBlockNumber(&change->tid), ItemPointerGetOffsetNumber(&change->tid));
+	reco_product_table_set_popularity(table, row, change->popularity);
 }
 
 /*
@@ -180,7 +158,7 @@ write_products(Popularity *found, const RecoState *state, bool patiently)
 	found->version = state->mirror_version + 1;
 	if (found->count == 0)
 		return;
-	table = reco_table_open(&by_product);
+	table = reco_product_table_open();
 	for (int64 i = 0; i < found->count; i++)
 	{
 		if (patiently && i % PART_SIZE == 0)

@@ -45,10 +45,10 @@
 #define CHUNK_BLOCKS 32
 
 /*
- * Beyond so many keys in the ring the next step waits some ms: the keys of
+ * Beyond so many keys in the queue the next step waits some ms: the keys of
  * events would have to wait behind those of the sweep.
  */
-#define MAX_RING 2000
+#define MAX_QUEUE 2000
 #define PAUSE 10
 
 /*
@@ -227,7 +227,7 @@ pause_after(long waited)
 {
 	long		pause = sweeping.patient && !sweeping.late ? Min(PATIENCE * waited, LONGEST_PAUSE) : 0;
 
-	if (reco_ring_length() > MAX_RING && !reco_ring_publish_all_requested())
+	if (reco_queue_length() > MAX_QUEUE && !reco_queue_publish_all_requested())
 		pause = Max(pause, PAUSE);
 	return pause;
 }

@@ -16,12 +16,11 @@
 
 #include "access/xact.h"
 #include "engine/product_dictionary.h"
-#include "lists/category_strategy.h"
+#include "lists/strategy.h"
 #include "lists/user_state.h"
 #include "shmem/change_queue.h"
 #include "shmem/metrics.h"
 #include "shmem/worker_status.h"
-#include "shmem/written.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -99,7 +98,7 @@ remove_row(RecoUsers *users, int64 user_id, TupleTableSlot *row)
 	if (row == NULL)
 		return;
 	if (!row->tts_isnull[RECO_USER_LIST])
-		reco_ring_add_user(user_id, &row->tts_tid);
+		reco_queue_add_user(user_id, &row->tts_tid, true);
 	reco_table_delete(users->rows.table, row);
 	users->written++;
 }
@@ -111,7 +110,7 @@ compute_list(RecoUsers *users, bool *isnull)
 	instr_time	begun = reco_metrics_phase_begin();
 	Datum		list = (Datum) 0;
 
-	reco_recommend(users->state, &users->rows.recent, &users->rows.list);
+	reco_strategy->recommend(users->state, &users->rows.recent, &users->rows.list);
 	*isnull = users->rows.list.count == 0;
 	if (!*isnull)
 		list = PointerGetDatum(reco_list_pack(&users->rows.list));
@@ -158,9 +157,7 @@ write_row(RecoUsers *users, int64 user_id, TupleTableSlot *row, bool views_chang
 	else
 		reco_table_insert(users->rows.table, values, nulls);
 	users->written++;
-	reco_written_add(user_id, reco_table_written_at(users->rows.table));
-	if (send)
-		reco_ring_add_user(user_id, reco_table_written_at(users->rows.table));
+	reco_queue_add_user(user_id, reco_table_written_at(users->rows.table), send);
 }
 
 static TupleTableSlot *

@@ -57,8 +57,6 @@
 static RecoDecode *decode = NULL;
 static bool compare_due = true;
 static bool missed_some = false;	/* the last comparison may have */
-static RecoLook looked;			/* what the last attempt gave */
-static const RecoChanges *changes = NULL;
 static RecoMoment next_write_at = 0;
 
 static char *settings_in_force = NULL;	/* as the catalog's were acted on */
@@ -91,16 +89,24 @@ pause_after_error(MemoryContext context)
 					   "%s", error->message);
 }
 
+/* A look at the catalog: what it is for, and what it gave. */
+typedef struct Look
+{
+	const RecoChanges *changes; /* NULL: all of it */
+	RecoMirrorDelta *delta;
+	RecoLook	result;
+} Look;
+
 /* Do what reads the catalog; false if that failed. */
 static bool
-attempt(void (*action) (void))
+attempt(void (*action) (Look *), Look *look)
 {
 	MemoryContext context = CurrentMemoryContext;
 	volatile bool good = false;
 
 	PG_TRY();
 	{
-		action();
+		action(look);
 		good = true;
 	}
 	PG_CATCH();
@@ -112,25 +118,25 @@ attempt(void (*action) (void))
 }
 
 static void
-look_at_all(void)
+look_at_all(Look *look)
 {
-	looked = reco_mirror_look_at_all();
+	look->result = reco_mirror_look_at_all(look->delta);
 }
 
 static void
-look_whether_altered(void)
+look_whether_altered(Look *look)
 {
-	looked = reco_mirror_look_whether_altered();
+	look->result = reco_mirror_look_whether_altered();
 }
 
 static void
-look_up(void)
+look_up(Look *look)
 {
-	looked = reco_mirror_look_up(changes->keys, changes->nkeys);
+	look->result = reco_mirror_look_up(look->delta, look->changes->keys, look->changes->nkeys);
 }
 
 static void
-open_slot(void)
+open_slot(Look *look)
 {
 	decode = reco_decode_open(open_timeout);
 }
@@ -159,13 +165,13 @@ wait_for_missed(void)
 	return reco_decode_may_have_missed(decode);
 }
 
-/* If the last look could not have its locks, say so. */
+/* If the look could not have its locks, say so. */
 static bool
-was_locked(void)
+was_locked(const Look *look)
 {
-	if (looked == RECO_LOOK_LOCKED)
+	if (look->result == RECO_LOOK_LOCKED)
 		reco_status_report(RECO_FOLLOW, RECO_HEALTH_WAITING, "waiting for a lock on %s", catalog_name());
-	return looked == RECO_LOOK_LOCKED;
+	return look->result == RECO_LOOK_LOCKED;
 }
 
 static bool
@@ -176,28 +182,41 @@ is_paused(void)
 
 /* Compare mirror and catalog, and write what differs; false: try again. */
 static bool
-compare(void)
+compare_and_write(Look *look)
 {
-	if (is_paused())
-		return false;
-	if (decode != NULL)
-		missed_some = wait_for_missed();
-	if (!attempt(look_at_all) || was_locked())
+	if (!attempt(look_at_all, look) || was_locked(look))
 		return false;
 	if (open_timeout == FIRST_TIMEOUT)
 		reco_status_report(RECO_FOLLOW, RECO_HEALTH_STARTING, "comparing the mirror with %s", catalog_name());
-	while (reco_mirror_apply_some())
+	while (reco_mirror_apply_some(look->delta))
 		CHECK_FOR_INTERRUPTS();
 	compare_due = false;
 
 	/* Where the table is another one now, what it missed is compared again. */
-	if (looked == RECO_LOOK_ALTERED && decode != NULL)
+	if (look->result == RECO_LOOK_ALTERED && decode != NULL)
 	{
 		watch();
 		compare_due = true;
 	}
 	reco_service_set_mirror_ready(true);
 	return true;
+}
+
+/* The same, if it may be done now. */
+static bool
+compare(void)
+{
+	Look		look = {0};
+	bool		done;
+
+	if (is_paused())
+		return false;
+	if (decode != NULL)
+		missed_some = wait_for_missed();
+	look.delta = reco_mirror_delta_create();
+	done = compare_and_write(&look);
+	reco_mirror_delta_free(look.delta);
+	return done;
 }
 
 /* There is no slot yet: compare, and try to make one. */
@@ -208,7 +227,7 @@ begin_to_follow(void)
 		return LOCKED;
 	if (open_timeout == FIRST_TIMEOUT)
 		reco_status_report(RECO_FOLLOW, RECO_HEALTH_STARTING, "making a replication slot to follow %s", catalog_name());
-	if (!attempt(open_slot))
+	if (!attempt(open_slot, NULL))
 		return LOCKED;
 	compare_due = true;
 	if (decode == NULL)
@@ -233,24 +252,37 @@ pace_writes(RecoMoment begin)
 	next_write_at = reco_monotonic_after(Max(PACE, Min(SHARE * took, LONGEST_WAIT - took)));
 }
 
-/* Apply the changes that were read; false if that has to be tried again. */
+/* Look up the products that changed, and write what differs; false: try again. */
 static bool
-apply_changes(void)
+look_up_and_write(Look *look)
 {
 	RecoMoment	begin = reco_monotonic_now();
 
-	if (changes->nkeys == 0 && !reco_mirror_is_stale())
-		return true;
-	if (!attempt(changes->nkeys > 0 ? look_up : look_whether_altered) || was_locked())
+	if (!attempt(look->changes->nkeys > 0 ? look_up : look_whether_altered, look) || was_locked(look))
 		return false;
-	if (looked == RECO_LOOK_ALTERED)
+	if (look->result == RECO_LOOK_ALTERED)
 	{
 		watch();
 		compare_due = true;
 	}
-	else if (changes->nkeys > 0 && reco_mirror_apply())
+	else if (look->changes->nkeys > 0 && reco_mirror_apply(look->delta))
 		pace_writes(begin);
 	return true;
+}
+
+/* Apply the changes that were read; false if that has to be tried again. */
+static bool
+apply_changes(const RecoChanges *changes)
+{
+	Look		look = {.changes = changes};
+	bool		done;
+
+	if (changes->nkeys == 0 && !reco_mirror_is_stale())
+		return true;
+	look.delta = reco_mirror_delta_create();
+	done = look_up_and_write(&look);
+	reco_mirror_delta_free(look.delta);
+	return done;
 }
 
 /* What a subscription has not brought is not known. */
@@ -266,7 +298,7 @@ tell_lag(int64 messages, double seconds)
 
 /* Seconds since the oldest change that is not applied yet. */
 static double
-report_lag(void)
+report_lag(const RecoChanges *changes)
 {
 	double		seconds;
 
@@ -284,10 +316,10 @@ static long
 follow(void)
 {
 	static RecoMoment locked_due = 0;
+	const RecoChanges *changes = reco_decode_read(decode);
 	double		lag;
 
-	changes = reco_decode_read(decode);
-	lag = report_lag();
+	lag = report_lag(changes);
 	if (!reco_decode_settled(decode))
 	{
 		if (lag >= UNSETTLED)
@@ -305,7 +337,7 @@ follow(void)
 		compare_due = true;
 	if (!compare_due && changes->nkeys > 0 && !reco_monotonic_has_passed(next_write_at))
 		return Min(IDLE, reco_monotonic_left(next_write_at));
-	if (!compare_due && !apply_changes())
+	if (!compare_due && !apply_changes(changes))
 	{
 		if (!reco_monotonic_has_passed(locked_due))
 			return LOCKED;

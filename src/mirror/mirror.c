@@ -5,8 +5,8 @@
  *
  * Two transactions, one after the other: the first one looks, with a lock on
  * the catalog table that no writer of the shop waits for, and finds what
- * differs; the second one takes reco's lock and writes it.  In between invalidation_prescan.c
- * has some of its own.  So reco's lock is never held while the shop's are waited
+ * differs; the second one takes reco's lock and writes it.  In between
+ * invalidation.c has some of its own.  So reco's lock is never held while the shop's are waited
  * for.  What the shop changes between the two is decoded later.  Nobody else
  * writes reco.product.
  *
@@ -33,11 +33,9 @@
 #include "common/named_tuplestore.h"
 #include "common/spi.h"
 #include "executor/tstoreReceiver.h"
-#include "lists/invalidation_prescan.h"
 #include "mb/pg_wchar.h"
 #include "mirror/catalog_scan.h"
 #include "mirror/mirror.h"
-#include "mirror/mirror_writer.h"
 #include "miscadmin.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
@@ -58,9 +56,9 @@
 	"WITH c AS (SELECT product_id, min(nullif(category, '')) AS category" \
 	" FROM reco_catalog GROUP BY 1)," \
 	" p AS (SELECT product_id, category FROM reco.product" condition ")" \
-	" SELECT (CASE WHEN octet_length(c.product_id) NOT BETWEEN 1 AND 512 THEN 's'" \
+	" SELECT CASE WHEN octet_length(c.product_id) NOT BETWEEN 1 AND 512 THEN 's'" \
 	" WHEN c.product_id IS NULL THEN 'g' WHEN p.product_id IS NULL THEN 'n'" \
-	" ELSE 'm' END)::\"char\", left(coalesce(c.product_id, p.product_id), 512), c.category" \
+	" ELSE 'm' END, left(coalesce(c.product_id, p.product_id), 512), c.category" \
 	" FROM c FULL JOIN p ON p.product_id = c.product_id" \
 	" WHERE c.product_id IS NULL OR p.product_id IS NULL" \
 	" OR c.category IS DISTINCT FROM p.category"
@@ -71,14 +69,6 @@ static RecoPlan compare_plan = {DIFFERENCES("")};
 static RecoSource *source = NULL;
 static MemoryContext source_context = NULL;
 static bool stale = true;
-
-/* What differs, to be written. */
-static struct
-{
-	MemoryContext context;
-	Tuplestorestate *rows;
-	TupleTableSlot *slot;
-}			found;
 
 /* The catalog's table, the list of its partitions, or a composite type changed. */
 static void
@@ -106,7 +96,6 @@ something_altered(Datum arg, int cache, uint32 hash)
 void
 reco_mirror_init(void)
 {
-	reco_difference_init();
 	CacheRegisterRelcacheCallback(table_altered, (Datum) 0);
 	CacheRegisterSyscacheCallback(PROCOID, function_altered, (Datum) 0);
 	CacheRegisterSyscacheCallback(ENUMOID, something_altered, (Datum) 0);
@@ -127,45 +116,12 @@ reco_mirror_is_stale(void)
 	return stale;
 }
 
-/* The differences are written, or will not be. */
-static void
-found_close(void)
-{
-	if (found.rows != NULL)
-		tuplestore_end(found.rows);
-	found.rows = NULL;
-	if (found.context != NULL)
-		MemoryContextDelete(found.context);
-	found.context = NULL;
-}
-
-/* Make room for differences, which outlive the transaction. */
-static void
-found_open(void)
-{
-	MemoryContext caller;
-	TupleDesc	desc;
-
-	found_close();
-	found.context = AllocSetContextCreate(TopMemoryContext, "reco found differences",
-										  ALLOCSET_DEFAULT_SIZES);
-	caller = MemoryContextSwitchTo(found.context);
-	desc = CreateTemplateTupleDesc(3);
-	TupleDescInitEntry(desc, 1, "kind", CHAROID, -1, 0);
-	TupleDescInitEntry(desc, 2, "product_id", TEXTOID, -1, 0);
-	TupleDescInitEntry(desc, 3, "category", TEXTOID, -1, 0);
-	found.slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
-	found.rows = tuplestore_begin_heap(false, true, work_mem);
-	MemoryContextSwitchTo(caller);
-}
-
-/* Forget the table; what remains of a failed look goes with it. */
+/* Forget the table. */
 void
 reco_mirror_forget(void)
 {
 	source = NULL;
 	stale = true;
-	found_close();
 	if (source_context != NULL)
 		MemoryContextDelete(source_context);
 	source_context = NULL;
@@ -223,15 +179,14 @@ put_row(void *sink, Datum *values, bool *nulls)
  * table that was truncated or rewritten meanwhile would look empty.
  */
 static void
-find_differences(const Datum *keys, int nkeys)
+find_differences(RecoMirrorDelta *delta, const Datum *keys, int nkeys)
 {
 	RecoTuplestore *feed = reco_tuplestore_open("reco_catalog", reco_catalog_describe());
 	DestReceiver *receiver = CreateTuplestoreDestReceiver();
 	Datum		products = (Datum) 0;
 
 	too_long.count = 0;
-	found_open();
-	SetTuplestoreDestReceiverParams(receiver, found.rows, found.context, false, NULL, NULL);
+	SetTuplestoreDestReceiverParams(receiver, delta->rows, delta->context, false, NULL, NULL);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	if (keys != NULL)
 		products = reco_catalog_look_up(source, keys, nkeys, put_row, feed);
@@ -243,8 +198,8 @@ find_differences(const Datum *keys, int nkeys)
 	report_too_long();
 
 	/* Its file is not written any more once the transaction has ended. */
-	(void) tuplestore_advance(found.rows, true);
-	tuplestore_rescan(found.rows);
+	(void) tuplestore_advance(delta->rows, true);
+	tuplestore_rescan(delta->rows);
 }
 
 /* Find the table anew, in the caller's transaction, which then holds its lock. */
@@ -316,42 +271,23 @@ reco_mirror_look_whether_altered(void)
 	return result;
 }
 
-/* Look up products by their keys. */
+/* What do catalog and mirror differ in, of some keys? */
 RecoLook
-reco_mirror_look_up(const Datum *keys, int nkeys)
+reco_mirror_look_up(RecoMirrorDelta *delta, const Datum *keys, int nkeys)
 {
 	RecoLook	result;
 
 	reco_sql_begin();
 	result = lock_source();
 	if (result == RECO_LOOK_DONE)
-		find_differences(keys, nkeys);
+		find_differences(delta, keys, nkeys);
 	reco_sql_commit();
-	if (result == RECO_LOOK_DONE)
-	{
-		(void) reco_difference_take(found.rows, found.slot, 0, source->name);
-		found_close();
-	}
 	return result;
 }
 
-/* Write what was found, all at once; false: nothing was. */
-bool
-reco_mirror_apply(void)
-{
-	if (reco_difference_count() == 0)
-		return false;
-	reco_difference_foresee();
-	reco_sql_begin();
-	reco_difference_write();
-	reco_sql_commit();
-	reco_foresee_forget();
-	return true;
-}
-
-/* Compare all of the catalog, or no catalog, with the mirror. */
+/* What does the mirror differ in from all of the catalog, or from no catalog? */
 RecoLook
-reco_mirror_look_at_all(void)
+reco_mirror_look_at_all(RecoMirrorDelta *delta)
 {
 	RecoLook	result = RECO_LOOK_DONE;
 
@@ -361,20 +297,26 @@ reco_mirror_look_at_all(void)
 	else
 		reco_mirror_forget();
 	if (result != RECO_LOOK_LOCKED)
-		find_differences(NULL, 0);
+		find_differences(delta, NULL, 0);
 	reco_sql_commit();
 	return result;
 }
 
-/* Write a step of what was found; true: there is more. */
+/* Write all that was looked up, at once; false: nothing differed. */
 bool
-reco_mirror_apply_some(void)
+reco_mirror_apply(RecoMirrorDelta *delta)
 {
-	bool		more = reco_difference_take(found.rows, found.slot, STEP_ROWS,
-											source ? source->name : "");
+	bool		more;
 
-	if (!more)
-		found_close();
-	reco_mirror_apply();
+	return reco_mirror_delta_write(delta, 0, source->name, &more) > 0;
+}
+
+/* Write a step of what was compared; true: there is more. */
+bool
+reco_mirror_apply_some(RecoMirrorDelta *delta)
+{
+	bool		more;
+
+	(void) reco_mirror_delta_write(delta, STEP_ROWS, source ? source->name : "", &more);
 	return more;
 }

@@ -8,6 +8,7 @@
 #ifndef RECO_MIRROR_H
 #define RECO_MIRROR_H
 
+#include "mirror/mirror_writer.h"
 #include "mirror/source_table.h"
 
 typedef enum RecoLook
@@ -31,11 +32,10 @@ extern bool reco_mirror_is_stale(void);
  * Applying writes what differed.
  */
 extern RecoLook reco_mirror_look_whether_altered(void);
-extern RecoLook reco_mirror_look_up(const Datum *keys, int nkeys);
-extern bool reco_mirror_apply(void);
-
-extern RecoLook reco_mirror_look_at_all(void);
-extern bool reco_mirror_apply_some(void);	/* true: there is more */
+extern RecoLook reco_mirror_look_up(RecoMirrorDelta *delta, const Datum *keys, int nkeys);
+extern RecoLook reco_mirror_look_at_all(RecoMirrorDelta *delta);
+extern bool reco_mirror_apply(RecoMirrorDelta *delta);
+extern bool reco_mirror_apply_some(RecoMirrorDelta *delta);
 
 extern void reco_mirror_forget(void);
 

@@ -1,121 +1,84 @@
 /*-------------------------------------------------------------------------
  *
  * mirror_writer.c
- *	  Products that the catalog and the mirror do not agree on.
+ *	  What catalog and mirror differ in, written to the mirror.
  *
- * They are taken from a tuplestore and kept until they are written, by
- * one statement for each kind.  Writing takes reco's lock, and the lists are
- * brought up to date once for all three.  The statements are planned for what
- * they have to do each time: ten thousand rows take another way than one.
+ * The rows come from a tuplestore, which spills to disk.  A step of them is
+ * planned first (invalidation.c), in transactions of its own; then one
+ * transaction writes reco.product and brings the lists up to date.
+ *
+ * That transaction locks reco.product before reco's lock, as popularity.c does.
  *
  *-------------------------------------------------------------------------
  */
 #include "common/compat.h"
 
-#include "activity/trigger.h"
 #include "catalog/pg_type.h"
-#include "common/array.h"
 #include "common/monotonic.h"
 #include "common/spi.h"
+#include "engine/product_table.h"
 #include "engine/write.h"
-#include "lists/invalidation_prescan.h"
+#include "lists/invalidation.h"
 #include "mirror/mirror_writer.h"
+#include "miscadmin.h"
 #include "shmem/metrics.h"
-#include "shmem/worker_status.h"
 #include "storage/lmgr.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
 /* Keys that are skipped are reported this often; in ms. */
 #define SKIPPED_INTERVAL 60000
 
-/* Rows that are expected of each kind. */
+/* Rows that there is room for at first. */
 #define FIRST_ROOM 64
 
-typedef struct Products
+typedef struct DeltaRow
 {
-	Datum	   *ids;
-	Datum	   *categories;
-	bool	   *uncategorized;
+	RecoDeltaKind kind;
+	Datum		id;
+	NullableDatum category;
+} DeltaRow;
+
+/* What one transaction writes. */
+typedef struct DeltaStep
+{
+	DeltaRow   *rows;
 	int			count;
 	int			room;
-} Products;
+	int			skipped;
+	const char *example;		/* a key that was skipped */
+} DeltaStep;
 
-static MemoryContext context = NULL;
-static Products gone;
-static Products moved;
-static Products fresh;
+/* No rows yet. */
+RecoMirrorDelta *
+reco_mirror_delta_create(void)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "reco mirror delta",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	RecoMirrorDelta *delta = palloc(sizeof(RecoMirrorDelta));
+	TupleDesc	desc = CreateTemplateTupleDesc(3);
 
-static RecoPlan delete_plan = {
-	"DELETE FROM reco.product WHERE product_id = ANY ($1)", 1, {TEXTARRAYOID}
-};
-
-static RecoPlan update_plan = {
-	"UPDATE reco.product p SET category = d.category"
-	" FROM unnest($1, $2) AS d(product_id, category) WHERE p.product_id = d.product_id",
-	2, {TEXTARRAYOID, TEXTARRAYOID}
-};
-
-static RecoPlan insert_plan = {
-	"INSERT INTO reco.product (product_id, category) SELECT * FROM unnest($1, $2)",
-	2, {TEXTARRAYOID, TEXTARRAYOID}
-};
+	TupleDescInitBuiltinEntry(desc, 1, "kind", TEXTOID, -1, 0);
+	TupleDescInitBuiltinEntry(desc, 2, "product_id", TEXTOID, -1, 0);
+	TupleDescInitBuiltinEntry(desc, 3, "category", TEXTOID, -1, 0);
+	delta->context = context;
+	delta->slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
+	delta->rows = tuplestore_begin_heap(false, true, work_mem);
+	MemoryContextSwitchTo(caller);
+	return delta;
+}
 
 void
-reco_difference_init(void)
+reco_mirror_delta_free(RecoMirrorDelta *delta)
 {
-	context = AllocSetContextCreate(TopMemoryContext, "reco differences",
-									ALLOCSET_DEFAULT_SIZES);
-}
-
-static void
-products_reset(Products *products, int room)
-{
-	products->ids = MemoryContextAlloc(context, Max(room, 1) * sizeof(Datum));
-	products->categories = MemoryContextAlloc(context, Max(room, 1) * sizeof(Datum));
-	products->uncategorized = MemoryContextAlloc(context, Max(room, 1) * sizeof(bool));
-	products->room = Max(room, 1);
-	products->count = 0;
-}
-
-static void
-products_grow(Products *products)
-{
-	products->room *= 2;
-	products->ids = repalloc(products->ids, products->room * sizeof(Datum));
-	products->categories = repalloc(products->categories, products->room * sizeof(Datum));
-	products->uncategorized = repalloc(products->uncategorized, products->room * sizeof(bool));
-}
-
-/* Copy a text of the present row, NULL if it is. */
-static Datum
-copy_text(TupleTableSlot *slot, int column, bool *isnull)
-{
-	Datum		value = slot_getattr(slot, column, isnull);
-
-	return *isnull ? (Datum) 0 : PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
-}
-
-/* Take the present row; the arrays grow as it needs. */
-static void
-products_add(Products *products, TupleTableSlot *slot)
-{
-	MemoryContext caller = MemoryContextSwitchTo(context);
-	bool		isnull;
-
-	if (products->count == products->room)
-		products_grow(products);
-	products->ids[products->count] = copy_text(slot, 2, &isnull);
-	products->categories[products->count] =
-		copy_text(slot, 3, &products->uncategorized[products->count]);
-	products->count++;
-	MemoryContextSwitchTo(caller);
+	tuplestore_end(delta->rows);
+	MemoryContextDelete(delta->context);
 }
 
 /* Warn of keys that cannot be product_ids, now and then. */
 static void
-report_skipped(const char *catalog, int count, const char *example)
+delta_report_skipped(const char *catalog, int count, const char *example)
 {
 	static RecoMoment due = 0;
 
@@ -124,112 +87,134 @@ report_skipped(const char *catalog, int count, const char *example)
 	ereport(WARNING,
 			(errmsg("products of catalog table %s are skipped because their key is empty or longer than 512 bytes",
 					catalog),
-			 errdetail("The last look met %d, among them \"%.60s\".", count, example)));
+			 errdetail("The last comparison met %d, among them \"%.60s\".", count, example)));
 }
 
-bool
-reco_difference_take(Tuplestorestate *rows, TupleTableSlot *slot, int limit, const char *catalog)
+/* Copy a text of the present row. */
+static NullableDatum
+delta_copy_text(TupleTableSlot *slot, int column)
+{
+	NullableDatum copy;
+
+	copy.value = slot_getattr(slot, column, &copy.isnull);
+	if (!copy.isnull)
+		copy.value = PointerGetDatum(PG_DETOAST_DATUM_COPY(copy.value));
+	return copy;
+}
+
+/* Take the present row. */
+static void
+delta_step_add(DeltaStep *step, TupleTableSlot *slot)
+{
+	DeltaRow	row;
+	bool		null;
+
+	row.kind = *VARDATA_ANY(DatumGetTextPP(slot_getattr(slot, 1, &null)));
+	row.id = delta_copy_text(slot, 2).value;
+	if (row.kind == RECO_DELTA_SKIPPED)
+	{
+		if (step->skipped++ == 0)
+			step->example = TextDatumGetCString(row.id);
+		return;
+	}
+	row.category = delta_copy_text(slot, 3);
+	if (step->count == step->room)
+	{
+		step->room *= 2;
+		step->rows = repalloc_huge(step->rows, step->room * sizeof(DeltaRow));
+	}
+	step->rows[step->count++] = row;
+}
+
+/* Take the next rows, at most limit (0: all); true: there may be more. */
+static bool
+delta_step_read(DeltaStep *step, RecoMirrorDelta *delta, int limit)
 {
 	int			taken = 0;
-	int			skipped = 0;
-	char	   *example = NULL;
 
-	MemoryContextReset(context);
-	products_reset(&gone, FIRST_ROOM);
-	products_reset(&moved, FIRST_ROOM);
-	products_reset(&fresh, FIRST_ROOM);
-	while ((limit == 0 || taken < limit) && tuplestore_gettupleslot(rows, true, false, slot))
+	step->room = FIRST_ROOM;
+	step->rows = palloc(step->room * sizeof(DeltaRow));
+	while ((limit == 0 || taken < limit) && tuplestore_gettupleslot(delta->rows, true, false, delta->slot))
 	{
-		bool		isnull;
-
 		taken++;
-		switch ((RecoDifference) DatumGetChar(slot_getattr(slot, 1, &isnull)))
-		{
-			case RECO_GONE:
-				products_add(&gone, slot);
-				break;
-			case RECO_MOVED:
-				products_add(&moved, slot);
-				break;
-			case RECO_NEW:
-				products_add(&fresh, slot);
-				break;
-			case RECO_SKIPPED:
-				skipped++;
-				if (example == NULL)
-					example = TextDatumGetCString(slot_getattr(slot, 2, &isnull));
-				break;
-		}
+		delta_step_add(step, delta->slot);
 	}
-	ExecClearTuple(slot);
-	if (skipped > 0)
-		report_skipped(catalog, skipped, example);
+	ExecClearTuple(delta->slot);
 	return limit > 0 && taken == limit;
 }
 
-/* Run a plan whose arguments are ids, and categories where it takes them. */
-static void
-run_for(RecoPlan *plan, const Products *products)
+/* The change of products that a step makes. */
+static RecoInvalidation *
+delta_step_change(const DeltaStep *step)
 {
-	int			dims[] = {products->count};
-	int			lower[] = {1};
-	Datum		arguments[2];
+	RecoInvalidation *change = reco_invalidation_create();
 
-	if (products->count == 0)
-		return;
-	arguments[0] = PointerGetDatum(reco_array(products->ids, products->count, TEXTOID));
-	arguments[1] = PointerGetDatum(construct_md_array(products->categories,
-													  products->uncategorized, 1, dims, lower,
-													  TEXTOID, -1, false, TYPALIGN_INT));
-	reco_sql_execute(plan, arguments, NULL);
+	for (int i = 0; i < step->count; i++)
+	{
+		const DeltaRow *row = &step->rows[i];
+		bool		uncategorized = row->kind == RECO_DELTA_GONE || row->category.isnull;
+
+		reco_invalidation_add(change, DatumGetTextPP(row->id),
+							  uncategorized ? NULL : DatumGetTextPP(row->category.value),
+							  row->kind == RECO_DELTA_NEW);
+	}
+	return change;
+}
+
+static void
+delta_write_row(RecoTable *table, const DeltaRow *row)
+{
+	TupleTableSlot *found = row->kind == RECO_DELTA_NEW ? NULL : reco_table_fetch(table, &row->id);
+
+	if (row->kind == RECO_DELTA_NEW)
+		reco_product_table_insert(table, row->id, row->category);
+	else if (found != NULL && row->kind == RECO_DELTA_GONE)
+		reco_table_delete(table, found);
+	else if (found != NULL)
+		reco_product_table_set_category(table, found, row->category);
+}
+
+/* Write the mirror and bring the lists up to date: all that a step changes. */
+static void
+delta_step_write(const DeltaStep *step, RecoInvalidation *change, RecoWrite *write)
+{
+	RecoTable  *table = reco_product_table_open();
+
+	for (int i = 0; i < step->count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		delta_write_row(table, &step->rows[i]);
+	}
+	reco_table_close(table);
+	reco_invalidation_apply(change, write);
 }
 
 int
-reco_difference_count(void)
+reco_mirror_delta_write(RecoMirrorDelta *delta, int limit, const char *catalog, bool *more)
 {
-	return gone.count + moved.count + fresh.count;
-}
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "reco mirror step",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	DeltaStep	step = {0};
 
-static void
-append(Products *all, const Products *some)
-{
-	memcpy(all->ids + all->count, some->ids, some->count * sizeof(Datum));
-	memcpy(all->categories + all->count, some->categories, some->count * sizeof(Datum));
-	memcpy(all->uncategorized + all->count, some->uncategorized, some->count * sizeof(bool));
-	all->count += some->count;
-}
+	*more = delta_step_read(&step, delta, limit);
+	if (step.skipped > 0)
+		delta_report_skipped(catalog, step.skipped, step.example);
+	if (step.count > 0)
+	{
+		RecoInvalidation *change = delta_step_change(&step);
+		RecoWrite  *write;
 
-/* Find the lists that writing will touch, in transactions of its own. */
-void
-reco_difference_foresee(void)
-{
-	Products	all;
-
-	products_reset(&all, reco_difference_count());
-	append(&all, &gone);
-	append(&all, &moved);
-	append(&all, &fresh);
-	reco_foresee(all.ids, all.categories, all.uncategorized, all.count);
-}
-
-void
-reco_difference_write(void)
-{
-	int			count = reco_difference_count();
-	RecoWrite  *write;
-
-	if (count == 0)
-		return;
-
-	/* in the order in which the popularity takes them */
-	LockRelationOid(reco_sql_table("product"), RowExclusiveLock);
-	write = reco_write_begin(NoLock);
-	reco_trigger_defer_mirror();
-	run_for(&delete_plan, &gone);
-	run_for(&update_plan, &moved);
-	run_for(&insert_plan, &fresh);
-	reco_trigger_apply_mirror(write);
-	reco_write_end(write);
-	reco_metrics_add(RECO_METRIC_CATALOG, count);
-	gone.count = moved.count = fresh.count = 0;
+		reco_invalidation_plan(change);
+		reco_sql_begin();
+		LockRelationOid(reco_sql_table("product"), RowExclusiveLock);
+		write = reco_write_begin(NoLock);
+		delta_step_write(&step, change, write);
+		reco_write_end(write);
+		reco_sql_commit();
+		reco_metrics_add(RECO_METRIC_CATALOG, step.count);
+	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
+	return step.count;
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * mirror_writer.h
- *	  Products that the catalog and the mirror do not agree on.
+ *	  What catalog and mirror differ in, written to the mirror.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,25 +12,27 @@
 #include "utils/tuplestore.h"
 
 /* What the mirror has to do; SKIPPED: nothing, the key cannot be a product_id. */
-typedef enum RecoDifference
+typedef enum RecoDeltaKind
 {
-	RECO_GONE = 'g', RECO_MOVED = 'm', RECO_NEW = 'n', RECO_SKIPPED = 's'
-} RecoDifference;
+	RECO_DELTA_GONE = 'g', RECO_DELTA_MOVED = 'm', RECO_DELTA_NEW = 'n', RECO_DELTA_SKIPPED = 's'
+} RecoDeltaKind;
 
-extern void reco_difference_init(void);
+/* Rows (kind, a RecoDeltaKind as text; product_id; category); outlives transactions. */
+typedef struct RecoMirrorDelta
+{
+	MemoryContext context;
+	Tuplestorestate *rows;
+	TupleTableSlot *slot;		/* to read them by */
+} RecoMirrorDelta;
+
+extern RecoMirrorDelta *reco_mirror_delta_create(void);
+extern void reco_mirror_delta_free(RecoMirrorDelta *delta);
 
 /*
- * Take the next rows (kind "char", product_id, category), at most limit
- * (0: all); true: there may be more.  The slot is one to read them by.
+ * Write the next rows, at most limit (0: all), in transactions of its own, and
+ * bring the lists up to date.  Returns how many products it wrote; *more: there
+ * may be more rows.
  */
-extern bool reco_difference_take(Tuplestorestate *rows, TupleTableSlot *slot, int limit,
-								 const char *catalog);
-extern int	reco_difference_count(void);
-
-/* Without reco's lock, and not in a transaction: makes that writing short. */
-extern void reco_difference_foresee(void);
-
-/* Write what was taken, in the caller's transaction. */
-extern void reco_difference_write(void);
+extern int	reco_mirror_delta_write(RecoMirrorDelta *delta, int limit, const char *catalog, bool *more);
 
 #endif							/* RECO_MIRROR_WRITER_H */

@@ -3,14 +3,14 @@
  * publish_worker.c
  *	  The publish worker: changed rows to Redis.
  *
- * One round takes keys from the ring (change_queue.c), reads their rows and
+ * One round takes keys from the queue (change_queue.c), reads their rows and
  * sends them (reader.c), renews the sink's mark that the copy is ours (sink.h),
- * and only then moves the ring's tail on.  So each change arrives at least once, and since the rows are read
+ * and only then moves the queue's tail on.  So each change arrives at least once, and since the rows are read
  * anew and one process sends one batch after the other, the newest wins.
  * While everything is to be sent (resync.c), rounds and pieces of that take
  * turns.
  *
- * Whatever goes wrong with Redis is an ERROR that ends the process; ring and
+ * Whatever goes wrong with Redis is an ERROR that ends the process; queue and
  * stamp stay in shared memory for its successor.  No transaction is open
  * while Redis is talked to, no lock is taken.
  *
@@ -30,7 +30,7 @@
 #include "storage/ipc.h"
 #include "utils/memutils.h"
 
-/* Keys taken from the ring at once: under load the same key comes often. */
+/* Keys taken from the queue at once: under load the same key comes often. */
 #define BATCH_KEYS 50000
 
 /* Batches smaller than this wait until the last one is PACE_MS old. */
@@ -76,7 +76,7 @@ disconnect(void)
 static void
 reload(void)
 {
-	RecoStamp	stamp = reco_ring_stamp();
+	RecoStamp	stamp = reco_queue_stamp();
 	uint32		target = reco_sink->target();
 	int			ttl = reco_guc_redis_ttl();
 
@@ -86,10 +86,10 @@ reload(void)
 		stamp.owned_since = 0;
 	}
 	if (stamp.target != target || stamp.ttl < ttl)
-		reco_ring_request_publish_all();
+		reco_queue_request_publish_all();
 	stamp.target = target;
 	stamp.ttl = ttl;
-	reco_ring_set_stamp(&stamp);
+	reco_queue_set_stamp(&stamp);
 }
 
 static void
@@ -176,7 +176,7 @@ static void
 report_answer(void)
 {
 	reco_status_peer_answered(RECO_PUBLISH, reco_monotonic_now());
-	if ((reco_ring_is_complete() && reco_ring_length() == 0) ||
+	if ((reco_queue_is_complete() && reco_queue_length() == 0) ||
 		reco_monotonic_since(connected_at) > PROOF_MS)
 		reco_trouble_end(RECO_PUBLISH, RECO_TROUBLE_REDIS);
 }
@@ -224,18 +224,18 @@ pick_windows(int count)
 	return kept;
 }
 
-/* Send what the ring holds, or a batch of it. */
+/* Send what the queue holds, or a batch of it. */
 static void
 publish_batch(void)
 {
 	/* what Redis refuses is refused once, not a whole batch of it */
-	int			count = reco_ring_peek(keys, proved ? BATCH_KEYS : 1);
+	int			count = reco_queue_peek(keys, proved ? BATCH_KEYS : 1);
 	int			users = 0;
 	int			nwindows = pick_windows(count);
 
 	batch_at = reco_monotonic_now();
 	for (int i = 0; i < count; i++)
-		if (!keys[i].window)
+		if (!keys[i].window && keys[i].send)
 			keys[users++] = keys[i];
 	users = sort_users(keys, users);
 
@@ -243,21 +243,21 @@ publish_batch(void)
 	reco_reader_send_windows(store, windows, nwindows);
 	proved = true;
 	if (swap_stamp())
-		reco_ring_advance(count);
+		reco_queue_advance(count);
 }
 
 /* One piece of sending everything, if that is asked for or under way. */
 static void
 resync(void)
 {
-	if (reco_ring_publish_all_requested())
+	if (reco_queue_publish_all_requested())
 	{
 		if (!swap_stamp())
 			return;
 		reco_resync_begin();
 		resyncing = true;
 	}
-	else if (!resyncing && !reco_ring_is_complete())
+	else if (!resyncing && !reco_queue_is_complete())
 	{
 		reco_resync_resume();
 		resyncing = true;
@@ -294,8 +294,8 @@ wait_for_replay(void)
 {
 	reco_status_report(RECO_PUBLISH, RECO_HEALTH_REBUILDING, "waiting for the end of the replay");
 	resyncing = false;
-	if (!reco_ring_publish_all_requested())
-		reco_ring_request_publish_all();
+	if (!reco_queue_publish_all_requested())
+		reco_queue_request_publish_all();
 	if (reco_monotonic_has_passed(stamp_due))
 		(void) swap_stamp();
 	report_answer();
@@ -304,7 +304,7 @@ wait_for_replay(void)
 static long
 step(void)
 {
-	int64		length = reco_ring_length();
+	int64		length = reco_queue_length();
 	long		pace = length < SMALL_BATCH_KEYS ? pace_left() : 0;
 
 	/* Reading nothing, we do not notice ourselves that reco was dropped. */
@@ -315,7 +315,7 @@ step(void)
 		reco_status_report(RECO_PUBLISH, RECO_HEALTH_OFF, "reco.redis_url is not set");
 		reco_trouble_drop(RECO_PUBLISH, RECO_TROUBLE_REDIS);
 		reco_status_set_peer(RECO_PUBLISH, RECO_PEER_NONE);
-		reco_ring_begin_publish_all();
+		reco_queue_begin_publish_all();
 		return STAMP_MS;
 	}
 
@@ -341,7 +341,7 @@ step(void)
 
 	if (resyncing)
 		return 0;
-	return reco_ring_length() > 0 ? pace_left() : Max(reco_monotonic_left(stamp_due), 1);
+	return reco_queue_length() > 0 ? pace_left() : Max(reco_monotonic_left(stamp_due), 1);
 }
 
 static pgsocket

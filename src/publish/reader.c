@@ -7,7 +7,7 @@
  * leaves the transaction, and only then talks to the sink.  A round is bounded
  * by ROUND_ROWS and ROUND_BYTES, or a single value; while the sink works on one,
  * the next is read.  No lock is needed: a row that changes after it was read
- * has its key in the ring and is sent again.
+ * has its key in the queue and is sent again.
  *
  * What a round holds lives in the memory context "reco send", emptied at the
  * begin of the next.
@@ -178,7 +178,7 @@ read_users(Round *round, const RecoKey *users, int count)
 		RecoKey		user = users[taken];
 		Datum		list;
 
-		if (reco_user_fetch_list(table, user.id, &user.place, &list))
+		if (reco_user_fetch_list(table, user.id, &user.tid, &list))
 			add_user(round, user.id, list);
 		else
 			add_entry(round, user.id);
@@ -278,7 +278,7 @@ read_windows(Round *round, const RecoKey *windows, int count)
 		RecoKey		window = windows[taken];
 		RecoTopK	top;
 
-		if (reco_window_top_fetch_near(table, window.id, &window.place, &top) == NULL)
+		if (reco_window_top_fetch_near(table, window.id, &window.tid, &top) == NULL)
 			add_entry(round, window.id);
 		for (int i = 0; i < top.count; i++)
 		{

@@ -6,11 +6,11 @@
  * Runs in pieces: between two of them the publisher sends what changed
  * meanwhile.  First the users in the order of their numbers, then the
  * windows, then the sink is scanned for keys without a row.  A row that changes
- * behind us has its key in the ring; so has one that comes back after we
+ * behind us has its key in the queue; so has one that comes back after we
  * found it gone and before we delete its key.
  *
  * Whoever begins again (lost stamp, full ring) begins from the first user.
- * A publisher that ends in between leaves the ring incomplete; its successor
+ * A publisher that ends in between leaves the queue incomplete; its successor
  * goes on where it was, so that what the sink refuses again and again does not
  * make all the rest be sent each time.
  *
@@ -55,7 +55,7 @@ enter(Phase new)
 	phase = new;
 	next = PG_INT64_MIN;
 	scan.begun = false;
-	reco_ring_set_resync((RecoResync) {phase, next});
+	reco_queue_set_resync((RecoResync) {phase, next});
 	reco_status_report(RECO_PUBLISH, RECO_HEALTH_REBUILDING, "sending everything: %s", phase_names[phase]);
 }
 
@@ -66,7 +66,7 @@ enter(Phase new)
 void
 reco_resync_begin(void)
 {
-	reco_ring_begin_publish_all();
+	reco_queue_begin_publish_all();
 	reco_metrics_add(RECO_METRIC_RESYNCS, 1);
 	enter(USERS);
 }
@@ -75,7 +75,7 @@ reco_resync_begin(void)
 void
 reco_resync_resume(void)
 {
-	RecoResync	resync = reco_ring_resync();
+	RecoResync	resync = reco_queue_resync();
 
 	if (resync.phase == IDLE)
 	{
@@ -84,7 +84,7 @@ reco_resync_resume(void)
 	}
 	enter(resync.phase);
 	next = resync.next;
-	reco_ring_set_resync(resync);
+	reco_queue_set_resync(resync);
 }
 
 /* Send some windows; false: there are no more. */
@@ -102,7 +102,7 @@ send_windows(RecoSinkLink *link)
 		bool		null;
 
 		windows[i].id = DatumGetTimestampTz(reco_sql_value(i, 1, &null));
-		windows[i].place = *(ItemPointer) DatumGetPointer(reco_sql_value(i, 2, &null));
+		windows[i].tid = *(ItemPointer) DatumGetPointer(reco_sql_value(i, 2, &null));
 	}
 	reco_sql_commit();
 	if (count == 0)
@@ -162,12 +162,12 @@ reco_resync_step(RecoSinkLink *link)
 			if (!delete_orphans(link, true))
 			{
 				phase = IDLE;
-				reco_ring_set_resync((RecoResync) {phase, 0});
-				reco_ring_end_publish_all();
+				reco_queue_set_resync((RecoResync) {phase, 0});
+				reco_queue_end_publish_all();
 			}
 			break;
 	}
 	if (phase == USERS || phase == WINDOWS)
-		reco_ring_set_resync((RecoResync) {phase, next});
+		reco_queue_set_resync((RecoResync) {phase, next});
 	return phase != IDLE;
 }

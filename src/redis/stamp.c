@@ -8,7 +8,7 @@
  *		system:timeline:counter:instance:place:since:database
  *
  * GETSET swaps it for the next counter and gives the old one, after the
- * replies to a batch and before its keys leave the ring.  So Redis may hold
+ * replies to a batch and before its keys leave the queue.  So Redis may hold
  * the last acknowledged counter, or, if the reply to the last swap was lost,
  * the one that was sent.  Another counter of our own means that Redis lost
  * something since (an older copy became the primary), no stamp that it was
@@ -220,8 +220,8 @@ ask(RecoRedis *redis, const char *text, size_t length, char *found)
 static void
 distrust(void)
 {
-	if (!reco_ring_publish_all_requested())
-		reco_ring_request_publish_all();
+	if (!reco_queue_publish_all_requested())
+		reco_queue_request_publish_all();
 }
 
 /* Begin to look at a stamp. */
@@ -311,7 +311,7 @@ swap(RecoRedis *redis, RecoStamp *own, char *found)
 	Stamp		stamp;
 
 	own->sent = Max(own->sent + 1, (uint64) GetCurrentTimestamp());
-	reco_ring_set_stamp(own);
+	reco_queue_set_stamp(own);
 	stamp = own_stamp(own);
 	ask(redis, text, print_stamp(&stamp, text), found);
 }
@@ -321,7 +321,7 @@ static void
 acknowledge(RecoStamp *own)
 {
 	own->acknowledged = own->sent;
-	reco_ring_set_stamp(own);
+	reco_queue_set_stamp(own);
 }
 
 /* Redis is another's: leave him his stamp, which we have replaced. */
@@ -335,7 +335,7 @@ give_back(RecoRedis *redis, RecoStamp *own, const Stamp *his)
 	};
 
 	own->owned_since = 0;
-	reco_ring_set_stamp(own);
+	reco_queue_set_stamp(own);
 	distrust();
 	stamp.counter = 0;
 	words[2].length = print_stamp(&stamp, text);
@@ -347,7 +347,7 @@ give_back(RecoRedis *redis, RecoStamp *own, const Stamp *his)
 long
 reco_stamp_claim(RecoRedis *redis)
 {
-	RecoStamp	own = reco_ring_stamp();
+	RecoStamp	own = reco_queue_stamp();
 	char		found[STAMP_BYTES];
 	char		replaced[STAMP_BYTES];
 	Stamp		stamp;
@@ -360,7 +360,7 @@ reco_stamp_claim(RecoRedis *redis)
 
 	/* what we wrote once the other may have replaced */
 	own.owned_since = 0;
-	reco_ring_set_stamp(&own);
+	reco_queue_set_stamp(&own);
 	distrust();
 	if ((whose != NOBODYS || watch.looking) &&
 		(!watch.looking || strcmp(found, watch.text) != 0))
@@ -390,7 +390,7 @@ reco_stamp_claim(RecoRedis *redis)
 bool
 reco_stamp_swap(RecoRedis *redis)
 {
-	RecoStamp	own = reco_ring_stamp();
+	RecoStamp	own = reco_queue_stamp();
 	char		found[STAMP_BYTES];
 	uint64		sent = own.sent;	/* may have arrived though its answer did not */
 	Stamp		stamp;

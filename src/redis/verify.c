@@ -74,11 +74,11 @@ static RecoPlan windows_plan = {
 static bool
 wait_for_publisher(void)
 {
-	uint64		position = reco_ring_position();
+	uint64		position = reco_queue_position();
 	RecoMoment	patience_ends = reco_monotonic_after(PATIENCE_MS);
 
-	while (reco_service_is_replaying() || !reco_ring_has_published(position) ||
-		   reco_ring_stamp().target != reco_sink->target())
+	while (reco_service_is_replaying() || !reco_queue_has_published(position) ||
+		   reco_queue_stamp().target != reco_sink->target())
 	{
 		if (!reco_enabled || reco_monotonic_has_passed(patience_ends))
 			return false;

@@ -1,16 +1,20 @@
 /*-------------------------------------------------------------------------
  *
  * change_queue.c
- *	  Keys of committed changes on their way to the publisher.
+ *	  Keys of committed changes, for two readers.
  *
  * A transaction remembers its keys in its own memory; after its commit, when
- * every new snapshot sees its rows, they go into a ring in shared memory.
- * The publisher peeks, reads the rows anew, sends them, and only then moves
- * the tail on: a key is never lost between the two.  Whenever the ring cannot
+ * every new snapshot sees its rows, and before its locks are released, they go
+ * into a queue in shared memory.  The publisher peeks, reads the rows anew, sends them, and only then moves
+ * the tail on: a key is never lost between the two.  Whenever the queue cannot
  * tell what changed (it is full, the server has just started), everything is
  * to be published instead.
  *
- * One LWLock guards the ring and is held for copying keys only.  A key of a
+ * The prescan (invalidation_prescan.c) looks through the users' rows without
+ * reco's lock, and reads here which of them were written meanwhile.  It needs
+ * those too whose list did not change, which are put in while it watches.
+ *
+ * One LWLock guards the queue and is held for copying keys only.  A key of a
  * rolled back savepoint may stay: publishing an unchanged row does no harm.
  *
  *-------------------------------------------------------------------------
@@ -26,10 +30,10 @@
 #include "utils/memutils.h"
 
 /* A power of two; 16 MB hold what 100k events a second change in 10 s. */
-#define RING_SIZE (1024 * 1024)
+#define QUEUE_SIZE (1024 * 1024)
 
 /* A transaction with more keys than this asks for everything. */
-#define MAX_TRANSACTION_KEYS (RING_SIZE / 2)
+#define MAX_TRANSACTION_KEYS (QUEUE_SIZE / 2)
 
 /*
  * When keys came, noted at the first of each span of time; with all marks
@@ -44,24 +48,26 @@ typedef struct Mark
 	RecoMoment	at;				/* then */
 } Mark;
 
-typedef struct RecoRing
+typedef struct RecoChangeQueue
 {
 	LWLock	   *lock;
 	uint64		head;			/* keys ever put in */
 	uint64		tail;			/* keys ever published */
 	bool		publish_all;	/* everything is to be sent */
-	bool		complete;		/* everything was sent once, but for the ring's keys */
+	bool		complete;		/* everything was sent once, but for the queue's keys */
 	RecoMoment	incomplete_since;	/* when everything was asked for; 0: it is not */
-	uint64		state;			/* whose keys these are, see reco_ring_serve() */
+	bool		watched;		/* users whose list did not change are wanted, too */
+	bool		watch_lost;		/* not all were put in */
+	uint64		state;			/* whose keys these are, see reco_queue_serve() */
 	RecoResync	resync;
 	RecoStamp	stamp;
 	int			nmarks;
 	int64		span;			/* ms */
 	Mark		marks[MARKS];	/* of the keys from the tail on, oldest first */
-	RecoKey		keys[RING_SIZE];
-} RecoRing;
+	RecoKey		keys[QUEUE_SIZE];
+} RecoChangeQueue;
 
-static RecoRing *ring = NULL;
+static RecoChangeQueue *queue = NULL;
 
 /* Of the present transaction; the array lives in TopTransactionContext. */
 static RecoKey *pending = NULL;
@@ -70,22 +76,22 @@ static int	pending_size = 0;
 static bool pending_everything = false;
 
 static void
-ring_init(LWLock *lock)
+queue_init(LWLock *lock)
 {
-	ring->lock = lock;
-	ring->publish_all = true;
-	ring->incomplete_since = reco_monotonic_now();
-	ring->span = FIRST_SPAN;
-	while (ring->stamp.instance == 0)
-		if (!pg_strong_random(&ring->stamp.instance, sizeof(ring->stamp.instance)))
+	queue->lock = lock;
+	queue->publish_all = true;
+	queue->incomplete_since = reco_monotonic_now();
+	queue->span = FIRST_SPAN;
+	while (queue->stamp.instance == 0)
+		if (!pg_strong_random(&queue->stamp.instance, sizeof(queue->stamp.instance)))
 			ereport(FATAL,
 					(errcode(ERRCODE_INTERNAL_ERROR),
 					 errmsg("could not generate a random number")));
 }
 
-const RecoShmemArea reco_ring_area = {
-	.name = "reco_ring",.size = sizeof(RecoRing),.address = (void **) &ring,
-	.init = ring_init,.has_lock = true
+const RecoShmemArea reco_change_queue_area = {
+	.name = "reco_change_queue",.size = sizeof(RecoChangeQueue),.address = (void **) &queue,
+	.init = queue_init,.has_lock = true
 };
 
 static void
@@ -112,50 +118,55 @@ add_pending(const RecoKey *key)
 	pending[pending_count++] = *key;
 }
 
+/*
+ * The user's row was written; send: so that the publisher has to send it.  Whether
+ * somebody watches changes under reco's lock only, which the caller holds.
+ */
 void
-reco_ring_add_user(int64 user_id, ItemPointer place)
+reco_queue_add_user(int64 user_id, ItemPointer tid, bool send)
 {
-	RecoKey		key = {user_id, *place, false};
+	RecoKey		key = {.id = user_id,.tid = *tid,.send = send};
+
+	if (send || queue->watched)
+		add_pending(&key);
+}
+
+void
+reco_queue_add_window(TimestampTz window_start, ItemPointer tid)
+{
+	RecoKey		key = {.id = window_start,.tid = *tid,.window = true,.send = true};
 
 	add_pending(&key);
 }
 
 void
-reco_ring_add_window(TimestampTz window_start, ItemPointer place)
-{
-	RecoKey		key = {window_start, *place, true};
-
-	add_pending(&key);
-}
-
-void
-reco_ring_add_everything(void)
+reco_queue_add_everything(void)
 {
 	pending_everything = true;
 }
 
-/* Note when the keys come that are put in next; under the ring's lock. */
+/* Note when the keys come that are put in next; under the queue's lock. */
 static void
 mark_time(void)
 {
 	RecoMoment	now = reco_monotonic_now();
 	int			kept = 0;
 
-	if (ring->head == ring->tail)
+	if (queue->head == queue->tail)
 	{
-		ring->nmarks = 0;
-		ring->span = FIRST_SPAN;
+		queue->nmarks = 0;
+		queue->span = FIRST_SPAN;
 	}
-	if (ring->nmarks > 0 && now - ring->marks[ring->nmarks - 1].at < ring->span * 1000)
+	if (queue->nmarks > 0 && now - queue->marks[queue->nmarks - 1].at < queue->span * 1000)
 		return;
-	if (ring->nmarks == MARKS)
+	if (queue->nmarks == MARKS)
 	{
 		for (int i = 0; i < MARKS; i += 2)
-			ring->marks[kept++] = ring->marks[i];
-		ring->nmarks = kept;
-		ring->span *= 2;
+			queue->marks[kept++] = queue->marks[i];
+		queue->nmarks = kept;
+		queue->span *= 2;
 	}
-	ring->marks[ring->nmarks++] = (Mark) {ring->head, now};
+	queue->marks[queue->nmarks++] = (Mark) {queue->head, now};
 }
 
 /* Marks of keys that have been published go, all but the last before the tail. */
@@ -164,44 +175,53 @@ drop_marks(void)
 {
 	int			gone = 0;
 
-	while (gone + 1 < ring->nmarks && ring->marks[gone + 1].head <= ring->tail)
+	while (gone + 1 < queue->nmarks && queue->marks[gone + 1].head <= queue->tail)
 		gone++;
 	if (gone == 0)
 		return;
-	ring->nmarks -= gone;
-	memmove(ring->marks, ring->marks + gone, ring->nmarks * sizeof(Mark));
+	queue->nmarks -= gone;
+	memmove(queue->marks, queue->marks + gone, queue->nmarks * sizeof(Mark));
 }
 
-/* Everything is to be sent; under the ring's lock. */
+/* Everything is to be sent; under the queue's lock. */
 static void
 ask_for_everything(void)
 {
-	ring->publish_all = true;
-	if (ring->incomplete_since == 0)
-		ring->incomplete_since = reco_monotonic_now();
+	queue->publish_all = true;
+	if (queue->incomplete_since == 0)
+		queue->incomplete_since = reco_monotonic_now();
 }
 
-/* Put the transaction's keys into the ring; must not fail. */
+/* Everything will be sent, and with it what the queue holds; under the queue's lock. */
+static void
+skip_to_head(void)
+{
+	queue->tail = queue->head;
+	queue->nmarks = 0;
+}
+
+/* Put the transaction's keys into the queue; must not fail. */
 static void
 push_pending(void)
 {
-	LWLockAcquire(ring->lock, LW_EXCLUSIVE);
+	LWLockAcquire(queue->lock, LW_EXCLUSIVE);
 	if (pending_everything ||
-		ring->head - ring->tail + pending_count > RING_SIZE)
+		queue->head - queue->tail + pending_count > QUEUE_SIZE)
 		ask_for_everything();
-	if (!ring->publish_all)
-	{
+	queue->watch_lost |= pending_everything;
+	if (!queue->publish_all)
 		mark_time();
-		for (int i = 0; i < pending_count; i++)
-			ring->keys[(ring->head + i) % RING_SIZE] = pending[i];
-		ring->head += pending_count;
-	}
-	LWLockRelease(ring->lock);
+	for (int i = 0; i < pending_count; i++)
+		queue->keys[(queue->head + i) % QUEUE_SIZE] = pending[i];
+	queue->head += pending_count;
+	if (queue->publish_all)
+		skip_to_head();
+	LWLockRelease(queue->lock);
 	reco_status_wake(RECO_PUBLISH);
 }
 
 static void
-ring_commit(void)
+queue_commit(void)
 {
 	if ((pending_count > 0 || pending_everything) && reco_service_serves_database())
 		push_pending();
@@ -209,129 +229,128 @@ ring_commit(void)
 
 /* The array goes with the transaction's memory. */
 static void
-ring_reset_xact(void)
+queue_reset_xact(void)
 {
 	pending = NULL;
 	pending_count = pending_size = 0;
 	pending_everything = false;
 }
 
-const RecoXactModule reco_ring_xact = {.commit = ring_commit,.reset = ring_reset_xact};
+const RecoXactModule reco_change_queue_xact = {.commit = queue_commit,.reset = queue_reset_xact};
 
-/* The oldest keys, which stay until reco_ring_advance. */
+/* The oldest keys, which stay until reco_queue_advance. */
 int
-reco_ring_peek(RecoKey *keys, int max)
+reco_queue_peek(RecoKey *keys, int max)
 {
 	int			count;
 
-	LWLockAcquire(ring->lock, LW_SHARED);
-	count = Min(max, (int64) (ring->head - ring->tail));
+	LWLockAcquire(queue->lock, LW_SHARED);
+	count = Min(max, (int64) (queue->head - queue->tail));
 	for (int i = 0; i < count; i++)
-		keys[i] = ring->keys[(ring->tail + i) % RING_SIZE];
-	LWLockRelease(ring->lock);
+		keys[i] = queue->keys[(queue->tail + i) % QUEUE_SIZE];
+	LWLockRelease(queue->lock);
 	return count;
 }
 
 /* The n oldest keys have been published. */
 void
-reco_ring_advance(int n)
+reco_queue_advance(int n)
 {
-	LWLockAcquire(ring->lock, LW_EXCLUSIVE);
-	ring->tail = Min(ring->tail + n, ring->head);
+	LWLockAcquire(queue->lock, LW_EXCLUSIVE);
+	queue->tail = Min(queue->tail + n, queue->head);
 	drop_marks();
-	LWLockRelease(ring->lock);
+	LWLockRelease(queue->lock);
 }
 
 int64
-reco_ring_length(void)
+reco_queue_length(void)
 {
 	int64		length;
 
-	LWLockAcquire(ring->lock, LW_SHARED);
-	length = ring->head - ring->tail;
-	LWLockRelease(ring->lock);
+	LWLockAcquire(queue->lock, LW_SHARED);
+	length = queue->head - queue->tail;
+	LWLockRelease(queue->lock);
 	return length;
 }
 
 /* What Redis holds is not to be trusted. */
 void
-reco_ring_request_publish_all(void)
+reco_queue_request_publish_all(void)
 {
-	LWLockAcquire(ring->lock, LW_EXCLUSIVE);
+	LWLockAcquire(queue->lock, LW_EXCLUSIVE);
 	ask_for_everything();
-	LWLockRelease(ring->lock);
+	LWLockRelease(queue->lock);
 	reco_status_wake(RECO_PUBLISH);
 }
 
 bool
-reco_ring_publish_all_requested(void)
+reco_queue_publish_all_requested(void)
 {
 	bool		requested;
 
-	LWLockAcquire(ring->lock, LW_SHARED);
-	requested = ring->publish_all;
-	LWLockRelease(ring->lock);
+	LWLockAcquire(queue->lock, LW_SHARED);
+	requested = queue->publish_all;
+	LWLockRelease(queue->lock);
 	return requested;
 }
 
 /*
- * The publisher reads everything from now on: what was in the ring is part
- * of it, what commits later goes into the ring again.
+ * The publisher reads everything from now on: what was in the queue is part
+ * of it, what commits later goes into the queue again.
  */
 void
-reco_ring_begin_publish_all(void)
+reco_queue_begin_publish_all(void)
 {
-	LWLockAcquire(ring->lock, LW_EXCLUSIVE);
-	ring->publish_all = false;
-	memset(&ring->resync, 0, sizeof(ring->resync));
-	ring->complete = false;
-	ring->tail = ring->head;
-	ring->nmarks = 0;
-	if (ring->incomplete_since == 0)
-		ring->incomplete_since = reco_monotonic_now();
-	LWLockRelease(ring->lock);
+	LWLockAcquire(queue->lock, LW_EXCLUSIVE);
+	queue->publish_all = false;
+	memset(&queue->resync, 0, sizeof(queue->resync));
+	queue->complete = false;
+	skip_to_head();
+	if (queue->incomplete_since == 0)
+		queue->incomplete_since = reco_monotonic_now();
+	LWLockRelease(queue->lock);
 }
 
 /* Everything has been sent. */
 void
-reco_ring_end_publish_all(void)
+reco_queue_end_publish_all(void)
 {
-	LWLockAcquire(ring->lock, LW_EXCLUSIVE);
-	ring->complete = true;
-	if (!ring->publish_all)
-		ring->incomplete_since = 0;
-	LWLockRelease(ring->lock);
+	LWLockAcquire(queue->lock, LW_EXCLUSIVE);
+	queue->complete = true;
+	if (!queue->publish_all)
+		queue->incomplete_since = 0;
+	LWLockRelease(queue->lock);
 }
 
-/* Was everything sent once, so that the ring's keys are all that is missing? */
+/* Was everything sent once, so that the queue's keys are all that is missing? */
 bool
-reco_ring_is_complete(void)
+reco_queue_is_complete(void)
 {
 	bool		complete;
 
-	LWLockAcquire(ring->lock, LW_SHARED);
-	complete = ring->complete && !ring->publish_all;
-	LWLockRelease(ring->lock);
+	LWLockAcquire(queue->lock, LW_SHARED);
+	complete = queue->complete && !queue->publish_all;
+	LWLockRelease(queue->lock);
 	return complete;
 }
 
 RecoResync
-reco_ring_resync(void)
+reco_queue_resync(void)
 {
 	RecoResync	resync;
 
-	LWLockAcquire(ring->lock, LW_SHARED);
-	resync = ring->resync;
-	LWLockRelease(ring->lock);
+	LWLockAcquire(queue->lock, LW_SHARED);
+	resync = queue->resync;
+	LWLockRelease(queue->lock);
 	return resync;
 }
 
 void
-reco_ring_set_resync(RecoResync resync)
+reco_queue_set_resync(RecoResync resync)
 {
-	LWLockAcquire(ring->lock, LW_EXCLUSIVE);
-	ring->resync = resync;
-	LWLockRelease(ring->lock);
+	LWLockAcquire(queue->lock, LW_EXCLUSIVE);
+	queue->resync = resync;
+	LWLockRelease(queue->lock);
 }
 
 /*
@@ -340,40 +359,40 @@ reco_ring_set_resync(RecoResync resync)
  * published, and true is returned.
  */
 bool
-reco_ring_serve(uint64 state)
+reco_queue_serve(uint64 state)
 {
 	bool		is_other;
 
-	LWLockAcquire(ring->lock, LW_EXCLUSIVE);
-	is_other = ring->state != state;
-	ring->state = state;
+	LWLockAcquire(queue->lock, LW_EXCLUSIVE);
+	is_other = queue->state != state;
+	queue->state = state;
 	if (is_other)
 	{
-		ring->publish_all = true;
-		if (ring->incomplete_since == 0)
-			ring->incomplete_since = reco_monotonic_now();
+		queue->publish_all = true;
+		if (queue->incomplete_since == 0)
+			queue->incomplete_since = reco_monotonic_now();
 	}
-	LWLockRelease(ring->lock);
+	LWLockRelease(queue->lock);
 	return is_other;
 }
 
 RecoStamp
-reco_ring_stamp(void)
+reco_queue_stamp(void)
 {
 	RecoStamp	stamp;
 
-	LWLockAcquire(ring->lock, LW_SHARED);
-	stamp = ring->stamp;
-	LWLockRelease(ring->lock);
+	LWLockAcquire(queue->lock, LW_SHARED);
+	stamp = queue->stamp;
+	LWLockRelease(queue->lock);
 	return stamp;
 }
 
 void
-reco_ring_set_stamp(const RecoStamp *stamp)
+reco_queue_set_stamp(const RecoStamp *stamp)
 {
-	LWLockAcquire(ring->lock, LW_EXCLUSIVE);
-	ring->stamp = *stamp;
-	LWLockRelease(ring->lock);
+	LWLockAcquire(queue->lock, LW_EXCLUSIVE);
+	queue->stamp = *stamp;
+	LWLockRelease(queue->lock);
 }
 
 /*
@@ -381,9 +400,9 @@ reco_ring_set_stamp(const RecoStamp *stamp)
  * and each of the values is right by itself at some moment of the call.
  */
 RecoBacklog
-reco_ring_backlog(void)
+reco_queue_backlog(void)
 {
-	volatile RecoRing *now = ring;
+	volatile RecoChangeQueue *now = queue;
 	RecoBacklog backlog = {0};
 	uint64		tail = now->tail;
 	uint64		head = now->head;
@@ -397,24 +416,67 @@ reco_ring_backlog(void)
 
 /* Where the keys that commit next will stand. */
 uint64
-reco_ring_position(void)
+reco_queue_position(void)
 {
 	uint64		head;
 
-	LWLockAcquire(ring->lock, LW_SHARED);
-	head = ring->head;
-	LWLockRelease(ring->lock);
+	LWLockAcquire(queue->lock, LW_SHARED);
+	head = queue->head;
+	LWLockRelease(queue->lock);
 	return head;
 }
 
 /* Is all that stood before a position in Redis? */
 bool
-reco_ring_has_published(uint64 position)
+reco_queue_has_published(uint64 position)
 {
 	bool		published;
 
-	LWLockAcquire(ring->lock, LW_SHARED);
-	published = ring->complete && !ring->publish_all && ring->tail >= position;
-	LWLockRelease(ring->lock);
+	LWLockAcquire(queue->lock, LW_SHARED);
+	published = queue->complete && !queue->publish_all && queue->tail >= position;
+	LWLockRelease(queue->lock);
 	return published;
+}
+
+/*
+ * From now on all users whose rows are written are put in; under reco's lock,
+ * so that what was written before stands before the position returned.
+ */
+uint64
+reco_queue_watch(void)
+{
+	uint64		position;
+
+	LWLockAcquire(queue->lock, LW_EXCLUSIVE);
+	queue->watched = true;
+	queue->watch_lost = false;
+	position = queue->head;
+	LWLockRelease(queue->lock);
+	return position;
+}
+
+/*
+ * The users whose rows were written since a position, some of them several
+ * times; ends the watch.  Under reco's lock, so that nobody is about to put
+ * more in.  Returns how many, palloc'd; -1: more than max, or they are lost.
+ */
+int
+reco_queue_unwatch(uint64 position, RecoKey **users, int max)
+{
+	int64		length;
+	int			count = -1;
+
+	*users = palloc(max * sizeof(RecoKey));
+	LWLockAcquire(queue->lock, LW_EXCLUSIVE);
+	queue->watched = false;
+	length = queue->head - position;
+	if (length <= max && !queue->watch_lost)
+	{
+		count = 0;
+		for (uint64 at = position; at < queue->head; at++)
+			if (!queue->keys[at % QUEUE_SIZE].window)
+				(*users)[count++] = queue->keys[at % QUEUE_SIZE];
+	}
+	LWLockRelease(queue->lock);
+	return count;
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * change_queue.h
- *	  Keys of committed changes on their way to the publisher.
+ *	  Keys of committed changes, for two readers.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,17 +13,18 @@
 #include "datatype/timestamp.h"
 #include "storage/itemptr.h"
 
-/* A user whose list changed, or a window whose top changed. */
+/* A user whose row was written, or a window whose top changed. */
 typedef struct RecoKey
 {
 	int64		id;				/* user_id, or window_start as TimestampTz */
-	ItemPointerData place;		/* where the row is likely to stand */
+	ItemPointerData tid;		/* where the row is likely to stand */
 	bool		window;
+	bool		send;			/* it is for the publisher; else only for the prescan */
 } RecoKey;
 
 /*
  * The stamp by which the publisher knows its copy again (stamp.c): what has
- * left the ring is in Redis as long as Redis holds it.
+ * left the queue is in Redis as long as Redis holds it.
  */
 typedef struct RecoStamp
 {
@@ -42,30 +43,34 @@ typedef struct RecoResync
 	int64		next;
 } RecoResync;
 
-/* Remember a key of the present transaction; it goes into the ring at commit. */
-extern void reco_ring_add_user(int64 user_id, ItemPointer place);
-extern void reco_ring_add_window(TimestampTz window_start, ItemPointer place);
+/* Remember a key of the present transaction; it goes into the queue at commit. */
+extern void reco_queue_add_user(int64 user_id, ItemPointer tid, bool send);
+extern void reco_queue_add_window(TimestampTz window_start, ItemPointer tid);
 
 /* At commit everything is to be published instead. */
-extern void reco_ring_add_everything(void);
+extern void reco_queue_add_everything(void);
 
-extern const RecoXactModule reco_ring_xact;
-extern const struct RecoShmemArea reco_ring_area;
+extern const RecoXactModule reco_change_queue_xact;
+extern const struct RecoShmemArea reco_change_queue_area;
+
+/* The prescan's side; only one process may watch. */
+extern uint64 reco_queue_watch(void);
+extern int	reco_queue_unwatch(uint64 position, RecoKey **users, int max);
 
 /* The publisher's side; only one process may read. */
-extern int	reco_ring_peek(RecoKey *keys, int max);
-extern void reco_ring_advance(int n);
-extern int64 reco_ring_length(void);
-extern void reco_ring_request_publish_all(void);
-extern bool reco_ring_publish_all_requested(void);
-extern void reco_ring_begin_publish_all(void);
-extern void reco_ring_end_publish_all(void);
-extern bool reco_ring_is_complete(void);
-extern RecoResync reco_ring_resync(void);
-extern void reco_ring_set_resync(RecoResync resync);
-extern bool reco_ring_serve(uint64 state);
-extern RecoStamp reco_ring_stamp(void);
-extern void reco_ring_set_stamp(const RecoStamp *stamp);
+extern int	reco_queue_peek(RecoKey *keys, int max);
+extern void reco_queue_advance(int n);
+extern int64 reco_queue_length(void);
+extern void reco_queue_request_publish_all(void);
+extern bool reco_queue_publish_all_requested(void);
+extern void reco_queue_begin_publish_all(void);
+extern void reco_queue_end_publish_all(void);
+extern bool reco_queue_is_complete(void);
+extern RecoResync reco_queue_resync(void);
+extern void reco_queue_set_resync(RecoResync resync);
+extern bool reco_queue_serve(uint64 state);
+extern RecoStamp reco_queue_stamp(void);
+extern void reco_queue_set_stamp(const RecoStamp *stamp);
 
 /* What Redis lacks, for who shows it; does not wait. */
 typedef struct RecoBacklog
@@ -74,10 +79,10 @@ typedef struct RecoBacklog
 	RecoMoment	since;			/* when the oldest of it was committed; 0: it lacks nothing */
 } RecoBacklog;
 
-extern RecoBacklog reco_ring_backlog(void);
+extern RecoBacklog reco_queue_backlog(void);
 
-/* Has Redis got what committed before reco_ring_position() said so? */
-extern uint64 reco_ring_position(void);
-extern bool reco_ring_has_published(uint64 position);
+/* Has Redis got what committed before reco_queue_position() said so? */
+extern uint64 reco_queue_position(void);
+extern bool reco_queue_has_published(uint64 position);
 
 #endif							/* RECO_CHANGE_QUEUE_H */

@@ -307,7 +307,7 @@ reco_window_counter_drop(RecoWrite *write)
 		bool		null;
 		TimestampTz window = DatumGetTimestampTz(reco_sql_value(i, 1, &null));
 
-		reco_ring_add_window(window, (ItemPointer) DatumGetPointer(reco_sql_value(i, 2, &null)));
+		reco_queue_add_window(window, (ItemPointer) DatumGetPointer(reco_sql_value(i, 2, &null)));
 	}
 	SPI_freetuptable(SPI_tuptable);
 }

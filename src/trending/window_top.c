@@ -111,7 +111,7 @@ reco_window_top_write(RecoTable *table, TimestampTz window, TupleTableSlot *row,
 
 	if (top->count == 0)
 	{
-		reco_ring_add_window(window, &row->tts_tid);
+		reco_queue_add_window(window, &row->tts_tid);
 		reco_table_delete(table, row);
 		return;
 	}
@@ -128,5 +128,5 @@ reco_window_top_write(RecoTable *table, TimestampTz window, TupleTableSlot *row,
 		reco_table_update(table, row, values, nulls);
 	else
 		reco_table_insert(table, values, nulls);
-	reco_ring_add_window(window, reco_table_written_at(table));
+	reco_queue_add_window(window, reco_table_written_at(table));
 }

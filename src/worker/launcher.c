@@ -268,7 +268,7 @@ launcher_commit(void)
 	/* the transaction may have dropped the extension that workers serve */
 	if (reco_service_serves_database())
 		reco_service_forget_database();
-	reco_ring_request_publish_all();
+	reco_queue_request_publish_all();
 	reco_service_announce_extension();
 }
 

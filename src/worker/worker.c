@@ -330,7 +330,7 @@ reco_worker_main(Datum arg)
 	SetUserIdAndSecContext(role[0] ? GetSessionUserId() : owner, 0);
 	if (!reco_role_owns_objects(routine->id, GetUserId()))
 		proc_exit(0);
-	if (reco_ring_serve(worker_state_identity()))
+	if (reco_queue_serve(worker_state_identity()))
 		reco_service_forget_database(); /* what was known belongs to another state */
 	forgotten = reco_service_times_forgotten();
 	if (reco_service_database() != MyDatabaseId)

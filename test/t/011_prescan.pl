@@ -57,13 +57,13 @@ $reco->sql('INSERT INTO stop VALUES (1)');
 $viewer->close;
 $reco->verify('random changes');
 is($reco->sql('SELECT generation FROM reco.state'), $generation, 'without a sweep that would have covered what was forgotten');
-cmp_ok(counter('follow.foreseen'), '>', 0.9 * (counter('follow.catalog') - 4000), 'nearly all lists were foreseen');
+cmp_ok(counter('follow.prescanned'), '>', 0.9 * (counter('follow.catalog') - 4000), 'nearly all changes were prescanned');
 
 # 2. What is written between the search and the change
 sub beside_locked_mirror
 {
 	my ($name, $change, $meanwhile) = @_;
-	my $foreseen = counter('follow.foreseen');
+	my $prescanned = counter('follow.prescanned');
 	my $locker = $reco->session;
 
 	$locker->say('BEGIN; LOCK TABLE reco.product IN SHARE MODE;');
@@ -74,7 +74,7 @@ sub beside_locked_mirror
 	$locker->say('COMMIT;');
 	$locker->close;
 	$reco->sql('SELECT reco_follow_wait(30000)');
-	return counter('follow.foreseen') - $foreseen;
+	return counter('follow.prescanned') - $prescanned;
 }
 
 sub view
@@ -93,27 +93,27 @@ view(50005, 'x1');
 view(50006, 'x2');
 $reco->sql("INSERT INTO public.products SELECT p, 'X' FROM unnest('{x1,x2,x3}'::text[]) p");
 list_becomes('products that enter after they were viewed', 50005, 'x2 x3');
-is(beside_locked_mirror('a product leaves', "DELETE FROM public.products WHERE product_id = 'z3'", sub { view(50002, 'z1'); view(50003, 'z4') }), 1, 'foreseen');
+is(beside_locked_mirror('a product leaves', "DELETE FROM public.products WHERE product_id = 'z3'", sub { view(50002, 'z1'); view(50003, 'z4') }), 1, 'prescanned');
 list_becomes('a list that held it', 50001, 'z2 z4 z5');
 list_becomes('one that came to hold it meanwhile', 50002, 'z2 z4 z5');
 list_becomes('one that changed meanwhile', 50003, 'z5');
 is(beside_locked_mirror('a product enters', "INSERT INTO public.products VALUES ('z0', 'Z')", sub { view(50004, 'z0', 'z5') }), 0,
-	'viewed meanwhile for the first time: not as foreseen');
+	'viewed meanwhile for the first time: the prescan is invalid');
 list_becomes('lists that it enters', 50001, 'z0 z2 z4');
 list_becomes('the list of who viewed it', 50004, 'z1 z2 z4');
 is(beside_locked_mirror('somebody changes the mirror', "DELETE FROM public.products WHERE product_id = 'z2'",
-		sub { $_[0]->say("UPDATE reco.product SET category = NULL WHERE product_id = 'z4';") }), 0, 'not foreseen');
+		sub { $_[0]->say("UPDATE reco.product SET category = NULL WHERE product_id = 'z4';") }), 0, 'not prescanned');
 list_becomes('both changes', 50001, 'z0 z5');
 $reco->sql("UPDATE reco.product SET category = 'Z' WHERE product_id = 'z4'");
 $reco->verify('what was written meanwhile');
 
 # 3. A worker that starts compares the whole catalog, and searches before it writes, too
-my $foreseen = counter('follow.foreseen');
+my $prescanned = counter('follow.prescanned');
 $reco->sql("UPDATE reco.product SET category = 'X' WHERE product_id = 'z5'");
 list_becomes('a mirror that is not the catalog', 50005, 'x2 x3 z5');
 $reco->sql("SELECT pg_terminate_backend(pid) FROM reco.workers() WHERE component = 'follow'");
 list_becomes('the catalog again', 50005, 'x2 x3');
-is(counter('follow.foreseen') - $foreseen, 1, 'foreseen at the start');
+is(counter('follow.prescanned') - $prescanned, 1, 'prescanned at the start');
 $reco->verify('a comparison of everything');
 
 done_testing();

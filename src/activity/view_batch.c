@@ -225,14 +225,14 @@ static const int ahead[RECO_PREFETCH_STAGES] = {12, 8, 4};
 
 /* The rows of users who come soon are brought into the processor's caches. */
 static void
-look_ahead(const RecoByUser *sort)
+look_ahead(RecoUserRows *rows, const RecoByUser *sort)
 {
 	for (int stage = 0; stage < RECO_PREFETCH_STAGES; stage++)
 	{
 		const RecoUserView *view = reco_by_user_ahead(sort, ahead[stage]);
 
 		if (view != NULL)
-			reco_user_prefetch(view->user_id, stage);
+			reco_user_rows_prefetch(rows, view->user_id, stage);
 	}
 }
 
@@ -253,7 +253,7 @@ write_users(RecoViews *views)
 	while (reco_by_user_next(views->sort, &next))
 	{
 		CHECK_FOR_INTERRUPTS();
-		look_ahead(views->sort);
+		look_ahead(reco_user_rows(users), views->sort);
 		if (group.count > 0 && next.user_id != user_id)
 		{
 			write_user(views, users, user_id, &group);

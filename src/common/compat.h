@@ -78,6 +78,13 @@ pg_cmp_s64(int64 a, int64 b)
 #define reco_decoded_tuple(decoded) ((decoded) == NULL ? NULL : &(decoded)->tuple)
 #endif
 
+/* 16 calls the name of a relation's file a locator. */
+#if PG_VERSION_NUM >= 160000
+#define reco_relation_locator(relation) ((relation)->rd_locator)
+#else
+#define reco_relation_locator(relation) ((relation)->rd_node)
+#endif
+
 /* 16 wants the result relations too. */
 #if PG_VERSION_NUM >= 160000
 #define reco_epq_init(epq, estate) EvalPlanQualInit(epq, estate, NULL, NIL, -1, NIL)

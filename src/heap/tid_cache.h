@@ -10,6 +10,7 @@
 
 #include "storage/buf.h"
 #include "storage/itemptr.h"
+#include "utils/relcache.h"
 
 /* Stages of prefetching a row: each needs what the one before has loaded. */
 typedef enum RecoPrefetchStage
@@ -22,6 +23,6 @@ typedef struct tidhash_hash RecoTidCache;
 
 extern ItemPointer reco_tid_cache_find(RecoTidCache *cache, int64 key);
 extern void reco_tid_cache_set(RecoTidCache **cache, int64 key, ItemPointer tid, Buffer buffer);
-extern void reco_tid_cache_prefetch(RecoTidCache *cache, int64 key, RecoPrefetchStage stage);
+extern void reco_tid_cache_prefetch(RecoTidCache *cache, Relation heap, int64 key, RecoPrefetchStage stage);
 
 #endif							/* RECO_TID_CACHE_H */

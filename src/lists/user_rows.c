@@ -76,9 +76,9 @@ reco_user_rows_fetch_near(RecoUserRows *rows, int64 user_id, ItemPointer place)
 
 /* The user's row will be wanted soon. */
 void
-reco_user_prefetch(int64 user_id, RecoPrefetchStage stage)
+reco_user_rows_prefetch(RecoUserRows *rows, int64 user_id, RecoPrefetchStage stage)
 {
-	reco_tid_cache_prefetch(tid_cache, user_id, stage);
+	reco_tid_cache_prefetch(tid_cache, reco_table_relation(rows->table), user_id, stage);
 }
 
 int64

@@ -49,7 +49,7 @@ extern RecoTable *reco_user_rows_open_table(RecoWrite *write);
 extern void reco_user_rows_init(RecoUserRows *rows, RecoTable *table);
 extern void reco_user_rows_end(RecoUserRows *rows);
 
-extern void reco_user_prefetch(int64 user_id, RecoPrefetchStage stage);
+extern void reco_user_rows_prefetch(RecoUserRows *rows, int64 user_id, RecoPrefetchStage stage);
 extern void reco_user_fill_tid_cache(void);
 extern RecoTable *reco_user_open_read(Snapshot snapshot);
 extern bool reco_user_fetch_list(RecoTable *table, int64 user_id, ItemPointer place,

@@ -233,7 +233,10 @@ find_leaf(RecoInsert *insert)
 	return leaf;
 }
 
-/* Of the rows in each page only two tell such an index anything; all cost 0.5 us each. */
+/*
+ * Of the rows in each page only two tell such an index anything.  With all of them
+ * a row takes 0.42 instead of 0.16 us to write, of 4 that an event takes.
+ */
 static void
 index_extremes(InsertLeaf *leaf, EState *estate)
 {

@@ -10,7 +10,9 @@
  *
  * Writers hold reco's lock in a READ COMMITTED transaction and read under a
  * snapshot taken after it, so that no row is updated concurrently.  A table's
- * scans do not see rows written since reco_table_open: write each key once.
+ * scans do not see rows written since reco_table_open: write each key once.  The
+ * lock also keeps keys unique, so an update that leaves the key skips the check
+ * of the index (keyed_table_update_plain).
  *
  * As in logical replication, row triggers fire, but not statement triggers: that
  * of reco.product would take reco's own writes for a client's change of the
@@ -338,9 +340,9 @@ keyed_table_is_plain(RecoTable *table)
 
 /*
  * Update a row, whose key stays.  The executor would check uniqueness in the
- * index, and so visit each version of the row that an old snapshot keeps: after
- * 8 minutes beside one at 5,000 events/s that was 70 % of ingestion, and
- * growing.
+ * index, and so visit each version of the row that an old snapshot keeps: in a
+ * drain beside one users' rows took 14 % longer after 4M events; after 8 minutes at
+ * 5,000 events/s that was 70 % of ingestion, and growing.
  */
 static void
 keyed_table_update_plain(RecoTable *table, ItemPointer old, TupleTableSlot *row)

@@ -1,4 +1,4 @@
-"""What must hold after each fault. Each function returns lines that tell what is wrong."""
+"""The checks after each fault. Each function returns lines that say what is wrong."""
 from engine import query, redis_differences
 from producer import USERS
 from server import WORKERS

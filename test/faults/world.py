@@ -1,4 +1,4 @@
-"""The shop on which faults are let loose: server, broker, Redis, a producer, somebody who changes the catalog."""
+"""The shop into which faults are injected: server, broker, Redis, a producer, a session that changes the catalog."""
 import os
 import shutil
 import subprocess

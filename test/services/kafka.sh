@@ -1,7 +1,7 @@
 # Sourced: one Apache Kafka broker (KRaft, broker and controller in one process).
 
-# A class archive halves the start of a JVM. It is used where `install` has made one. RECO_KAFKA_COMPILER=4 lets the broker
-# compile what is hot as well as it can, which a test is too short for.
+# A class archive halves the startup time of the JVM; it is used if `install` has created one. RECO_KAFKA_COMPILER=4 lets the
+# broker use its second compiler, too, for which a test is too short.
 kafka_java() {
     local archive=()
 

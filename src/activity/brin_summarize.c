@@ -64,7 +64,7 @@ static int	nindexes = 0;
 
 /* Up to which block an index is summarized, as far as we know. */
 static int64
-find_done(Oid filenode)
+brin_find_done(Oid filenode)
 {
 	for (int i = 0; i < nindexes; i++)
 		if (indexes[i].filenode == filenode)
@@ -74,7 +74,7 @@ find_done(Oid filenode)
 
 /* The size of a partition; 0 if somebody has it for himself, or it is gone. */
 static BlockNumber
-count_blocks(Oid table)
+brin_count_blocks(Oid table)
 {
 	Relation	relation;
 	BlockNumber blocks;
@@ -90,7 +90,7 @@ count_blocks(Oid table)
 }
 
 static void
-look(void)
+brin_poll(void)
 {
 	Datum		values[1];
 	PartitionIndex *found;
@@ -106,8 +106,8 @@ look(void)
 		found[i].oid = DatumGetObjectId(reco_sql_value(i, 1, &null));
 		found[i].filenode = DatumGetObjectId(reco_sql_value(i, 2, &null));
 		found[i].table = DatumGetObjectId(reco_sql_value(i, 3, &null));
-		found[i].blocks = count_blocks(found[i].table);
-		found[i].done = find_done(found[i].filenode);
+		found[i].blocks = brin_count_blocks(found[i].table);
+		found[i].done = brin_find_done(found[i].filenode);
 	}
 	if (indexes != NULL)
 		pfree(indexes);
@@ -118,7 +118,7 @@ look(void)
 
 /* Summarize some ranges of pages that are full; false: there are more. */
 static bool
-summarize(PartitionIndex *index, int64 *ranges)
+brin_summarize(PartitionIndex *index, int64 *ranges)
 {
 	int64		full = index->blocks / RECO_ACTIVITY_RANGE * RECO_ACTIVITY_RANGE;
 	int64		upto = Min(full, index->done + *ranges * RECO_ACTIVITY_RANGE);
@@ -155,10 +155,10 @@ reco_summarize_step(void)
 	if (done)
 	{
 		due = reco_monotonic_after(INTERVAL);
-		look();
+		brin_poll();
 	}
 	done = true;
 	for (int i = 0; i < nindexes; i++)
-		done &= summarize(&indexes[i], &ranges);
+		done &= brin_summarize(&indexes[i], &ranges);
 	return done ? INTERVAL : 0;
 }

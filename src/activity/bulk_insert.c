@@ -86,7 +86,7 @@ static RecoPlan insert_plan = {
 };
 
 static bool
-has_plain_columns(TupleDesc desc)
+insert_has_plain_columns(TupleDesc desc)
 {
 	bool		plain = desc->natts == COLUMNS;
 
@@ -103,7 +103,7 @@ has_plain_columns(TupleDesc desc)
 
 /* No triggers but the extension's, all of them enabled. */
 static bool
-has_plain_triggers(const TriggerDesc *triggers, Oid schema)
+insert_has_plain_triggers(const TriggerDesc *triggers, Oid schema)
 {
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
 	{
@@ -119,17 +119,17 @@ has_plain_triggers(const TriggerDesc *triggers, Oid schema)
 
 /* Is it as the extension has made it? */
 static bool
-is_plain(Relation relation, Oid schema)
+insert_is_plain(Relation relation, Oid schema)
 {
 	return (relation->rd_rel->relkind == RELKIND_RELATION ||
 			relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE) &&
 		!relation->rd_rel->relforcerowsecurity && relation->rd_rules == NULL &&
-		has_plain_columns(RelationGetDescr(relation)) &&
-		has_plain_triggers(relation->trigdesc, schema);
+		insert_has_plain_columns(RelationGetDescr(relation)) &&
+		insert_has_plain_triggers(relation->trigdesc, schema);
 }
 
 static TupleDesc
-make_tupdesc(void)
+insert_make_tupdesc(void)
 {
 	TupleDesc	tupdesc = CreateTemplateTupleDesc(COLUMNS);
 
@@ -140,7 +140,7 @@ make_tupdesc(void)
 
 /* Get ready to find the partitions of rows, as COPY does. */
 static void
-begin_routing(RecoInsert *insert)
+insert_begin_routing(RecoInsert *insert)
 {
 	ResultRelInfo *result = makeNode(ResultRelInfo);
 
@@ -159,21 +159,21 @@ RecoInsert *
 reco_insert_begin(RecoWrite *write)
 {
 	RecoInsert *insert = palloc0(sizeof(RecoInsert));
-	TupleDesc	tupdesc = make_tupdesc();
+	TupleDesc	tupdesc = insert_make_tupdesc();
 
 	insert->activity = table_open(reco_sql_table("activity"), RowExclusiveLock);
-	insert->plain = is_plain(insert->activity, RelationGetNamespace(insert->activity));
+	insert->plain = insert_is_plain(insert->activity, RelationGetNamespace(insert->activity));
 	insert->feed = reco_tuplestore_open("reco_new_activity", tupdesc);
 	insert->row = MakeSingleTupleTableSlot(tupdesc, &TTSOpsVirtual);
 	insert->estate = CreateExecutorState();
 	insert->estate->es_output_cid = GetCurrentCommandId(true);
-	begin_routing(insert);
+	insert_begin_routing(insert);
 	insert->views = reco_views_begin(write, RECO_VIEWS_ADD);
 	return insert;
 }
 
 static Datum
-text_datum(RecoSlice text, bool *null)
+insert_text_datum(RecoSlice text, bool *null)
 {
 	*null = text.data == NULL;
 	if (*null)
@@ -182,14 +182,14 @@ text_datum(RecoSlice text, bool *null)
 }
 
 static void
-fill(TupleTableSlot *row, const RecoEvent *event)
+insert_fill_row(TupleTableSlot *row, const RecoEvent *event)
 {
 	ExecClearTuple(row);
 	memset(row->tts_isnull, false, COLUMNS * sizeof(bool));
-	row->tts_values[0] = text_datum(event->event_type, &row->tts_isnull[0]);
+	row->tts_values[0] = insert_text_datum(event->event_type, &row->tts_isnull[0]);
 	row->tts_values[1] = Int64GetDatum(event->user_id);
-	row->tts_values[2] = text_datum(event->product_id, &row->tts_isnull[2]);
-	row->tts_values[3] = text_datum(event->query, &row->tts_isnull[3]);
+	row->tts_values[2] = insert_text_datum(event->product_id, &row->tts_isnull[2]);
+	row->tts_values[3] = insert_text_datum(event->query, &row->tts_isnull[3]);
 	row->tts_values[4] = TimestampTzGetDatum(event->timestamp);
 	ExecStoreVirtualTuple(row);
 }
@@ -199,7 +199,7 @@ fill(TupleTableSlot *row, const RecoEvent *event)
  * some pages, as the extension makes it?
  */
 static bool
-has_minmax(ResultRelInfo *result)
+insert_has_minmax(ResultRelInfo *result)
 {
 	Relation	index = result->ri_NumIndices == 1 ? result->ri_IndexRelationDescs[0] : NULL;
 	IndexInfo  *info = result->ri_NumIndices == 1 ? result->ri_IndexRelationInfo[0] : NULL;
@@ -212,7 +212,7 @@ has_minmax(ResultRelInfo *result)
 
 /* The partition that the row belongs to; ERROR if there is none. */
 static InsertLeaf *
-find_leaf(RecoInsert *insert)
+insert_find_leaf(RecoInsert *insert)
 {
 	ResultRelInfo *result = ExecFindPartition(insert->modify, insert->modify->rootResultRelInfo,
 											  insert->routing, insert->row, insert->estate);
@@ -227,8 +227,8 @@ find_leaf(RecoInsert *insert)
 	}
 	leaf = palloc0(sizeof(InsertLeaf));
 	leaf->result = result;
-	leaf->plain = is_plain(result->ri_RelationDesc, RelationGetNamespace(insert->activity));
-	leaf->minmax = has_minmax(result);
+	leaf->plain = insert_is_plain(result->ri_RelationDesc, RelationGetNamespace(insert->activity));
+	leaf->minmax = insert_has_minmax(result);
 	insert->leaves = lappend(insert->leaves, leaf);
 	return leaf;
 }
@@ -238,7 +238,7 @@ find_leaf(RecoInsert *insert)
  * a row takes 0.42 instead of 0.16 us to write, of 4 that an event takes.
  */
 static void
-index_extremes(InsertLeaf *leaf, EState *estate)
+insert_index_extremes(InsertLeaf *leaf, EState *estate)
 {
 	for (int first = 0, end; first < leaf->count; first = end)
 	{
@@ -263,7 +263,7 @@ index_extremes(InsertLeaf *leaf, EState *estate)
 
 /* Write the rows that wait for a partition. */
 static void
-flush(RecoInsert *insert, InsertLeaf *leaf)
+insert_flush(RecoInsert *insert, InsertLeaf *leaf)
 {
 	EState	   *estate = insert->estate;
 	MemoryContext caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
@@ -272,7 +272,7 @@ flush(RecoInsert *insert, InsertLeaf *leaf)
 					   estate->es_output_cid, 0, NULL);
 	MemoryContextSwitchTo(caller);
 	if (leaf->minmax)
-		index_extremes(leaf, estate);
+		insert_index_extremes(leaf, estate);
 	for (int i = 0; i < leaf->count; i++)
 	{
 		if (leaf->result->ri_NumIndices > 0 && !leaf->minmax)
@@ -284,7 +284,7 @@ flush(RecoInsert *insert, InsertLeaf *leaf)
 
 /* Let the row wait for its partition, in a copy. */
 static void
-keep(RecoInsert *insert, InsertLeaf *leaf)
+insert_buffer_row(RecoInsert *insert, InsertLeaf *leaf)
 {
 	ExecConstraints(leaf->result, insert->row, insert->estate);
 	if (leaf->count == leaf->nslots)
@@ -293,7 +293,7 @@ keep(RecoInsert *insert, InsertLeaf *leaf)
 	ExecCopySlot(leaf->slots[leaf->count++], insert->row);
 	reco_views_put_row(insert->views, insert->row);
 	if (leaf->count == LEAF_ROWS)
-		flush(insert, leaf);
+		insert_flush(insert, leaf);
 }
 
 /* Take an event, whose texts are in the database's encoding; it is copied. */
@@ -303,21 +303,21 @@ reco_insert_event(RecoInsert *insert, const RecoEvent *event)
 	MemoryContext caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(insert->estate));
 	InsertLeaf *leaf;
 
-	fill(insert->row, event);
+	insert_fill_row(insert->row, event);
 	MemoryContextSwitchTo(caller);
-	leaf = insert->plain ? find_leaf(insert) : NULL;
+	leaf = insert->plain ? insert_find_leaf(insert) : NULL;
 	if (leaf != NULL && leaf->plain)
-		keep(insert, leaf);
+		insert_buffer_row(insert, leaf);
 	else
 		reco_tuplestore_put(insert->feed, insert->row->tts_values, insert->row->tts_isnull);
 	ResetPerTupleExprContext(insert->estate);
 }
 
 static void
-end_leaf(RecoInsert *insert, InsertLeaf *leaf)
+insert_end_leaf(RecoInsert *insert, InsertLeaf *leaf)
 {
 	if (leaf->count > 0)
-		flush(insert, leaf);
+		insert_flush(insert, leaf);
 	for (int i = 0; i < leaf->nslots; i++)
 		ExecDropSingleTupleTableSlot(leaf->slots[i]);
 }
@@ -329,7 +329,7 @@ reco_insert_end(RecoInsert *insert)
 	ListCell   *cell;
 
 	foreach(cell, insert->leaves)
-		end_leaf(insert, lfirst(cell));
+		insert_end_leaf(insert, lfirst(cell));
 	ExecCleanupTupleRouting(insert->modify, insert->routing);
 	ExecResetTupleTable(insert->estate->es_tupleTable, false);
 	ExecDropSingleTupleTableSlot(insert->row);

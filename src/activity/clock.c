@@ -51,7 +51,7 @@ static RecoPlan expired_plan = {
 
 /* Views between two moments do not count any more: refresh their users. */
 static int64
-expire(RecoWrite *write, TimestampTz after, TimestampTz upto)
+clock_expire(RecoWrite *write, TimestampTz after, TimestampTz upto)
 {
 	Datum		values[2] = {TimestampTzGetDatum(after), TimestampTzGetDatum(upto)};
 	uint64		count = reco_sql_query(&expired_plan, values, NULL, 0);
@@ -77,7 +77,7 @@ expire(RecoWrite *write, TimestampTz after, TimestampTz upto)
 
 /* Make the partitions that a clock needs. */
 static void
-prepare(TimestampTz clock)
+clock_prepare(TimestampTz clock)
 {
 	RecoState	state;
 
@@ -95,7 +95,7 @@ prepare(TimestampTz clock)
  * Move the clock and do what time brings; returns the users' rows written.
  */
 static int64
-advance(RecoWrite *write, TimestampTz to)
+clock_advance(RecoWrite *write, TimestampTz to)
 {
 	const RecoState *state = reco_write_state(write);
 	int64		recent = state->recent_window * USECS_PER_SEC;
@@ -106,7 +106,7 @@ advance(RecoWrite *write, TimestampTz to)
 	if (to < before + USECS_PER_SEC)
 		return 0;
 	reco_write_set_clock(write, to);
-	written = expire(write, before - recent, state->clock - recent);
+	written = clock_expire(write, before - recent, state->clock - recent);
 	if (state->horizon > horizon)
 		reco_window_counter_drop(write);
 	return written;
@@ -131,9 +131,9 @@ reco_tick(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("the clock cannot be set to a time after the year 2130")));
 	SPI_connect();
-	prepare(to);
+	clock_prepare(to);
 	write = reco_write_begin(AccessShareLock);
-	advance(write, to);
+	clock_advance(write, to);
 	clock = reco_write_state(write)->clock;
 	reco_write_end(write);
 	SPI_finish();
@@ -155,7 +155,7 @@ clock_apply_settings(RecoWrite *write)
 
 /* A clock that was set ahead, by reco_tick() or by the host, must wait. */
 static void
-report_ahead(TimestampTz clock, TimestampTz wall)
+clock_report_ahead(TimestampTz clock, TimestampTz wall)
 {
 	if (clock - wall <= AHEAD * USECS_PER_SEC)
 		reco_trouble_end(RECO_INGEST, RECO_TROUBLE_CLOCK);
@@ -168,7 +168,7 @@ report_ahead(TimestampTz clock, TimestampTz wall)
 
 /* How far the next step may go, by what the last one had to write. */
 static int64
-next_step(int64 seconds, int64 written)
+clock_next_step(int64 seconds, int64 written)
 {
 	int64		fit = STEP_USERS * Max(1, seconds) / Max(1, written);
 
@@ -193,7 +193,7 @@ reco_clock_step(void)
 	{
 		reco_sql_commit();
 		reco_state_publish(&state);
-		report_ahead(state.clock, now);
+		clock_report_ahead(state.clock, now);
 		return Max(1, (state.clock + USECS_PER_SEC - now) / 1000);
 	}
 	reco_sql_commit();
@@ -204,12 +204,12 @@ reco_clock_step(void)
 	if (complete)				/* new parameters may ask for other partitions */
 		clock_apply_settings(write);
 	before = reco_write_state(write)->clock;
-	written = advance(write, Min(now, before + step * USECS_PER_SEC));
+	written = clock_advance(write, Min(now, before + step * USECS_PER_SEC));
 	state = *reco_write_state(write);
 	reco_write_end(write);
 	reco_sql_commit();
 
-	step = next_step((state.clock - before) / USECS_PER_SEC, written);
+	step = clock_next_step((state.clock - before) / USECS_PER_SEC, written);
 	now = GetCurrentTimestamp();
 	return now < state.clock + USECS_PER_SEC ? Max(1, (state.clock + USECS_PER_SEC - now) / 1000) : 0;
 }

@@ -45,7 +45,7 @@ static ProcessUtility_hook_type next_utility = NULL;
 
 /* The extension, which is not dropped before the end of the transaction. */
 static ObjectAddress
-locked_extension(void)
+membership_locked_extension(void)
 {
 	ObjectAddress extension;
 	Oid			oid = get_extension_oid("reco", false);
@@ -61,7 +61,7 @@ locked_extension(void)
 
 /* Let the privileges on a partition be those that it came with. */
 static void
-record_privileges(Oid partition)
+membership_record_privileges(Oid partition)
 {
 	removeExtObjInitPriv(partition, RelationRelationId);
 	recordExtObjInitPriv(partition, RelationRelationId);
@@ -71,7 +71,7 @@ record_privileges(Oid partition)
 
 /* What of a partition is a member where the server makes it one. */
 static int
-partition_members(Oid partition, ObjectAddress *members)
+membership_of_partition(Oid partition, ObjectAddress *members)
 {
 	Oid			type = get_rel_type_id(partition);
 
@@ -89,15 +89,15 @@ reco_membership_begin(Oid partition)
 {
 	if (!creating_extension)	/* else CREATE TABLE has done it */
 	{
-		ObjectAddress extension = locked_extension();
+		ObjectAddress extension = membership_locked_extension();
 		ObjectAddress members[MEMBERS];
-		int			count = partition_members(partition, members);
+		int			count = membership_of_partition(partition, members);
 
 		for (int i = 0; i < count; i++)
 			recordDependencyOn(&members[i], &extension, DEPENDENCY_EXTENSION);
 		CommandCounterIncrement();
 	}
-	record_privileges(partition);
+	membership_record_privileges(partition);
 }
 
 /* A partition that is to be dropped is no member any more. */
@@ -105,9 +105,9 @@ void
 reco_membership_end(Oid partition)
 {
 	ObjectAddress members[MEMBERS];
-	int			count = partition_members(partition, members);
+	int			count = membership_of_partition(partition, members);
 
-	(void) locked_extension();
+	(void) membership_locked_extension();
 	for (int i = 0; i < count; i++)
 		(void) deleteDependencyRecordsForClass(members[i].classId, members[i].objectId,
 											   ExtensionRelationId, DEPENDENCY_EXTENSION);
@@ -116,7 +116,7 @@ reco_membership_end(Oid partition)
 
 /* reco.activity, InvalidOid in a database without it. */
 static Oid
-activity_table(void)
+membership_activity_table(void)
 {
 	Oid			schema = InvalidOid;
 
@@ -127,9 +127,9 @@ activity_table(void)
 
 /* Record the privileges on partitions that have changed. */
 static void
-record_changed_privileges(void)
+membership_record_changed(void)
 {
-	Oid			activity = activity_table();
+	Oid			activity = membership_activity_table();
 	Oid			extension = get_extension_oid("reco", true);
 	List	   *partitions;
 	ListCell   *cell;
@@ -149,14 +149,14 @@ record_changed_privileges(void)
 		partition = try_relation_open(oid, AccessShareLock);
 		if (partition == NULL)
 			continue;			/* dropped meanwhile */
-		record_privileges(oid);
+		membership_record_privileges(oid);
 		relation_close(partition, NoLock);
 	}
 }
 
 /* Does an ALTER TABLE change the owner, and with it the privileges? */
 static bool
-changes_owner(AlterTableStmt *statement)
+membership_changes_owner(AlterTableStmt *statement)
 {
 	ListCell   *cell;
 
@@ -170,14 +170,14 @@ changes_owner(AlterTableStmt *statement)
 
 /* May a command change the privileges on a table? */
 static bool
-changes_privileges(Node *statement)
+membership_changes_privileges(Node *statement)
 {
 	switch (nodeTag(statement))
 	{
 		case T_GrantStmt:
 			return ((GrantStmt *) statement)->objtype == OBJECT_TABLE;
 		case T_AlterTableStmt:
-			return changes_owner((AlterTableStmt *) statement);
+			return membership_changes_owner((AlterTableStmt *) statement);
 		case T_DropOwnedStmt:
 		case T_ReassignOwnedStmt:
 			return true;
@@ -187,12 +187,12 @@ changes_privileges(Node *statement)
 }
 
 static void
-utility(PlannedStmt *planned, const char *query, bool read_only_tree,
-		ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment,
-		DestReceiver *destination, QueryCompletion *completion)
+membership_process_utility(PlannedStmt *planned, const char *query, bool read_only_tree,
+						   ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment,
+						   DestReceiver *destination, QueryCompletion *completion)
 {
 	/* the command may free its tree */
-	bool		concerned = changes_privileges(planned->utilityStmt);
+	bool		concerned = membership_changes_privileges(planned->utilityStmt);
 
 	if (next_utility)
 		next_utility(planned, query, read_only_tree, context, params, environment,
@@ -201,7 +201,7 @@ utility(PlannedStmt *planned, const char *query, bool read_only_tree,
 		standard_ProcessUtility(planned, query, read_only_tree, context, params, environment,
 								destination, completion);
 	if (concerned && !creating_extension && IsTransactionState())
-		record_changed_privileges();
+		membership_record_changed();
 }
 
 /* Called once, from _PG_init. */
@@ -209,5 +209,5 @@ void
 reco_membership_init(void)
 {
 	next_utility = ProcessUtility_hook;
-	ProcessUtility_hook = utility;
+	ProcessUtility_hook = membership_process_utility;
 }

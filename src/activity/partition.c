@@ -62,7 +62,7 @@ typedef struct PartitionLeaf
 
 /* A bound of a partition that somebody else made may have no end. */
 static TimestampTz
-bound_at(PartitionBoundInfo bounds, int i)
+partition_bound_at(PartitionBoundInfo bounds, int i)
 {
 	switch (bounds->kind[i][0])
 	{
@@ -77,7 +77,7 @@ bound_at(PartitionBoundInfo bounds, int i)
 
 /* The partitions there are, by time; returns their number. */
 static int
-read_leaves(PartitionLeaf **leaves)
+partition_read_all(PartitionLeaf **leaves)
 {
 	Relation	parent = table_open(reco_sql_table("activity"), AccessShareLock);
 	PartitionDesc desc = RelationGetPartitionDesc(parent, true);
@@ -92,8 +92,8 @@ read_leaves(PartitionLeaf **leaves)
 		if (bounds->indexes[i] < 0)
 			continue;
 		leaf->oid = desc->oids[bounds->indexes[i]];
-		leaf->lower = bound_at(bounds, i - 1);
-		leaf->upper = bound_at(bounds, i);
+		leaf->lower = partition_bound_at(bounds, i - 1);
+		leaf->upper = partition_bound_at(bounds, i);
 		count++;
 	}
 	table_close(parent, AccessShareLock);
@@ -102,7 +102,7 @@ read_leaves(PartitionLeaf **leaves)
 
 /* The time that a partition spans. */
 static int64
-leaf_span(const RecoState *state)
+partition_span(const RecoState *state)
 {
 	int64		window = state->trending_window * USECS_PER_SEC;
 	int64		least = Max(state->retention, reco_max_future) * USECS_PER_SEC / PARTITIONS;
@@ -112,17 +112,17 @@ leaf_span(const RecoState *state)
 
 /* The boundary at or before a moment. */
 static TimestampTz
-boundary(const RecoState *state, TimestampTz at)
+partition_boundary(const RecoState *state, TimestampTz at)
 {
 	RecoState	spanned = *state;
 
-	spanned.trending_window = leaf_span(state) / USECS_PER_SEC;
+	spanned.trending_window = partition_span(state) / USECS_PER_SEC;
 	return reco_state_window(&spanned, at);
 }
 
 /* Others wait for the locks that it holds: in a worker its time is limited. */
 static void
-run(const char *command)
+partition_run_ddl(const char *command)
 {
 	bool		limited = MyBackendType == B_BG_WORKER && !get_timeout_active(STATEMENT_TIMEOUT);
 	int			result;
@@ -138,7 +138,7 @@ run(const char *command)
 
 /* A moment as text, in UTC whatever the session's time zone. */
 static char *
-moment(TimestampTz at, const char *format)
+partition_format_bound(TimestampTz at, const char *format)
 {
 	struct pg_tm tm;
 	fsec_t		fsec;
@@ -159,34 +159,34 @@ moment(TimestampTz at, const char *format)
  * visibility of rows that nobody looks up.
  */
 static void
-make_leaf(TimestampTz lower, TimestampTz upper)
+partition_make(TimestampTz lower, TimestampTz upper)
 {
-	char	   *name = moment(lower, NAME_FORMAT);
+	char	   *name = partition_format_bound(lower, NAME_FORMAT);
 
-	run(psprintf("CREATE UNLOGGED TABLE reco.%s"
-				 " (LIKE reco.activity INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"
-				 " WITH (autovacuum_vacuum_insert_threshold = -1,"
-				 " autovacuum_analyze_scale_factor = 1)", name));
-	run(psprintf("CREATE INDEX ON reco.%s USING brin (\"timestamp\") WITH (pages_per_range = %d)",
-				 name, RECO_ACTIVITY_RANGE));
-	run(psprintf("CREATE TRIGGER refuse BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE"
-				 " ON reco.%s FOR EACH STATEMENT EXECUTE FUNCTION reco.activity_refused()", name));
-	run(psprintf("ALTER TABLE reco.%s ENABLE ALWAYS TRIGGER refuse", name));
+	partition_run_ddl(psprintf("CREATE UNLOGGED TABLE reco.%s"
+							   " (LIKE reco.activity INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"
+							   " WITH (autovacuum_vacuum_insert_threshold = -1,"
+							   " autovacuum_analyze_scale_factor = 1)", name));
+	partition_run_ddl(psprintf("CREATE INDEX ON reco.%s USING brin (\"timestamp\") WITH (pages_per_range = %d)",
+							   name, RECO_ACTIVITY_RANGE));
+	partition_run_ddl(psprintf("CREATE TRIGGER refuse BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE"
+							   " ON reco.%s FOR EACH STATEMENT EXECUTE FUNCTION reco.activity_refused()", name));
+	partition_run_ddl(psprintf("ALTER TABLE reco.%s ENABLE ALWAYS TRIGGER refuse", name));
 	reco_membership_begin(reco_sql_table(name));
-	run(psprintf("ALTER TABLE reco.activity ATTACH PARTITION reco.%s"
-				 " FOR VALUES FROM ('%s') TO ('%s')", name,
-				 moment(lower, ISO_FORMAT), moment(upper, ISO_FORMAT)));
+	partition_run_ddl(psprintf("ALTER TABLE reco.activity ATTACH PARTITION reco.%s"
+							   " FOR VALUES FROM ('%s') TO ('%s')", name,
+							   partition_format_bound(lower, ISO_FORMAT), partition_format_bound(upper, ISO_FORMAT)));
 }
 
 /* Go through the time from the horizon to a moment; is a partition missing? */
 static bool
-fill(const RecoState *state, TimestampTz upto, bool make)
+partition_fill(const RecoState *state, TimestampTz upto, bool make)
 {
-	int64		span = leaf_span(state);
-	TimestampTz at = boundary(state, state->horizon);
+	int64		span = partition_span(state);
+	TimestampTz at = partition_boundary(state, state->horizon);
 	bool		missing = false;
 	PartitionLeaf *leaves;
-	int			count = read_leaves(&leaves);
+	int			count = partition_read_all(&leaves);
 
 	for (int i = 0; i <= count; i++)
 	{
@@ -194,13 +194,13 @@ fill(const RecoState *state, TimestampTz upto, bool make)
 
 		while (at < end && at <= upto)
 		{
-			TimestampTz next = boundary(state, at) + span;
+			TimestampTz next = partition_boundary(state, at) + span;
 
 			if (i < count)
 				next = Min(next, leaves[i].lower);
 			missing = true;
 			if (make)
-				make_leaf(at, next);
+				partition_make(at, next);
 			at = next;
 		}
 		if (i < count)
@@ -220,22 +220,22 @@ void
 reco_activity_prepare(const RecoState *state)
 {
 	int64		ahead = (reco_max_future + state->trending_window) * USECS_PER_SEC +
-		Max(AHEAD, AHEAD_PARTITIONS * leaf_span(state));
+		Max(AHEAD, AHEAD_PARTITIONS * partition_span(state));
 	TimestampTz upto = state->clock + ahead;
 
-	if (!fill(state, upto, false))
+	if (!partition_fill(state, upto, false))
 		return;
 	reco_write_lock(ShareUpdateExclusiveLock);
-	fill(state, upto, true);
+	partition_fill(state, upto, true);
 }
 
 /* The oldest of reco's partitions that the horizon has passed; InvalidOid: there is none. */
 static Oid
-find_passed(const RecoState *state)
+partition_find_passed(const RecoState *state)
 {
 	Oid			extension = get_extension_oid("reco", false);
 	PartitionLeaf *leaves;
-	int			count = read_leaves(&leaves);
+	int			count = partition_read_all(&leaves);
 
 	for (int i = 0; i < count && leaves[i].upper <= state->horizon; i++)
 	{
@@ -249,7 +249,7 @@ find_passed(const RecoState *state)
 void
 reco_activity_drop_oldest(const RecoState *state)
 {
-	Oid			oldest = find_passed(state);
+	Oid			oldest = partition_find_passed(state);
 	char	   *name;
 
 	if (!OidIsValid(oldest))
@@ -262,5 +262,5 @@ reco_activity_drop_oldest(const RecoState *state)
 		return;					/* dropped before it was locked */
 	name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(oldest)), name);
 	reco_membership_end(oldest);
-	run(psprintf("DROP TABLE %s", name));
+	partition_run_ddl(psprintf("DROP TABLE %s", name));
 }

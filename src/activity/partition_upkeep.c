@@ -54,7 +54,7 @@ static RecoPlan triggers_plan = {
 
 /* The names of the triggers that an error may come from, palloc'd; NULL: there are none. */
 static char *
-name_triggers(const ErrorData *error)
+upkeep_name_triggers(const ErrorData *error)
 {
 	Datum		context = CStringGetTextDatum(error->context ? error->context : "");
 	MemoryContext caller = CurrentMemoryContext;
@@ -74,9 +74,9 @@ name_triggers(const ErrorData *error)
 }
 
 static void
-note_failure(Upkeep *upkeep, const ErrorData *error)
+upkeep_note_failure(Upkeep *upkeep, const ErrorData *error)
 {
-	char	   *triggers = name_triggers(error);
+	char	   *triggers = upkeep_name_triggers(error);
 
 	upkeep->pause = upkeep->failed ? Min(2 * upkeep->pause, LONGEST_PAUSE) : FIRST_PAUSE;
 	upkeep->failed = true;
@@ -92,7 +92,7 @@ note_failure(Upkeep *upkeep, const ErrorData *error)
 
 /* Try it in a transaction, if it is time to; false: the last attempt failed. */
 static bool
-attempt(Upkeep *upkeep, void (*action) (const TimestampTz *), const TimestampTz *clocks)
+upkeep_attempt(Upkeep *upkeep, void (*action) (const TimestampTz *), const TimestampTz *clocks)
 {
 	MemoryContext context = CurrentMemoryContext;
 
@@ -112,7 +112,7 @@ attempt(Upkeep *upkeep, void (*action) (const TimestampTz *), const TimestampTz 
 		disable_timeout(STATEMENT_TIMEOUT, false);
 		QueryCancelPending = false;
 		error = reco_xact_abort(context);
-		note_failure(upkeep, error);
+		upkeep_note_failure(upkeep, error);
 		FreeErrorData(error);
 	}
 	PG_END_TRY();
@@ -122,7 +122,7 @@ attempt(Upkeep *upkeep, void (*action) (const TimestampTz *), const TimestampTz 
 }
 
 static void
-make(const TimestampTz *clocks)
+upkeep_make(const TimestampTz *clocks)
 {
 	RecoState	state;
 
@@ -146,11 +146,11 @@ make(const TimestampTz *clocks)
 bool
 reco_upkeep_make(TimestampTz clock, TimestampTz wall)
 {
-	return attempt(&making, make, (TimestampTz[]) {clock, wall});
+	return upkeep_attempt(&making, upkeep_make, (TimestampTz[]) {clock, wall});
 }
 
 static void
-drop(const TimestampTz *clocks)
+upkeep_drop(const TimestampTz *clocks)
 {
 	RecoState	state;
 
@@ -161,5 +161,5 @@ drop(const TimestampTz *clocks)
 void
 reco_upkeep_drop(void)
 {
-	(void) attempt(&dropping, drop, NULL);
+	(void) upkeep_attempt(&dropping, upkeep_drop, NULL);
 }

@@ -68,7 +68,7 @@ static RecoPlan truncate_plan = {
 
 /* Rows of activity become views; what takes them runs queries of its own. */
 static void
-put_rows(RecoViews *views, SPITupleTable *rows, uint64 count)
+rebuild_put_rows(RecoViews *views, SPITupleTable *rows, uint64 count)
 {
 	for (uint64 i = 0; i < count; i++)
 	{
@@ -85,7 +85,7 @@ put_rows(RecoViews *views, SPITupleTable *rows, uint64 count)
 
 /* Let the views that a plan gives replace what is held; total: for the progress. */
 static void
-replace_views(RecoWrite *write, RecoViewsMode mode, RecoPlan *plan, Datum *values, int64 total)
+rebuild_replace_views(RecoWrite *write, RecoViewsMode mode, RecoPlan *plan, Datum *values, int64 total)
 {
 	RecoViews  *views = reco_views_begin(write, mode);
 	Portal		portal;
@@ -100,7 +100,7 @@ replace_views(RecoWrite *write, RecoViewsMode mode, RecoPlan *plan, Datum *value
 		if (SPI_processed == 0)
 			break;
 		done += SPI_processed;
-		put_rows(views, SPI_tuptable, SPI_processed);
+		rebuild_put_rows(views, SPI_tuptable, SPI_processed);
 		if (total > 0)
 			reco_service_set_progress(done, total);
 		CHECK_FOR_INTERRUPTS();
@@ -112,7 +112,7 @@ replace_views(RecoWrite *write, RecoViewsMode mode, RecoPlan *plan, Datum *value
 
 /* Users that have no view left lose their rows; the others got theirs. */
 static void
-drop_without_views(RecoWrite *write, const int64 *user_ids, int n)
+rebuild_drop_without_views(RecoWrite *write, const int64 *user_ids, int n)
 {
 	RecoUsers  *users = reco_user_open(write);
 
@@ -132,17 +132,17 @@ reco_rebuild_users(RecoWrite *write, const int64 *user_ids, int n)
 	Datum	   *ids;
 	Datum		values[2] = {TimestampTzGetDatum(state->clock - state->recent_window * USECS_PER_SEC)};
 
-	drop_without_views(write, user_ids, n);
+	rebuild_drop_without_views(write, user_ids, n);
 	if (n > MAX_SINGLE_USERS)
 	{
-		replace_views(write, RECO_VIEWS_REPLACE, &since_plan, values, 0);
+		rebuild_replace_views(write, RECO_VIEWS_REPLACE, &since_plan, values, 0);
 		return;
 	}
 	ids = palloc(n * sizeof(Datum));
 	for (int i = 0; i < n; i++)
 		ids[i] = Int64GetDatum(user_ids[i]);
 	values[1] = PointerGetDatum(reco_array(ids, n, INT8OID));
-	replace_views(write, RECO_VIEWS_REPLACE, &some_plan, values, 0);
+	rebuild_replace_views(write, RECO_VIEWS_REPLACE, &some_plan, values, 0);
 }
 
 /* All activity is gone. */
@@ -155,7 +155,7 @@ reco_rebuild_nothing(RecoWrite *write)
 
 /* Give numbers to products that have none, as a damaged dictionary may leave. */
 static void
-number_products(RecoWrite *write, RecoPlan *plan)
+rebuild_number_products(RecoWrite *write, RecoPlan *plan)
 {
 	uint64		count = reco_sql_query(plan, NULL, NULL, 0);
 	RecoSlice  *ids = palloc_extended(Max(1, count) * sizeof(RecoSlice), MCXT_ALLOC_HUGE);
@@ -173,7 +173,7 @@ number_products(RecoWrite *write, RecoPlan *plan)
 }
 
 static void
-rebuild(RecoWrite *write)
+rebuild_everything(RecoWrite *write)
 {
 	const RecoState *state = reco_write_state(write);
 	Datum		values[1] = {TimestampTzGetDatum(state->horizon)};
@@ -187,12 +187,12 @@ rebuild(RecoWrite *write)
 	/* a process may have cached what a damaged dictionary said */
 	reco_write_numbers_changed(write);
 	reco_write_next_generation(write);
-	number_products(write, &mirror_products_plan);
+	rebuild_number_products(write, &mirror_products_plan);
 	reco_write_products_changed(write, NULL, 0);
 
 	reco_sql_execute(&drop_counters_plan, NULL, NULL);
 	reco_sql_execute(&drop_trending_plan, NULL, NULL);
-	replace_views(write, RECO_VIEWS_REBUILD, &since_plan, values, total);
+	rebuild_replace_views(write, RECO_VIEWS_REBUILD, &since_plan, values, total);
 	values[0] = Int64GetDatum(state->generation);
 	reco_sql_execute(&drop_users_plan, values, NULL);
 	reco_queue_add_everything();
@@ -208,7 +208,7 @@ reco_rebuild_all(RecoWrite *write)
 {
 	PG_TRY();
 	{
-		rebuild(write);
+		rebuild_everything(write);
 	}
 	PG_FINALLY();
 	{

@@ -62,7 +62,7 @@ const RecoXactModule reco_trigger_xact = {
 
 /* The trigger's data, after checks that it is a statement trigger of that table. */
 static TriggerData *
-check_protocol(FunctionCallInfo fcinfo, const char *table)
+trigger_check_protocol(FunctionCallInfo fcinfo, const char *table)
 {
 	TriggerData *data = (TriggerData *) fcinfo->context;
 
@@ -81,7 +81,7 @@ check_protocol(FunctionCallInfo fcinfo, const char *table)
 
 /* A transition table to be read from its beginning. */
 static Tuplestorestate *
-transition(Tuplestorestate *rows)
+trigger_transition_table(Tuplestorestate *rows)
 {
 	if (rows == NULL)
 		ereport(ERROR,
@@ -92,7 +92,7 @@ transition(Tuplestorestate *rows)
 }
 
 static TupleTableSlot *
-make_slot(TriggerData *data)
+trigger_make_slot(TriggerData *data)
 {
 	return MakeSingleTupleTableSlot(RelationGetDescr(data->tg_relation), &TTSOpsMinimalTuple);
 }
@@ -102,7 +102,7 @@ make_slot(TriggerData *data)
  * While the workers run, the clock is the wall clock without its fraction.
  */
 static void
-check_time(const RecoState *state, TimestampTz wall, TimestampTz at)
+trigger_check_time(const RecoState *state, TimestampTz wall, TimestampTz at)
 {
 	TimestampTz clock = reco_enabled ? Max(state->clock, wall) : state->clock;
 
@@ -130,7 +130,7 @@ reco_trigger_is_truncating(void)
  * expire.  With reco.enabled = off it does so on purpose.
  */
 static void
-check_served(void)
+trigger_check_served(void)
 {
 	if (!reco_enabled || reco_service_serves_database() ||
 		strcmp(get_database_name(MyDatabaseId), reco_database) == 0)
@@ -143,10 +143,10 @@ check_served(void)
 }
 
 static void
-rows_inserted(TriggerData *data)
+trigger_rows_inserted(TriggerData *data)
 {
-	Tuplestorestate *rows = transition(data->tg_newtable);
-	TupleTableSlot *slot = make_slot(data);
+	Tuplestorestate *rows = trigger_transition_table(data->tg_newtable);
+	TupleTableSlot *slot = trigger_make_slot(data);
 	RecoViews  *views = NULL;
 	TimestampTz wall = GetCurrentTimestamp();
 	RecoWrite  *write = NULL;
@@ -162,7 +162,7 @@ rows_inserted(TriggerData *data)
 			views = reco_views_begin(write, RECO_VIEWS_ADD);
 		}
 		at = DatumGetTimestampTz(slot_getattr(slot, RECO_ACTIVITY_TIMESTAMP, &null));
-		check_time(reco_write_state(write), wall, at);
+		trigger_check_time(reco_write_state(write), wall, at);
 		reco_views_put_row(views, slot);
 		CHECK_FOR_INTERRUPTS();
 	}
@@ -179,10 +179,10 @@ rows_inserted(TriggerData *data)
  * views may come back where the newest max_user_views had pushed them out.
  */
 static void
-rows_deleted(TriggerData *data)
+trigger_rows_deleted(TriggerData *data)
 {
-	Tuplestorestate *rows = transition(data->tg_oldtable);
-	TupleTableSlot *slot = make_slot(data);
+	Tuplestorestate *rows = trigger_transition_table(data->tg_oldtable);
+	TupleTableSlot *slot = trigger_make_slot(data);
 	RecoViews  *views;
 	RecoWrite  *write = reco_write_begin(NoLock);
 	int			size = 1024;
@@ -224,11 +224,11 @@ PG_FUNCTION_INFO_V1(reco_activity_changed);
 Datum
 reco_activity_changed(PG_FUNCTION_ARGS)
 {
-	TriggerData *data = check_protocol(fcinfo, "activity");
+	TriggerData *data = trigger_check_protocol(fcinfo, "activity");
 
 	if (TRIGGER_FIRED_BY_INSERT(data->tg_event) && TRIGGER_FIRED_BEFORE(data->tg_event))
 	{
-		check_served();
+		trigger_check_served();
 		reco_write_require_allowed();
 		reco_inflight_begin();
 		return PointerGetDatum(NULL);
@@ -246,17 +246,17 @@ reco_activity_changed(PG_FUNCTION_ARGS)
 	else if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
 	{
 		reco_inflight_end();
-		rows_inserted(data);
+		trigger_rows_inserted(data);
 	}
 	else
-		rows_deleted(data);
+		trigger_rows_deleted(data);
 	SPI_finish();
 	return PointerGetDatum(NULL);
 }
 
 /* A row of reco.product: the product is as it says, or is gone. */
 static void
-product_collect(RecoInvalidation *change, TupleTableSlot *slot, bool gone, bool enters)
+trigger_collect_product(RecoInvalidation *change, TupleTableSlot *slot, bool gone, bool enters)
 {
 	bool		null;
 	text	   *id = DatumGetTextPP(slot_getattr(slot, RECO_PRODUCT_ID + 1, &null));
@@ -267,7 +267,7 @@ product_collect(RecoInvalidation *change, TupleTableSlot *slot, bool gone, bool 
 
 /* Are two rows the same in the columns from one to another? */
 static bool
-same_columns(TupleTableSlot *a, TupleTableSlot *b, int first, int last)
+trigger_same_columns(TupleTableSlot *a, TupleTableSlot *b, int first, int last)
 {
 	for (int i = first + 1; i <= last + 1; i++)
 	{
@@ -289,26 +289,26 @@ same_columns(TupleTableSlot *a, TupleTableSlot *b, int first, int last)
 
 /* Collect the rows of a statement; of an update also the old ones of another key. */
 static void
-collect_products(TriggerData *data, RecoInvalidation *change)
+trigger_collect_products(TriggerData *data, RecoInvalidation *change)
 {
 	bool		inserted = TRIGGER_FIRED_BY_INSERT(data->tg_event);
 	bool		deleted = TRIGGER_FIRED_BY_DELETE(data->tg_event);
-	Tuplestorestate *old_rows = inserted ? NULL : transition(data->tg_oldtable);
-	Tuplestorestate *new_rows = deleted ? NULL : transition(data->tg_newtable);
-	TupleTableSlot *old_slot = make_slot(data);
-	TupleTableSlot *new_slot = make_slot(data);
+	Tuplestorestate *old_rows = inserted ? NULL : trigger_transition_table(data->tg_oldtable);
+	Tuplestorestate *new_rows = deleted ? NULL : trigger_transition_table(data->tg_newtable);
+	TupleTableSlot *old_slot = trigger_make_slot(data);
+	TupleTableSlot *new_slot = trigger_make_slot(data);
 
 	while ((inserted || tuplestore_gettupleslot(old_rows, true, false, old_slot)) &&
 		   (deleted || tuplestore_gettupleslot(new_rows, true, false, new_slot)))
 	{
 		bool		updated = !inserted && !deleted;
 
-		if (updated && same_columns(old_slot, new_slot, RECO_PRODUCT_ID, RECO_PRODUCT_POPULARITY))
+		if (updated && trigger_same_columns(old_slot, new_slot, RECO_PRODUCT_ID, RECO_PRODUCT_POPULARITY))
 			continue;
-		if (deleted || (updated && !same_columns(old_slot, new_slot, RECO_PRODUCT_ID, RECO_PRODUCT_ID)))
-			product_collect(change, old_slot, true, false);
+		if (deleted || (updated && !trigger_same_columns(old_slot, new_slot, RECO_PRODUCT_ID, RECO_PRODUCT_ID)))
+			trigger_collect_product(change, old_slot, true, false);
 		if (!deleted)
-			product_collect(change, new_slot, false, inserted);
+			trigger_collect_product(change, new_slot, false, inserted);
 	}
 	ExecDropSingleTupleTableSlot(old_slot);
 	ExecDropSingleTupleTableSlot(new_slot);
@@ -320,7 +320,7 @@ PG_FUNCTION_INFO_V1(reco_product_trigger);
 Datum
 reco_product_trigger(PG_FUNCTION_ARGS)
 {
-	TriggerData *data = check_protocol(fcinfo, "product");
+	TriggerData *data = trigger_check_protocol(fcinfo, "product");
 	RecoInvalidation *change;
 	RecoWrite  *write;
 
@@ -330,7 +330,7 @@ reco_product_trigger(PG_FUNCTION_ARGS)
 	if (TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
 		reco_invalidation_add_everything(change);
 	else
-		collect_products(data, change);
+		trigger_collect_products(data, change);
 	reco_invalidation_apply(change, write);
 	reco_write_end(write);
 	SPI_finish();

@@ -96,7 +96,7 @@ reco_views_begin(RecoWrite *write, RecoViewsMode mode)
 
 /* Write the counters gathered so far. */
 static void
-write_counts(RecoViews *views)
+views_write_counts(RecoViews *views)
 {
 	RecoCounterDelta *counts;
 	counters_iterator iterator;
@@ -121,7 +121,7 @@ write_counts(RecoViews *views)
 }
 
 static void
-count_view(RecoViews *views, int i)
+views_count(RecoViews *views, int i)
 {
 	CounterKey	key = {reco_state_window(views->state, views->times[i]), views->numbers[i]};
 	bool		found;
@@ -133,7 +133,7 @@ count_view(RecoViews *views, int i)
 }
 
 static void
-sort_view(RecoViews *views, int i)
+views_sort(RecoViews *views, int i)
 {
 	RecoUserView view = {views->user_ids[i],
 	{.number = views->numbers[i],.second = reco_state_second(views->times[i])}};
@@ -144,7 +144,7 @@ sort_view(RecoViews *views, int i)
 
 /* Number the chunk's products, count its views and hand them to the sort. */
 static void
-end_chunk(RecoViews *views)
+views_end_chunk(RecoViews *views)
 {
 	instr_time	begun = reco_metrics_phase_begin();
 
@@ -152,15 +152,15 @@ end_chunk(RecoViews *views)
 	for (int i = 0; i < views->chunk_count; i++)
 	{
 		if (views->mode != RECO_VIEWS_REPLACE && views->times[i] >= views->state->horizon)
-			count_view(views, i);
+			views_count(views, i);
 		if (views->mode != RECO_VIEWS_TAKE && views->times[i] > views->recent)
-			sort_view(views, i);
+			views_sort(views, i);
 	}
 	views->chunk_count = 0;
 	MemoryContextReset(views->chunk_context);
 	reco_metrics_phase_end(RECO_PHASE_SORT, begun);
 	if (views->counters->members > MAX_COUNTERS)
-		write_counts(views);
+		views_write_counts(views);
 }
 
 /* Take a view; product is copied. */
@@ -176,12 +176,12 @@ reco_views_put(RecoViews *views, int64 user_id, RecoSlice product, TimestampTz a
 	views->user_ids[i] = user_id;
 	views->times[i] = at;
 	if (views->chunk_count == CHUNK_VIEWS)
-		end_chunk(views);
+		views_end_chunk(views);
 }
 
 /* Nulls, which the table's constraints forbid unless its owner drops them, are no view. */
 static bool
-is_page_view(TupleTableSlot *row)
+views_is_page_view(TupleTableSlot *row)
 {
 	bool		null;
 	text	   *type;
@@ -202,7 +202,7 @@ reco_views_put_row(RecoViews *views, TupleTableSlot *row)
 	bool		null;
 	text	   *product;
 
-	if (!is_page_view(row))
+	if (!views_is_page_view(row))
 		return false;
 	product = DatumGetTextPP(slot_getattr(row, RECO_ACTIVITY_PRODUCT_ID, &null));
 	reco_views_put(views, DatumGetInt64(slot_getattr(row, RECO_ACTIVITY_USER_ID, &null)),
@@ -212,7 +212,7 @@ reco_views_put_row(RecoViews *views, TupleTableSlot *row)
 }
 
 static void
-write_user(RecoViews *views, RecoUsers *users, int64 user_id, const RecoRecent *group)
+views_write_user(RecoViews *views, RecoUsers *users, int64 user_id, const RecoRecent *group)
 {
 	if (views->mode != RECO_VIEWS_ADD)
 		reco_user_replace(users, user_id, group->views, group->count);
@@ -225,7 +225,7 @@ static const int ahead[RECO_PREFETCH_STAGES] = {12, 8, 4};
 
 /* The rows of users who come soon are brought into the processor's caches. */
 static void
-look_ahead(RecoUserRows *rows, const RecoByUser *sort)
+views_prefetch(RecoUserRows *rows, const RecoByUser *sort)
 {
 	for (int stage = 0; stage < RECO_PREFETCH_STAGES; stage++)
 	{
@@ -238,7 +238,7 @@ look_ahead(RecoUserRows *rows, const RecoByUser *sort)
 
 /* Write the users, in the order of their ids; returns how many rows. */
 static int64
-write_users(RecoViews *views)
+views_write_users(RecoViews *views)
 {
 	RecoUsers  *users = reco_user_open(views->write);
 	RecoRecent	group;
@@ -253,10 +253,10 @@ write_users(RecoViews *views)
 	while (reco_by_user_next(views->sort, &next))
 	{
 		CHECK_FOR_INTERRUPTS();
-		look_ahead(reco_user_rows(users), views->sort);
+		views_prefetch(reco_user_rows(users), views->sort);
 		if (group.count > 0 && next.user_id != user_id)
 		{
-			write_user(views, users, user_id, &group);
+			views_write_user(views, users, user_id, &group);
 			group.count = 0;
 		}
 		user_id = next.user_id;
@@ -265,7 +265,7 @@ write_users(RecoViews *views)
 			reco_recent_cap(&group, views->state->max_user_views, reco_number_compare);
 	}
 	if (group.count > 0)
-		write_user(views, users, user_id, &group);
+		views_write_user(views, users, user_id, &group);
 	written = reco_user_close(users);
 	reco_metrics_phase_end(RECO_PHASE_USERS, begun);
 	return written;
@@ -278,10 +278,10 @@ reco_views_end(RecoViews *views)
 	int64		written = 0;
 
 	if (views->chunk_count > 0)
-		end_chunk(views);
-	write_counts(views);
+		views_end_chunk(views);
+	views_write_counts(views);
 	if (views->any_view)
-		written = write_users(views);
+		written = views_write_users(views);
 	reco_by_user_end(views->sort);
 	counters_destroy(views->counters);
 	MemoryContextDelete(views->chunk_context);

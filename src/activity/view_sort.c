@@ -52,7 +52,7 @@ reco_by_user_begin(void)
 }
 
 static void
-begin_tuples(RecoByUser *sort)
+sort_begin_tuples(RecoByUser *sort)
 {
 	MemoryContext caller = MemoryContextSwitchTo(sort->context);
 	AttrNumber	columns[] = {1, 2};
@@ -72,7 +72,7 @@ begin_tuples(RecoByUser *sort)
 }
 
 static void
-put_tuple(RecoByUser *sort, const RecoUserView *view)
+sort_put_tuple(RecoByUser *sort, const RecoUserView *view)
 {
 	TupleTableSlot *slot = sort->in;
 
@@ -90,14 +90,14 @@ reco_by_user_put(RecoByUser *sort, const RecoUserView *view)
 {
 	if (sort->tuples == NULL && sort->count == MAX_IN_ARRAY)
 	{
-		begin_tuples(sort);
+		sort_begin_tuples(sort);
 		for (int i = 0; i < sort->count; i++)
-			put_tuple(sort, &sort->array[i]);
+			sort_put_tuple(sort, &sort->array[i]);
 		sort->count = 0;
 	}
 	if (sort->tuples != NULL)
 	{
-		put_tuple(sort, view);
+		sort_put_tuple(sort, view);
 		return;
 	}
 	if (sort->count == sort->size)

@@ -14,7 +14,7 @@
 #include "utils/memutils.h"
 
 static void *
-grow(void *array, MemoryContext context, Size size)
+category_grow(void *array, MemoryContext context, Size size)
 {
 	return array == NULL ? MemoryContextAlloc(context, size) : repalloc_huge(array, size);
 }
@@ -28,8 +28,8 @@ reco_category_append(RecoCategory *category, MemoryContext context,
 	{
 		int			size = Max(16, category->size * 2);
 
-		category->products = grow(category->products, context, size * sizeof(RecoProduct));
-		category->popularity = grow(category->popularity, context, size * sizeof(int64));
+		category->products = category_grow(category->products, context, size * sizeof(RecoProduct));
+		category->popularity = category_grow(category->popularity, context, size * sizeof(int64));
 		category->size = size;
 	}
 	category->popularity[category->count] = popularity;

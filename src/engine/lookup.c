@@ -61,7 +61,7 @@ static RecoTable *numbers = NULL;	/* opened when they are asked for */
 static RecoTable *mirror = NULL;
 
 static void
-forget_all(void)
+lookup_forget_all(void)
 {
 	if (cache == NULL)
 	{
@@ -77,7 +77,7 @@ forget_all(void)
 }
 
 static void
-forget_categories(void)
+lookup_forget_categories(void)
 {
 	MemoryContextReset(category_cache);
 	for (int32 i = 0; i < npages; i++)
@@ -115,9 +115,9 @@ reco_lookup_begin(Snapshot snapshot)
 	versions = reco_state_versions(snapshot);
 	if (cache == NULL || cached_table != table || cached > MAX_CACHED ||
 		cached_versions.numbers != versions.numbers || cached_made != reco_number_epoch())
-		forget_all();
+		lookup_forget_all();
 	else if (cached_versions.mirror != versions.mirror)
-		forget_categories();
+		lookup_forget_categories();
 	cached_table = table;
 	cached_versions = versions;
 	cached_made = reco_number_epoch();
@@ -137,7 +137,7 @@ reco_lookup_end(void)
 
 /* The entry of a number that there is; an empty one if it is not known yet. */
 static Product *
-entry_of(int32 number)
+lookup_entry(int32 number)
 {
 	int32		page = number / PAGE_ENTRIES;
 
@@ -160,7 +160,7 @@ entry_of(int32 number)
 
 /* A text of a row, copied. */
 static text *
-keep(MemoryContext context, Datum value)
+lookup_copy_text(MemoryContext context, Datum value)
 {
 	MemoryContext caller = MemoryContextSwitchTo(context);
 	text	   *kept = DatumGetTextPCopy(value);
@@ -171,7 +171,7 @@ keep(MemoryContext context, Datum value)
 
 /* The product's entry, with its id. */
 static Product *
-find(int32 number)
+lookup_find(int32 number)
 {
 	Datum		key = Int32GetDatum(number);
 	TupleTableSlot *row;
@@ -192,21 +192,21 @@ find(int32 number)
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("product number %d is not in reco.product_number", number),
 				 errhint("Run reco_rebuild().")));
-	product = entry_of(number);
-	product->id = keep(cache, slot_getattr(row, 1, &null));
+	product = lookup_entry(number);
+	product->id = lookup_copy_text(cache, slot_getattr(row, 1, &null));
 	return product;
 }
 
 text *
 reco_lookup_product(int32 number)
 {
-	return find(number)->id;
+	return lookup_find(number)->id;
 }
 
 RecoSlice
 reco_lookup_quoted(int32 number)
 {
-	Product    *product = find(number);
+	Product    *product = lookup_find(number);
 	StringInfoData string;
 
 	if (product->quoted.data != NULL)
@@ -222,7 +222,7 @@ reco_lookup_quoted(int32 number)
 text *
 reco_lookup_category(int32 number)
 {
-	Product    *product = find(number);
+	Product    *product = lookup_find(number);
 	Datum		key;
 	TupleTableSlot *row;
 	Datum		category = (Datum) 0;
@@ -236,7 +236,7 @@ reco_lookup_category(int32 number)
 	row = reco_table_fetch(mirror, &key);
 	if (row != NULL)
 		category = slot_getattr(row, RECO_PRODUCT_CATEGORY + 1, &null);
-	product->category = null ? NULL : keep(category_cache, category);
+	product->category = null ? NULL : lookup_copy_text(category_cache, category);
 	product->has_category = true;
 	return product->category;
 }

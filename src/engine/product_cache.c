@@ -65,7 +65,7 @@ static RecoPlan number_plan = {
 };
 
 static void
-forget(void)
+product_cache_reset(void)
 {
 	if (cache != NULL)
 		MemoryContextDelete(cache);
@@ -117,7 +117,7 @@ reco_product_find_category(RecoSlice name)
 
 /* Take a product out of the list of the category that it is known to be in. */
 static void
-remove_product(int32 number)
+product_cache_remove(int32 number)
 {
 	int32		index = number < category_of_size ? category_of[number] : NOT_LOADED;
 
@@ -126,10 +126,10 @@ remove_product(int32 number)
 }
 
 static void
-set_category(int32 number, int32 category)
+product_cache_set_category(int32 number, int32 category)
 {
 	if (number < category_of_size && category_of[number] != category)
-		remove_product(number);
+		product_cache_remove(number);
 	if (number >= category_of_size)
 	{
 		int32		size = Max(Max(1024, category_of_size * 2), number + 1);
@@ -151,7 +151,7 @@ set_category(int32 number, int32 category)
  * known.
  */
 static int32
-take_row(uint64 row, bool into_list, int32 order)
+product_cache_add_row(uint64 row, bool into_list, int32 order)
 {
 	bool		null;
 	text	   *name = DatumGetTextPP(reco_sql_value(row, 2, &null));
@@ -162,7 +162,7 @@ take_row(uint64 row, bool into_list, int32 order)
 	product.order = order;
 	product.number = DatumGetInt32(reco_sql_value(row, 1, &null));
 	reco_number_learn(DatumGetTextPP(reco_sql_value(row, 4, &null)), product.number);
-	set_category(product.number, index);
+	product_cache_set_category(product.number, index);
 	if (into_list && !categories[index].loaded)
 		reco_category_append(&categories[index], cache, product, DatumGetInt64(reco_sql_value(row, 3, &null)));
 	return index;
@@ -170,7 +170,7 @@ take_row(uint64 row, bool into_list, int32 order)
 
 /* Load the whole mirror; the indexes of categories known stay. */
 static void
-load_all(void)
+product_cache_load_all(void)
 {
 	uint64		count = reco_sql_query(&all_plan, NULL, NULL, 0);
 
@@ -180,7 +180,7 @@ load_all(void)
 		categories[i].loaded = false;
 	}
 	for (uint64 i = 0; i < count; i++)
-		take_row(i, true, i + 1);
+		product_cache_add_row(i, true, i + 1);
 	SPI_freetuptable(SPI_tuptable);
 	reco_number_set_mirrored(count);
 	for (int i = 0; i < category_count; i++)
@@ -189,35 +189,35 @@ load_all(void)
 }
 
 static void
-load_category(int32 index)
+product_cache_load_category(int32 index)
 {
 	Datum		values[1] = {PointerGetDatum(categories[index].name)};
 	uint64		count = reco_sql_query(&category_plan, values, NULL, 0);
 
 	categories[index].count = 0;	/* an ERROR may have ended an earlier attempt */
 	for (uint64 i = 0; i < count; i++)
-		take_row(i, true, 0);
+		product_cache_add_row(i, true, 0);
 	SPI_freetuptable(SPI_tuptable);
 	categories[index].loaded = true;
 }
 
 static int32
-load_number(int32 number)
+product_cache_load_number(int32 number)
 {
 	Datum		values[1] = {Int32GetDatum(number)};
 	int32		index = RECO_NO_CATEGORY;
 
 	if (reco_sql_query(&number_plan, values, NULL, 1) > 0)
-		index = take_row(0, false, 0);
+		index = product_cache_add_row(0, false, 0);
 	else if (number < MAX_REMEMBERED)
-		set_category(number, RECO_NO_CATEGORY);
+		product_cache_set_category(number, RECO_NO_CATEGORY);
 	SPI_freetuptable(SPI_tuptable);
 	return index;
 }
 
 /* A row of reco_mirror_log_read_changes: the product as it is now. */
 static void
-take_change(uint64 row)
+product_cache_apply_change(uint64 row)
 {
 	bool		null;
 	bool		no_category;
@@ -227,7 +227,7 @@ take_change(uint64 row)
 	int32		index = RECO_NO_CATEGORY;
 
 	reco_number_check(product.number);
-	remove_product(product.number);
+	product_cache_remove(product.number);
 	if (!no_category)
 	{
 		text	   *name = DatumGetTextPP(category);
@@ -236,14 +236,14 @@ take_change(uint64 row)
 		reco_number_learn(DatumGetTextPP(id), product.number);
 	}
 	if (index >= 0 || product.number < category_of_size)
-		set_category(product.number, index);
+		product_cache_set_category(product.number, index);
 	if (index >= 0 && categories[index].loaded)
 		reco_category_insert(&categories[index], cache, product, DatumGetInt64(reco_sql_value(row, 3, &null)));
 }
 
 /* All products stand in a new order; those that are new in it are a change of their own. */
 static void
-take_order(const RecoOrder *order)
+product_cache_apply_order(const RecoOrder *order)
 {
 	for (int i = 0; i < category_count; i++)
 		categories[i].count = 0;
@@ -260,7 +260,7 @@ take_order(const RecoOrder *order)
 
 /* Take what changed since the cached version; false: that is not known. */
 static bool
-catch_up(int64 version)
+product_cache_catch_up(int64 version)
 {
 	int64		known;			/* versions of which that is known, -1: too much */
 	RecoOrder	order;
@@ -274,9 +274,9 @@ catch_up(int64 version)
 	if (known >= 0 && known + (reordered ? 1 : 0) == version - cached_version)
 	{
 		if (reordered)
-			take_order(&order);
+			product_cache_apply_order(&order);
 		for (int i = 0; i < count; i++)
-			take_change(i);
+			product_cache_apply_change(i);
 		cached_version = version;
 	}
 	SPI_freetuptable(SPI_tuptable);
@@ -291,11 +291,11 @@ reco_product_sync(const RecoState *state)
 
 	if (cache != NULL && cached_table == table && cached_epoch == reco_number_epoch() &&
 		cached_numbers == state->numbers_version &&
-		(cached_version == state->mirror_version || catch_up(state->mirror_version)))
+		(cached_version == state->mirror_version || product_cache_catch_up(state->mirror_version)))
 		return;
 	if (cached_numbers != state->numbers_version || cached_table != table)
 		reco_number_reset();
-	forget();
+	product_cache_reset();
 	cached_table = table;
 	cached_version = state->mirror_version;
 	cached_numbers = state->numbers_version;
@@ -313,7 +313,7 @@ reco_product_load(const RecoState *state)
 {
 	reco_product_sync(state);
 	if (!loaded_all)
-		load_all();
+		product_cache_load_all();
 }
 
 /* The category of a product, RECO_NO_CATEGORY if it has none. */
@@ -326,10 +326,10 @@ reco_product_category(int32 number)
 		return category;
 	if (!loaded_all && ++lookups > MAX_LOOKUPS)
 	{
-		load_all();
+		product_cache_load_all();
 		return reco_product_category(number);
 	}
-	return loaded_all ? RECO_NO_CATEGORY : load_number(number);
+	return loaded_all ? RECO_NO_CATEGORY : product_cache_load_number(number);
 }
 
 /* Put the categories of products in the place of their numbers. */
@@ -352,7 +352,7 @@ reco_product_list(int32 category)
 	if (!categories[category].loaded)
 	{
 		lookups++;
-		load_category(category);
+		product_cache_load_category(category);
 	}
 	return &categories[category];
 }

@@ -134,7 +134,7 @@ reco_number_check(int32 number)
 
 /* Make room for a number in what is cached. */
 static void
-reserve(int32 number)
+number_reserve(int32 number)
 {
 	if (cache == NULL)
 	{
@@ -155,7 +155,7 @@ reserve(int32 number)
 }
 
 static RecoSlice
-name_of(int32 number)
+number_cached_name(int32 number)
 {
 	return (RecoSlice) {VARDATA(names[number]), VARSIZE(names[number]) - VARHDRSZ};
 }
@@ -173,10 +173,10 @@ reco_number_learn(text *id, int32 number)
 	int32	   *other;
 
 	reco_number_check(number);
-	reserve(number);
+	number_reserve(number);
 	if (names[number] != NULL)
 	{
-		RecoSlice	known = name_of(number);
+		RecoSlice	known = number_cached_name(number);
 
 		if (known.length == name.length && memcmp(known.data, name.data, name.length) == 0)
 			return number;
@@ -191,12 +191,12 @@ reco_number_learn(text *id, int32 number)
 	names[number] = MemoryContextAlloc(cache, VARHDRSZ + name.length);
 	SET_VARSIZE(names[number], VARHDRSZ + name.length);
 	memcpy(VARDATA(names[number]), name.data, name.length);
-	*reco_string_table_add(numbers_of, name_of(number)) = number;
+	*reco_string_table_add(numbers_of, number_cached_name(number)) = number;
 	return number;
 }
 
 static Datum
-text_array(const RecoSlice *ids, const int *which, int n)
+number_text_array(const RecoSlice *ids, const int *which, int n)
 {
 	Datum	   *values = palloc(n * sizeof(Datum));
 
@@ -207,7 +207,7 @@ text_array(const RecoSlice *ids, const int *which, int n)
 
 /* Learn the pairs that a query has found. */
 static void
-learn_found(uint64 found)
+number_learn_rows(uint64 found)
 {
 	for (uint64 i = 0; i < found; i++)
 	{
@@ -221,11 +221,11 @@ learn_found(uint64 found)
 
 /* Learn those of the ids that the dictionary has. */
 static void
-find(const RecoSlice *ids, const int *which, int n)
+number_find(const RecoSlice *ids, const int *which, int n)
 {
-	Datum		values[1] = {text_array(ids, which, n)};
+	Datum		values[1] = {number_text_array(ids, which, n)};
 
-	learn_found(reco_sql_query(&find_plan, values, NULL, 0));
+	number_learn_rows(reco_sql_query(&find_plan, values, NULL, 0));
 }
 
 /*
@@ -233,7 +233,7 @@ find(const RecoSlice *ids, const int *which, int n)
  * rows that still hold them, and the dictionary that they refer to.
  */
 static void
-take_numbers(Datum *numbers, int n)
+number_allocate(Datum *numbers, int n)
 {
 	Datum		values[1] = {Int64GetDatum(n)};
 	int			reused = (int) reco_sql_execute(&reuse_plan, values, NULL);
@@ -257,14 +257,14 @@ take_numbers(Datum *numbers, int n)
 
 /* Give numbers to ids that the dictionary does not have. */
 static void
-add(RecoWrite *write, const RecoSlice *ids, const int *which, int n)
+number_add(RecoWrite *write, const RecoSlice *ids, const int *which, int n)
 {
 	Datum	   *numbers = palloc(n * sizeof(Datum));
 	Datum		values[2];
 
 	dirty = true;
-	take_numbers(numbers, n);
-	values[0] = text_array(ids, which, n);
+	number_allocate(numbers, n);
+	values[0] = number_text_array(ids, which, n);
 	values[1] = PointerGetDatum(reco_array(numbers, n, INT4OID));
 	reco_sql_execute(&insert_plan, values, NULL);
 	for (int i = 0; i < n; i++)
@@ -274,7 +274,7 @@ add(RecoWrite *write, const RecoSlice *ids, const int *which, int n)
 
 /* Keep those of which that are not cached, each once; returns how many. */
 static int
-drop_known(const RecoSlice *ids, int *which, int n, MemoryContext context)
+number_drop_known(const RecoSlice *ids, int *which, int n, MemoryContext context)
 {
 	RecoStringTable *seen = reco_string_table_create(context);
 	int			left = 0;
@@ -327,11 +327,11 @@ reco_number_resolve(RecoWrite *write, const RecoSlice *ids, int32 *numbers, int 
 		int			left;
 
 		memcpy(which, missing, count * sizeof(int));
-		left = drop_known(ids, which, count, scratch);
-		find(ids, which, left);
-		left = drop_known(ids, which, left, scratch);
+		left = number_drop_known(ids, which, count, scratch);
+		number_find(ids, which, left);
+		left = number_drop_known(ids, which, left, scratch);
 		if (left > 0)
-			add(write, ids, which, left);
+			number_add(write, ids, which, left);
 		for (int i = 0; i < count; i++)
 			numbers[missing[i]] = *reco_string_table_find(numbers_of, ids[missing[i]]);
 		MemoryContextSwitchTo(old);
@@ -341,7 +341,7 @@ reco_number_resolve(RecoWrite *write, const RecoSlice *ids, int32 *numbers, int 
 }
 
 static bool
-is_cached(int32 number)
+number_is_cached(int32 number)
 {
 	return number >= 0 && number < names_size && names[number] != NULL;
 }
@@ -357,7 +357,7 @@ reco_number_load(const int32 *first, int n, Size stride)
 	{
 		int32		number = *(const int32 *) ((const char *) first + i * stride);
 
-		if (is_cached(number))
+		if (number_is_cached(number))
 			continue;
 		if (missing == NULL)
 			missing = palloc_extended(n * sizeof(Datum), MCXT_ALLOC_HUGE);
@@ -367,7 +367,7 @@ reco_number_load(const int32 *first, int n, Size stride)
 	{
 		Datum		values[1] = {PointerGetDatum(reco_array(missing, count, INT4OID))};
 
-		learn_found(reco_sql_query(&names_plan, values, NULL, 0));
+		number_learn_rows(reco_sql_query(&names_plan, values, NULL, 0));
 		pfree(missing);
 	}
 }
@@ -376,7 +376,7 @@ reco_number_load(const int32 *first, int n, Size stride)
 text *
 reco_number_name(int32 number)
 {
-	if (!is_cached(number))
+	if (!number_is_cached(number))
 	{
 		Datum		values[1] = {Int32GetDatum(number)};
 		bool		null;

@@ -96,7 +96,7 @@ reco_state_column(int i, Oid *type)
 }
 
 static Datum
-field_get(const StateColumn *field, const RecoState *state)
+state_field_get(const StateColumn *field, const RecoState *state)
 {
 	const void *value = (const char *) state + field->offset;
 	Interval   *interval;
@@ -116,7 +116,7 @@ field_get(const StateColumn *field, const RecoState *state)
 }
 
 static void
-field_set(const StateColumn *field, RecoState *state, Datum datum)
+state_field_set(const StateColumn *field, RecoState *state, Datum datum)
 {
 	void	   *value = (char *) state + field->offset;
 	Interval   *interval;
@@ -139,7 +139,7 @@ field_set(const StateColumn *field, RecoState *state, Datum datum)
 
 /* The setting of a parameter; a retention that is too short is raised. */
 static int
-field_setting(const StateColumn *field)
+state_field_setting(const StateColumn *field)
 {
 	return field->setting == &reco_retention ? reco_guc_retention() : *field->setting;
 }
@@ -153,7 +153,7 @@ reco_state_publish(const RecoState *state)
 }
 
 static TimestampTz
-whole_second(TimestampTz at)
+state_whole_second(TimestampTz at)
 {
 	int64		rest = at % USECS_PER_SEC;
 
@@ -165,7 +165,7 @@ void
 reco_state_values(const RecoState *state, Datum *values)
 {
 	for (int i = 0; i < RECO_STATE_COLUMNS; i++)
-		values[i] = field_get(&fields[i], state);
+		values[i] = state_field_get(&fields[i], state);
 }
 
 /* Read the row without the lock; false if there is none. */
@@ -179,7 +179,7 @@ reco_state_peek(RecoState *state)
 		reco_sql_query(state_plan(&read_plan), NULL, NULL, 1) == 0)
 		return false;
 	for (int i = 0; i < RECO_STATE_COLUMNS; i++)
-		field_set(&fields[i], state, reco_sql_value(0, i + 1, &null));
+		state_field_set(&fields[i], state, reco_sql_value(0, i + 1, &null));
 	place = *(ItemPointer) DatumGetPointer(reco_sql_value(0, RECO_STATE_COLUMNS + 1, &null));
 	SPI_freetuptable(SPI_tuptable);
 	return true;
@@ -187,7 +187,7 @@ reco_state_peek(RecoState *state)
 
 /* Find the row that a snapshot shows; false: there is none. */
 static bool
-find_row(Relation table, Snapshot snapshot, TupleTableSlot *row)
+state_find_row(Relation table, Snapshot snapshot, TupleTableSlot *row)
 {
 	TableScanDesc scan;
 	bool		found;
@@ -216,13 +216,13 @@ reco_state_versions(Snapshot snapshot)
 	RecoVersions versions = {0, 0};
 
 	reco_own_tables_check();
-	if (find_row(table, snapshot, row))
+	if (state_find_row(table, snapshot, row))
 	{
 		RecoState	state;
 
 		slot_getallattrs(row);
 		for (int i = 0; i < RECO_STATE_COLUMNS; i++)
-			field_set(&fields[i], &state, row->tts_values[i]);
+			state_field_set(&fields[i], &state, row->tts_values[i]);
 		versions = (RecoVersions) {state.mirror_version, state.numbers_version};
 	}
 	ExecDropSingleTupleTableSlot(row);
@@ -235,7 +235,7 @@ void
 reco_state_init(RecoState *state)
 {
 	memset(state, 0, sizeof(*state));
-	state->clock = whole_second(GetCurrentTimestamp());
+	state->clock = state_whole_second(GetCurrentTimestamp());
 	state->popularity_at = state->clock - reco_popularity_interval * USECS_PER_SEC; /* due */
 	state->generation = 1;
 	/* never those of an earlier row, which processes may have cached things for */
@@ -252,7 +252,7 @@ reco_state_settings_differ(const RecoState *state)
 		const StateColumn *field = &fields[i];
 
 		if (field->setting != NULL &&
-			*(const int *) ((const char *) state + field->offset) != field_setting(field))
+			*(const int *) ((const char *) state + field->offset) != state_field_setting(field))
 			return true;
 	}
 	return false;
@@ -265,7 +265,7 @@ reco_state_apply_settings(RecoState *state)
 	for (int i = 0; i < RECO_STATE_COLUMNS; i++)
 	{
 		if (fields[i].setting != NULL)
-			*(int *) ((char *) state + fields[i].offset) = field_setting(&fields[i]);
+			*(int *) ((char *) state + fields[i].offset) = state_field_setting(&fields[i]);
 	}
 	reco_state_set_clock(state, state->clock);
 }
@@ -274,7 +274,7 @@ reco_state_apply_settings(RecoState *state)
 void
 reco_state_set_clock(RecoState *state, TimestampTz clock)
 {
-	state->clock = whole_second(clock);
+	state->clock = state_whole_second(clock);
 	state->horizon = reco_state_window(state, state->clock - state->retention * USECS_PER_SEC);
 }
 
@@ -296,7 +296,7 @@ reco_state_window(const RecoState *state, TimestampTz at)
 int32
 reco_state_second(TimestampTz at)
 {
-	TimestampTz floor = whole_second(at);
+	TimestampTz floor = state_whole_second(at);
 
 	return (int32) (floor / USECS_PER_SEC + (at > floor ? 1 : 0) + PG_INT32_MIN);
 }

@@ -59,7 +59,7 @@ static bool viewed_is_clear = true;
 
 /* Bring an array of n elements, which may be none yet, to a size; what is new is 0. */
 static void *
-grow(void *array, Size element, int32 n, int32 wanted)
+category_grow(void *array, Size element, int32 n, int32 wanted)
 {
 	array = array == NULL ? MemoryContextAllocHuge(TopMemoryContext, wanted * element) :
 		repalloc_huge(array, wanted * element);
@@ -69,25 +69,25 @@ grow(void *array, Size element, int32 n, int32 wanted)
 
 /* Make room for the categories and products that are known. */
 static void
-make_room(void)
+category_make_room(void)
 {
 	int32		categories = reco_product_categories();
 	uint32		words = WORD_OF(reco_product_end()) + 1;
 
 	if (categories > slots)
 	{
-		slot_of = grow(slot_of, sizeof(MergeSlot), slots, 2 * categories);
+		slot_of = category_grow(slot_of, sizeof(MergeSlot), slots, 2 * categories);
 		slots = 2 * categories;
 	}
 	if (words > viewed_words)
 	{
-		viewed = grow(viewed, sizeof(uint64), viewed_words, words);
+		viewed = category_grow(viewed, sizeof(uint64), viewed_words, words);
 		viewed_words = words;
 	}
 }
 
 static void
-next_mark(void)
+category_next_mark(void)
 {
 	if (++mark == 0)
 	{
@@ -98,13 +98,13 @@ next_mark(void)
 
 /* Products that the mirror got after make_room are not viewed. */
 static inline bool
-is_viewed(int32 number)
+category_is_viewed(int32 number)
 {
 	return WORD_OF(number) < viewed_words && (viewed[WORD_OF(number)] & BIT_OF(number)) != 0;
 }
 
 static void
-clear_viewed(const RecoRecent *recent)
+category_clear_viewed(const RecoRecent *recent)
 {
 	for (int i = 0; i < recent->count; i++)
 		if (WORD_OF(recent->views[i].number) < viewed_words)
@@ -118,7 +118,7 @@ clear_viewed(const RecoRecent *recent)
  * side by side, and with the selection below lists took 1.25 instead of 1.46 us.
  */
 static int
-count_interests(const RecoRecent *recent, Interest *interests)
+category_count_interests(const RecoRecent *recent, Interest *interests)
 {
 	int32	   *categories = palloc(recent->count * sizeof(int32));
 	int			count = 0;
@@ -127,8 +127,8 @@ count_interests(const RecoRecent *recent, Interest *interests)
 	for (int i = 0; i < recent->count; i++)
 		categories[i] = recent->views[i].number;
 	reco_product_categorize(categories, recent->count);
-	make_room();
-	next_mark();
+	category_make_room();
+	category_next_mark();
 	viewed_is_clear = false;
 	for (int i = 0; i < recent->count; i++)
 	{
@@ -154,7 +154,7 @@ count_interests(const RecoRecent *recent, Interest *interests)
  * returns where those end.  A few ranks are asked for, which need no sort.
  */
 static int
-select_most_viewed(Interest *interests, int first, int count)
+category_select_most_viewed(Interest *interests, int first, int count)
 {
 	int			most = 0;
 	int			end = first;
@@ -175,7 +175,7 @@ select_most_viewed(Interest *interests, int first, int count)
 
 /* Step over viewed products; false at the end. */
 static inline bool
-find_next(MergeSource *source)
+merge_find_next(MergeSource *source)
 {
 	const RecoCategory *list = source->list;
 
@@ -183,7 +183,7 @@ find_next(MergeSource *source)
 	{
 		const RecoProduct *product = &list->products[source->next];
 
-		if (!is_viewed(product->number))
+		if (!category_is_viewed(product->number))
 		{
 			source->order = product->order;
 			return true;
@@ -194,7 +194,7 @@ find_next(MergeSource *source)
 
 /* Does the next product of x come before that of y? */
 static inline bool
-is_better(const MergeSource *x, const MergeSource *y)
+merge_is_better(const MergeSource *x, const MergeSource *y)
 {
 	if (x->order != 0 && y->order != 0)
 		return x->order < y->order;
@@ -207,11 +207,11 @@ is_better(const MergeSource *x, const MergeSource *y)
  * each has one that is better than all of those behind it.
  */
 static int
-insert(MergeSource *sorted, int n, int wanted, MergeSource source)
+merge_insert(MergeSource *sorted, int n, int wanted, MergeSource source)
 {
 	int			at = n;
 
-	while (at > 0 && is_better(&source, &sorted[at - 1]))
+	while (at > 0 && merge_is_better(&source, &sorted[at - 1]))
 		at--;
 	if (at == wanted)
 		return n;
@@ -226,7 +226,7 @@ insert(MergeSource *sorted, int n, int wanted, MergeSource source)
  * few: keeping them sorted takes half the time of a binaryheap.
  */
 static void
-append_group(RecoList *list, const Interest *group, int n, int wanted)
+merge_append_group(RecoList *list, const Interest *group, int n, int wanted)
 {
 	MergeSource *sorted = palloc(n * sizeof(MergeSource));
 	int			left = 0;
@@ -235,8 +235,8 @@ append_group(RecoList *list, const Interest *group, int n, int wanted)
 	{
 		MergeSource source = {.list = reco_product_list(group[i].category)};
 
-		if (find_next(&source))
-			left = insert(sorted, left, Min(n, wanted), source);
+		if (merge_find_next(&source))
+			left = merge_insert(sorted, left, Min(n, wanted), source);
 	}
 	for (; wanted > 0 && left > 0; wanted--)
 	{
@@ -244,8 +244,8 @@ append_group(RecoList *list, const Interest *group, int n, int wanted)
 
 		reco_list_append(list, best.list->products[best.next++].number);
 		memmove(sorted, sorted + 1, --left * sizeof(MergeSource));
-		if (find_next(&best))
-			left = insert(sorted, left, Min(n, wanted), best);
+		if (merge_find_next(&best))
+			left = merge_insert(sorted, left, Min(n, wanted), best);
 	}
 	pfree(sorted);
 }
@@ -259,14 +259,14 @@ category_recommend(const RecoState *state, const RecoRecent *recent, RecoList *l
 
 	if (!viewed_is_clear)
 		memset(viewed, 0, viewed_words * sizeof(uint64));
-	count = count_interests(recent, interests);
+	count = category_count_interests(recent, interests);
 	list->count = 0;
 	for (int first = 0, end; list->count < max && first < count && first < state->top_categories; first = end)
 	{
-		end = select_most_viewed(interests, first, count);
-		append_group(list, &interests[first], end - first, max - list->count);
+		end = category_select_most_viewed(interests, first, count);
+		merge_append_group(list, &interests[first], end - first, max - list->count);
 	}
-	clear_viewed(recent);
+	category_clear_viewed(recent);
 	pfree(interests);
 }
 

@@ -59,7 +59,7 @@ typedef struct Unused
 } Unused;
 
 static void
-mark_used(Unused *unused, int32 number)
+vacuum_mark_used(Unused *unused, int32 number)
 {
 	if (number >= 0 && number < unused->size)
 		unused->flags[number] = false;
@@ -67,21 +67,21 @@ mark_used(Unused *unused, int32 number)
 
 /* Take the numbers in a user's row out; a list of an older generation may hold any. */
 static bool
-visit(RecoUserRows *rows, TupleTableSlot *row, void *arg)
+vacuum_visit(RecoUserRows *rows, TupleTableSlot *row, void *arg)
 {
 	const RecoRecent *recent = reco_user_row_views(rows, row);
 	const RecoList *list = reco_user_row_list(rows, row);
 
 	for (int i = 0; i < recent->count; i++)
-		mark_used(arg, recent->views[i].number);
+		vacuum_mark_used(arg, recent->views[i].number);
 	for (int i = 0; i < list->count; i++)
-		mark_used(arg, list->numbers[i]);
+		vacuum_mark_used(arg, list->numbers[i]);
 	return true;
 }
 
 /* Candidates: neither in the mirror nor counted in a window. */
 static void
-read_candidates(Unused *unused)
+vacuum_read_candidates(Unused *unused)
 {
 	Datum		values[1] = {Int32GetDatum(RECO_NUMBER_MAX)};
 	uint64		count = reco_sql_query(&unused_plan, values, NULL, 0);
@@ -98,7 +98,7 @@ read_candidates(Unused *unused)
 
 /* Numbers that nothing refers to, at most MAX_FREED; returns how many. */
 static int
-find_unused(int32 *numbers)
+vacuum_find_unused(int32 *numbers)
 {
 	RecoUserRows *rows;
 	BlockNumber blocks;
@@ -106,13 +106,13 @@ find_unused(int32 *numbers)
 	int			n = 0;
 
 	/* before the users' rows: their snapshot must not be older */
-	read_candidates(&unused);
+	vacuum_read_candidates(&unused);
 	if (unused.size == 0)
 		return 0;
 	rows = reco_user_rows_open();
 	blocks = reco_user_rows_blocks(rows);
 	if (blocks > 0)
-		reco_user_rows_scan(rows, 0, blocks, visit, &unused);
+		reco_user_rows_scan(rows, 0, blocks, vacuum_visit, &unused);
 	reco_user_rows_close(rows);
 	for (int32 i = 0; i < unused.size && n < MAX_FREED; i++)
 		if (unused.flags[i])
@@ -122,7 +122,7 @@ find_unused(int32 *numbers)
 
 /* Give them free, but for those that a view has come of; under reco's lock. */
 static void
-free_numbers(RecoWrite *write, const int32 *numbers, int n)
+vacuum_free_numbers(RecoWrite *write, const int32 *numbers, int n)
 {
 	Datum	   *ids = palloc(n * sizeof(Datum));
 	Datum	   *buckets = palloc(n * sizeof(Datum));
@@ -140,7 +140,7 @@ free_numbers(RecoWrite *write, const int32 *numbers, int n)
 }
 
 static int64
-count_stray(void)
+vacuum_count_stray(void)
 {
 	bool		null;
 	int64		stray;
@@ -165,8 +165,8 @@ reco_reclaim_step(void)
 	if (reco_state_peek(&state) && state.generation != looked_at)
 	{
 		looked_at = state.generation;
-		if (count_stray() > MIN_STRAY)
-			n = find_unused(numbers);
+		if (vacuum_count_stray() > MIN_STRAY)
+			n = vacuum_find_unused(numbers);
 	}
 	reco_sql_commit();
 	if (n == 0)
@@ -179,7 +179,7 @@ reco_reclaim_step(void)
 	write = reco_write_begin(NoLock);
 	now = reco_write_state(write);
 	if (now->mirror_version == state.mirror_version && now->numbers_version == state.numbers_version)
-		free_numbers(write, numbers, n);
+		vacuum_free_numbers(write, numbers, n);
 	reco_write_end(write);
 	reco_sql_commit();
 	pfree(numbers);
@@ -197,9 +197,9 @@ reco_reclaim(PG_FUNCTION_ARGS)
 
 	SPI_connect();
 	write = reco_write_begin(NoLock);
-	n = find_unused(numbers);
+	n = vacuum_find_unused(numbers);
 	if (n > 0)
-		free_numbers(write, numbers, n);
+		vacuum_free_numbers(write, numbers, n);
 	reco_write_end(write);
 	SPI_finish();
 	PG_RETURN_VOID();

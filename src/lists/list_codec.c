@@ -26,7 +26,7 @@ reco_list_init(RecoList *list)
 }
 
 static void
-make_room(RecoList *list, int size)
+list_make_room(RecoList *list, int size)
 {
 	if (size <= list->size)
 		return;
@@ -37,7 +37,7 @@ make_room(RecoList *list, int size)
 void
 reco_list_append(RecoList *list, int32 number)
 {
-	make_room(list, list->count + 1);
+	list_make_room(list, list->count + 1);
 	list->numbers[list->count++] = number;
 }
 
@@ -70,7 +70,7 @@ reco_list_unpack(RecoList *list, Datum packed)
 				 errmsg("a list of reco.user_state is not a plain array of numbers"),
 				 errhint("Run reco_rebuild().")));
 	list->count = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
-	make_room(list, list->count);
+	list_make_room(list, list->count);
 	memcpy(list->numbers, ARR_DATA_PTR(array), list->count * sizeof(int32));
 	if ((Pointer) array != DatumGetPointer(packed))
 		pfree(array);

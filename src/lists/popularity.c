@@ -80,7 +80,7 @@ static RecoPlan look_plan = {
  * transaction.  Who holds reco's lock must not wait for who waits for it.
  */
 static void
-lock_popularity(void)
+popularity_lock(void)
 {
 	Oid			extension = get_extension_oid("reco", false);
 	Oid			products = reco_sql_table("product");
@@ -102,7 +102,7 @@ lock_popularity(void)
 
 /* Add the counters up; without reco's lock they are those of one snapshot. */
 static void
-look(Popularity *found, const RecoState *state)
+popularity_compute(Popularity *found, const RecoState *state)
 {
 	int64	   *sums;
 	int32		size;
@@ -129,14 +129,14 @@ look(Popularity *found, const RecoState *state)
 
 /* Let others have the processors; not to be done under reco's lock. */
 static void
-give_way(void)
+popularity_yield(void)
 {
 	CHECK_FOR_INTERRUPTS();
 	(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, PAUSE, reco_wait_event(RECO_WAIT_PACE));
 }
 
 static void
-write_product(RecoTable *table, Change *change)
+popularity_write_product(RecoTable *table, Change *change)
 {
 	TupleTableSlot *row = reco_table_fetch_at(table, &change->tid);
 
@@ -151,7 +151,7 @@ write_product(RecoTable *table, Change *change)
  * patiently: with pauses.
  */
 static void
-write_products(Popularity *found, const RecoState *state, bool patiently)
+popularity_write_products(Popularity *found, const RecoState *state, bool patiently)
 {
 	RecoTable  *table;
 
@@ -162,18 +162,18 @@ write_products(Popularity *found, const RecoState *state, bool patiently)
 	for (int64 i = 0; i < found->count; i++)
 	{
 		if (patiently && i % PART_SIZE == 0)
-			give_way();
-		write_product(table, &found->changes[i]);
+			popularity_yield();
+		popularity_write_product(table, &found->changes[i]);
 	}
 	reco_table_close(table);
 	if (patiently)
-		give_way();
+		popularity_yield();
 	reco_mirror_log_order(found->version);
 }
 
 /* The products are written: begin a generation, under reco's lock; taken: the clock's time. */
 static void
-begin_generation(RecoWrite *write, const Popularity *found, TimestampTz taken)
+popularity_begin_generation(RecoWrite *write, const Popularity *found, TimestampTz taken)
 {
 	int64		next = reco_write_state(write)->mirror_version + 1;
 
@@ -200,12 +200,12 @@ reco_take_popularity(PG_FUNCTION_ARGS)
 
 	reco_write_require_allowed();
 	SPI_connect();
-	lock_popularity();
+	popularity_lock();
 	write = reco_write_begin(NoLock);
 	state = reco_write_state(write);
-	look(&found, state);
-	write_products(&found, state, false);
-	begin_generation(write, &found, state->clock);
+	popularity_compute(&found, state);
+	popularity_write_products(&found, state, false);
+	popularity_begin_generation(write, &found, state->clock);
 	reco_write_end(write);
 	SPI_finish();
 	PG_RETURN_BOOL(found.count > 0);
@@ -213,7 +213,7 @@ reco_take_popularity(PG_FUNCTION_ARGS)
 
 /* Milliseconds of the clock until the popularity is due. */
 static long
-due_in(const RecoState *state)
+popularity_due_in(const RecoState *state)
 {
 	TimestampTz due = state->popularity_at + reco_popularity_interval * USECS_PER_SEC;
 
@@ -222,7 +222,7 @@ due_in(const RecoState *state)
 
 /* Load what the sweep will need, if the popularity is due; ms until it is. */
 static long
-prepare(void)
+popularity_prepare(void)
 {
 	RecoState	state;
 	long		left = 1000;
@@ -230,7 +230,7 @@ prepare(void)
 	reco_sql_begin();
 	if (!reco_service_is_replaying() && reco_state_peek(&state))
 	{
-		left = due_in(&state);
+		left = popularity_due_in(&state);
 		if (left == 0)
 			reco_product_load(&state);
 	}
@@ -240,29 +240,29 @@ prepare(void)
 
 /* Take it, if nobody else has meanwhile; ms until the next is due. */
 static long
-take(void)
+popularity_take(void)
 {
 	RecoState	state;
 	Popularity	found;
 	long		left = 0;
 
 	reco_sql_begin();
-	lock_popularity();
-	if (reco_state_peek(&state) && due_in(&state) == 0)
+	popularity_lock();
+	if (reco_state_peek(&state) && popularity_due_in(&state) == 0)
 	{
 		TimestampTz taken = state.clock;
 		RecoWrite  *write;
 		const RecoState *now;
 
-		look(&found, &state);
-		write_products(&found, &state, true);
+		popularity_compute(&found, &state);
+		popularity_write_products(&found, &state, true);
 		write = reco_write_begin(NoLock);
 		now = reco_write_state(write);
 		if (now->recent_window != found.state.recent_window ||
 			now->trending_window != found.state.trending_window)
 			taken = now->clock - reco_popularity_interval * USECS_PER_SEC;	/* due again */
-		begin_generation(write, &found, taken);
-		left = due_in(now);
+		popularity_begin_generation(write, &found, taken);
+		left = popularity_due_in(now);
 		reco_write_end(write);
 	}
 	reco_sql_commit();
@@ -282,10 +282,10 @@ reco_popularity_step(void)
 
 	if (left > 0)
 		return left;
-	left = prepare();
+	left = popularity_prepare();
 	if (left == 0)
 	{
-		left = take();
+		left = popularity_take();
 		rest_until = 2 * reco_monotonic_now() - begin;
 	}
 	return Max(1, left);

@@ -80,7 +80,7 @@ typedef struct Progress
 
 /* Go around the table once from where the last round ended. */
 static void
-begin_round(Progress *progress)
+sweep_begin_round(Progress *progress)
 {
 	progress->start = progress->first;
 	progress->around = false;
@@ -89,16 +89,16 @@ begin_round(Progress *progress)
 
 /* Where the pages end that come next. */
 static BlockNumber
-next_stop(const Progress *progress)
+sweep_next_stop(const Progress *progress)
 {
 	return progress->around ? Min(progress->start, progress->blocks) : progress->blocks;
 }
 
 /* Blocks still to go. */
 static BlockNumber
-blocks_left(const Progress *progress)
+sweep_blocks_left(const Progress *progress)
 {
-	BlockNumber stop = next_stop(progress);
+	BlockNumber stop = sweep_next_stop(progress);
 	BlockNumber left = stop - Min(progress->first, stop);
 
 	return progress->around ? left : left + Min(progress->start, progress->blocks);
@@ -121,7 +121,7 @@ sweep_visit(RecoUserRows *rows, TupleTableSlot *row, void *arg)
 
 /* One step, of about max lists; false: there are no more. */
 static bool
-sweep(RecoWrite *write, Progress *progress, int64 max)
+sweep_some(RecoWrite *write, Progress *progress, int64 max)
 {
 	RecoUsers  *users = reco_user_open(write);
 	RecoUserRows *rows = reco_user_rows(users);
@@ -138,7 +138,7 @@ sweep(RecoWrite *write, Progress *progress, int64 max)
 		progress->around = true;
 		progress->part = 0;
 	}
-	end = Min(next_stop(progress), progress->part > 0 ? progress->end : progress->first + STEP_BLOCKS);
+	end = Min(sweep_next_stop(progress), progress->part > 0 ? progress->end : progress->first + STEP_BLOCKS);
 	block = progress->first;
 	progress->swept = 0;
 	progress->users = users;
@@ -153,7 +153,7 @@ sweep(RecoWrite *write, Progress *progress, int64 max)
 		progress->first = block;
 		progress->part = 0;
 	}
-	return blocks_left(progress) > 0;
+	return sweep_blocks_left(progress) > 0;
 }
 
 PG_FUNCTION_INFO_V1(reco_sweep);
@@ -176,7 +176,7 @@ reco_sweep(PG_FUNCTION_ARGS)
 	write = reco_write_begin(NoLock);
 	while (more && total < max)
 	{
-		more = sweep(write, &progress, Min(STEP_LISTS, max - total));
+		more = sweep_some(write, &progress, Min(STEP_LISTS, max - total));
 		total += progress.swept;
 	}
 	reco_write_end(write);
@@ -199,7 +199,7 @@ static struct
 
 /* Begin to bring the present generation. */
 static void
-begin_generation(const RecoState *state)
+sweep_begin_generation(const RecoState *state)
 {
 	/* the popularity alone has begun it, and nothing is left that cannot wait */
 	sweeping.patient = sweeping.popularity_at != 0 && state->popularity_at != sweeping.popularity_at &&
@@ -208,22 +208,22 @@ begin_generation(const RecoState *state)
 	sweeping.generation = state->generation;
 	sweeping.popularity_at = state->popularity_at;
 	sweeping.began = reco_monotonic_now();
-	begin_round(&sweeping.progress);
+	sweep_begin_round(&sweeping.progress);
 }
 
 /* Is it behind its course? */
 static bool
-is_late(void)
+sweep_is_late(void)
 {
 	const Progress *progress = &sweeping.progress;
 	double		passed = reco_monotonic_since(sweeping.began) / 1000.0;
 
-	return progress->blocks - blocks_left(progress) < progress->blocks * passed / (reco_popularity_interval / 2.0);
+	return progress->blocks - sweep_blocks_left(progress) < progress->blocks * passed / (reco_popularity_interval / 2.0);
 }
 
 /* Milliseconds until the next step, after one that waited so many for the lock. */
 static long
-pause_after(long waited)
+sweep_pause_after(long waited)
 {
 	long		pause = sweeping.patient && !sweeping.late ? Min(PATIENCE * waited, LONGEST_PAUSE) : 0;
 
@@ -234,7 +234,7 @@ pause_after(long waited)
 
 /* Is there a step to do?  If not, *next is in so many milliseconds, or -1. */
 static bool
-is_due(long *next)
+sweep_is_due(long *next)
 {
 	RecoState	state;
 
@@ -264,7 +264,7 @@ reco_sweep_step(void)
 	long		pause;
 
 	reco_sql_begin();
-	if (!is_due(&pause))
+	if (!sweep_is_due(&pause))
 	{
 		reco_sql_commit();
 		return pause;
@@ -272,14 +272,14 @@ reco_sweep_step(void)
 	write = reco_write_begin(NoLock);
 	waited = reco_monotonic_since(asked);
 	if (reco_write_state(write)->generation != sweeping.generation)
-		begin_generation(reco_write_state(write));
-	sweeping.done = !sweep(write, &sweeping.progress, sweeping.late ? LATE_LISTS : STEP_LISTS);
+		sweep_begin_generation(reco_write_state(write));
+	sweeping.done = !sweep_some(write, &sweeping.progress, sweeping.late ? LATE_LISTS : STEP_LISTS);
 	reco_write_end(write);
 	reco_sql_commit();
 	if (sweeping.done)
 		return -1;
-	sweeping.late = sweeping.patient && is_late();
-	pause = pause_after(waited);
+	sweeping.late = sweeping.patient && sweep_is_late();
+	pause = sweep_pause_after(waited);
 	sweeping.due = reco_monotonic_after(pause);
 	return pause;
 }

@@ -79,7 +79,7 @@ reco_user_rows(RecoUsers *users)
 }
 
 static bool
-same_list(Datum a, bool a_null, Datum b, bool b_null)
+user_same_list(Datum a, bool a_null, Datum b, bool b_null)
 {
 	struct varlena *x;
 	struct varlena *y;
@@ -93,7 +93,7 @@ same_list(Datum a, bool a_null, Datum b, bool b_null)
 }
 
 static void
-remove_row(RecoUsers *users, int64 user_id, TupleTableSlot *row)
+user_remove_row(RecoUsers *users, int64 user_id, TupleTableSlot *row)
 {
 	if (row == NULL)
 		return;
@@ -105,7 +105,7 @@ remove_row(RecoUsers *users, int64 user_id, TupleTableSlot *row)
 
 /* Compute the list of users->rows.recent; NULL when it is empty. */
 static Datum
-compute_list(RecoUsers *users, bool *isnull)
+user_compute_list(RecoUsers *users, bool *isnull)
 {
 	instr_time	begun = reco_metrics_phase_begin();
 	Datum		list = (Datum) 0;
@@ -123,7 +123,7 @@ compute_list(RecoUsers *users, bool *isnull)
  * what the row holds.  row is NULL for a new user.
  */
 static void
-write_row(RecoUsers *users, int64 user_id, TupleTableSlot *row, bool views_changed)
+user_write_row(RecoUsers *users, int64 user_id, TupleTableSlot *row, bool views_changed)
 {
 	Datum		values[RECO_USER_COLUMNS];
 	bool		nulls[RECO_USER_COLUMNS] = {false};
@@ -132,12 +132,13 @@ write_row(RecoUsers *users, int64 user_id, TupleTableSlot *row, bool views_chang
 
 	if (users->rows.recent.count == 0)
 	{
-		remove_row(users, user_id, row);
+		user_remove_row(users, user_id, row);
 		return;
 	}
-	values[RECO_USER_LIST] = compute_list(users, &nulls[RECO_USER_LIST]);
+	values[RECO_USER_LIST] = user_compute_list(users, &nulls[RECO_USER_LIST]);
 	changed = row == NULL ? !nulls[RECO_USER_LIST] :
-		!same_list(values[RECO_USER_LIST], nulls[RECO_USER_LIST], row->tts_values[RECO_USER_LIST], row->tts_isnull[RECO_USER_LIST]);
+		!user_same_list(values[RECO_USER_LIST], nulls[RECO_USER_LIST],
+						row->tts_values[RECO_USER_LIST], row->tts_isnull[RECO_USER_LIST]);
 	send = changed || (!nulls[RECO_USER_LIST] && !row->tts_isnull[RECO_USER_SENT_AT] &&
 					   users->now - DatumGetTimestampTz(row->tts_values[RECO_USER_SENT_AT]) > SEND_AGAIN_AFTER);
 	if (row != NULL && !views_changed && !send &&
@@ -161,7 +162,7 @@ write_row(RecoUsers *users, int64 user_id, TupleTableSlot *row, bool views_chang
 }
 
 static TupleTableSlot *
-fetch(RecoUsers *users, int64 user_id)
+user_fetch(RecoUsers *users, int64 user_id)
 {
 	Datum		key = Int64GetDatum(user_id);
 
@@ -170,9 +171,9 @@ fetch(RecoUsers *users, int64 user_id)
 
 /* The user's row with its views unpacked; NULL and no views for a new one. */
 static TupleTableSlot *
-fetch_views(RecoUsers *users, int64 user_id)
+user_fetch_views(RecoUsers *users, int64 user_id)
 {
-	TupleTableSlot *row = fetch(users, user_id);
+	TupleTableSlot *row = user_fetch(users, user_id);
 
 	if (row != NULL)
 		reco_user_row_views(&users->rows, row);
@@ -183,7 +184,7 @@ fetch_views(RecoUsers *users, int64 user_id)
 
 /* Bring users->rows.recent, as the row has it, up to date and write the row. */
 static void
-update_row(RecoUsers *users, int64 user_id, TupleTableSlot *row, const RecoView *views, int n)
+user_update_row(RecoUsers *users, int64 user_id, TupleTableSlot *row, const RecoView *views, int n)
 {
 	MemoryContext old = MemoryContextSwitchTo(users->scratch);
 	bool		changed;
@@ -191,7 +192,7 @@ update_row(RecoUsers *users, int64 user_id, TupleTableSlot *row, const RecoView 
 	reco_recent_add(&users->rows.recent, views, n);
 	changed = reco_recent_expire(&users->rows.recent, users->expired) || views != NULL;
 	reco_recent_cap(&users->rows.recent, users->state->max_user_views, reco_number_compare);
-	write_row(users, user_id, row, changed);
+	user_write_row(users, user_id, row, changed);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(users->scratch);
 }
@@ -200,29 +201,29 @@ update_row(RecoUsers *users, int64 user_id, TupleTableSlot *row, const RecoView 
 void
 reco_user_add(RecoUsers *users, int64 user_id, const RecoView *views, int n)
 {
-	update_row(users, user_id, fetch_views(users, user_id), views, n);
+	user_update_row(users, user_id, user_fetch_views(users, user_id), views, n);
 }
 
 /* The user's views are these and no others: what the row holds, which may be damaged, is not read. */
 void
 reco_user_replace(RecoUsers *users, int64 user_id, const RecoView *views, int n)
 {
-	TupleTableSlot *row = fetch(users, user_id);
+	TupleTableSlot *row = user_fetch(users, user_id);
 
 	if (row != NULL)
 		slot_getallattrs(row);
 	users->rows.recent.count = 0;
-	update_row(users, user_id, row, views, n);
+	user_update_row(users, user_id, row, views, n);
 }
 
 /* Nothing new of this user, but time has passed or the mirror has changed. */
 void
 reco_user_refresh(RecoUsers *users, int64 user_id)
 {
-	TupleTableSlot *row = fetch_views(users, user_id);
+	TupleTableSlot *row = user_fetch_views(users, user_id);
 
 	if (row != NULL)
-		update_row(users, user_id, row, NULL, 0);
+		user_update_row(users, user_id, row, NULL, 0);
 }
 
 /* The same as reco_user_refresh for a row that was found. */
@@ -230,7 +231,7 @@ void
 reco_user_refresh_row(RecoUsers *users, TupleTableSlot *row)
 {
 	reco_user_row_views(&users->rows, row);
-	update_row(users, reco_user_row_id(row), row, NULL, 0);
+	user_update_row(users, reco_user_row_id(row), row, NULL, 0);
 }
 
 /* Is the row of the present generation? */

@@ -28,7 +28,7 @@ reco_recent_init(RecoRecent *recent)
 }
 
 static void
-make_room(RecoRecent *recent, int size)
+recent_make_room(RecoRecent *recent, int size)
 {
 	if (size <= recent->size)
 		return;
@@ -38,7 +38,7 @@ make_room(RecoRecent *recent, int size)
 
 /* Seven bits a byte, the lowest first; all but the last have the eighth set. */
 static uint8 *
-put_number(uint8 *at, uint32 value)
+recent_put_number(uint8 *at, uint32 value)
 {
 	for (; value > 0x7F; value >>= 7)
 		*at++ = (value & 0x7F) | 0x80;
@@ -48,7 +48,7 @@ put_number(uint8 *at, uint32 value)
 
 /* The number at a place, and the place behind it; NULL: there is none. */
 static inline const uint8 *
-take_number(const uint8 *at, const uint8 *end, uint32 *value)
+recent_get_number(const uint8 *at, const uint8 *end, uint32 *value)
 {
 	*value = 0;
 	for (int shift = 0; at < end && shift < 32; shift += 7)
@@ -68,16 +68,16 @@ reco_recent_unpack(RecoRecent *recent, const bytea *packed)
 	const uint8 *end = at + VARSIZE_ANY_EXHDR(packed);
 	int64		second = PG_INT32_MIN;
 
-	make_room(recent, (end - at) / 2);
+	recent_make_room(recent, (end - at) / 2);
 	recent->count = 0;
 	while (at < end)
 	{
 		uint32		passed;
 		uint32		number;
 
-		at = take_number(at, end, &passed);
+		at = recent_get_number(at, end, &passed);
 		if (at != NULL)
-			at = take_number(at, end, &number);
+			at = recent_get_number(at, end, &number);
 		second += passed;
 		if (at == NULL || number >= PG_INT32_MAX || second > PG_INT32_MAX)
 			ereport(ERROR,
@@ -103,8 +103,8 @@ reco_recent_pack(const RecoRecent *recent)
 
 	for (int i = 0; i < recent->count; i++)
 	{
-		at = put_number(at, (uint32) recent->views[i].second - (uint32) before);
-		at = put_number(at, recent->views[i].number);
+		at = recent_put_number(at, (uint32) recent->views[i].second - (uint32) before);
+		at = recent_put_number(at, recent->views[i].number);
 		before = recent->views[i].second;
 	}
 	SET_VARSIZE(packed, (char *) at - (char *) packed);
@@ -112,7 +112,7 @@ reco_recent_pack(const RecoRecent *recent)
 }
 
 static void
-drop_oldest(RecoRecent *recent, int n)
+recent_drop_oldest(RecoRecent *recent, int n)
 {
 	recent->count -= n;
 	memmove(recent->views, recent->views + n, recent->count * sizeof(RecoView));
@@ -127,7 +127,7 @@ reco_recent_expire(RecoRecent *recent, int32 upto)
 	while (n < recent->count && recent->views[n].second <= upto)
 		n++;
 	if (n > 0)
-		drop_oldest(recent, n);
+		recent_drop_oldest(recent, n);
 	return n > 0;
 }
 
@@ -135,7 +135,7 @@ reco_recent_expire(RecoRecent *recent, int32 upto)
 void
 reco_recent_add(RecoRecent *recent, const RecoView *views, int n)
 {
-	make_room(recent, recent->count + n);
+	recent_make_room(recent, recent->count + n);
 	for (int i = 0; i < n; i++)
 	{
 		int			at = recent->count++;
@@ -186,7 +186,7 @@ reco_recent_cap(RecoRecent *recent, int max, int (*compare) (int32 a, int32 b))
 			recent->views[at] = view;
 		}
 	}
-	drop_oldest(recent, excess);
+	recent_drop_oldest(recent, excess);
 }
 
 PG_FUNCTION_INFO_V1(reco_unpack_views);

@@ -48,8 +48,8 @@ const RecoSink *const reco_sink = &reco_redis_sink;
 
 /* Who has something to do when a transaction ends, in this order. */
 static const RecoXactModule *const xact_modules[] = {
-	&reco_write_xact, &reco_number_xact, &reco_lookup_xact, &reco_change_queue_xact,
-	&reco_inflight_xact, &reco_trigger_xact, &reco_launcher_xact
+	&reco_write_xact, &reco_dictionary_xact, &reco_lookup_xact, &reco_change_queue_xact,
+	&reco_insert_nesting_xact, &reco_trigger_xact, &reco_launcher_xact
 };
 
 void

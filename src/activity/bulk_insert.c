@@ -52,7 +52,7 @@ typedef struct InsertLeaf
 	TimestampTz times[LEAF_ROWS];
 } InsertLeaf;
 
-struct RecoInsert
+struct RecoBulkInsert
 {
 	Relation	activity;
 	bool		plain;
@@ -61,7 +61,7 @@ struct RecoInsert
 	PartitionTupleRouting *routing;
 	TupleTableSlot *row;
 	List	   *leaves;
-	RecoViews  *views;
+	RecoViewBatch *views;
 	RecoTuplestore *feed;			/* rows for SQL */
 };
 
@@ -140,7 +140,7 @@ insert_make_tupdesc(void)
 
 /* Get ready to find the partitions of rows, as COPY does. */
 static void
-insert_begin_routing(RecoInsert *insert)
+insert_begin_routing(RecoBulkInsert *insert)
 {
 	ResultRelInfo *result = makeNode(ResultRelInfo);
 
@@ -155,10 +155,10 @@ insert_begin_routing(RecoInsert *insert)
 }
 
 /* Begin to take events. */
-RecoInsert *
-reco_insert_begin(RecoWrite *write)
+RecoBulkInsert *
+reco_bulk_insert_begin(RecoWrite *write)
 {
-	RecoInsert *insert = palloc0(sizeof(RecoInsert));
+	RecoBulkInsert *insert = palloc0(sizeof(RecoBulkInsert));
 	TupleDesc	tupdesc = insert_make_tupdesc();
 
 	insert->activity = table_open(reco_sql_table("activity"), RowExclusiveLock);
@@ -168,7 +168,7 @@ reco_insert_begin(RecoWrite *write)
 	insert->estate = CreateExecutorState();
 	insert->estate->es_output_cid = GetCurrentCommandId(true);
 	insert_begin_routing(insert);
-	insert->views = reco_views_begin(write, RECO_VIEWS_ADD);
+	insert->views = reco_view_batch_begin(write, RECO_VIEWS_ADD);
 	return insert;
 }
 
@@ -212,7 +212,7 @@ insert_has_minmax(ResultRelInfo *result)
 
 /* The partition that the row belongs to; ERROR if there is none. */
 static InsertLeaf *
-insert_find_leaf(RecoInsert *insert)
+insert_find_leaf(RecoBulkInsert *insert)
 {
 	ResultRelInfo *result = ExecFindPartition(insert->modify, insert->modify->rootResultRelInfo,
 											  insert->routing, insert->row, insert->estate);
@@ -263,7 +263,7 @@ insert_index_extremes(InsertLeaf *leaf, EState *estate)
 
 /* Write the rows that wait for a partition. */
 static void
-insert_flush(RecoInsert *insert, InsertLeaf *leaf)
+insert_flush(RecoBulkInsert *insert, InsertLeaf *leaf)
 {
 	EState	   *estate = insert->estate;
 	MemoryContext caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
@@ -284,21 +284,21 @@ insert_flush(RecoInsert *insert, InsertLeaf *leaf)
 
 /* Let the row wait for its partition, in a copy. */
 static void
-insert_buffer_row(RecoInsert *insert, InsertLeaf *leaf)
+insert_buffer_row(RecoBulkInsert *insert, InsertLeaf *leaf)
 {
 	ExecConstraints(leaf->result, insert->row, insert->estate);
 	if (leaf->count == leaf->nslots)
 		leaf->slots[leaf->nslots++] = table_slot_create(leaf->result->ri_RelationDesc, NULL);
 	leaf->times[leaf->count] = DatumGetTimestampTz(insert->row->tts_values[RECO_ACTIVITY_TIMESTAMP - 1]);
 	ExecCopySlot(leaf->slots[leaf->count++], insert->row);
-	reco_views_put_row(insert->views, insert->row);
+	reco_view_batch_put_row(insert->views, insert->row);
 	if (leaf->count == LEAF_ROWS)
 		insert_flush(insert, leaf);
 }
 
 /* Take an event, whose texts are in the database's encoding; it is copied. */
 void
-reco_insert_event(RecoInsert *insert, const RecoEvent *event)
+reco_bulk_insert_event(RecoBulkInsert *insert, const RecoEvent *event)
 {
 	MemoryContext caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(insert->estate));
 	InsertLeaf *leaf;
@@ -314,7 +314,7 @@ reco_insert_event(RecoInsert *insert, const RecoEvent *event)
 }
 
 static void
-insert_end_leaf(RecoInsert *insert, InsertLeaf *leaf)
+insert_end_leaf(RecoBulkInsert *insert, InsertLeaf *leaf)
 {
 	if (leaf->count > 0)
 		insert_flush(insert, leaf);
@@ -324,7 +324,7 @@ insert_end_leaf(RecoInsert *insert, InsertLeaf *leaf)
 
 /* Write what still waits, and bring what is derived up to date. */
 void
-reco_insert_end(RecoInsert *insert)
+reco_bulk_insert_end(RecoBulkInsert *insert)
 {
 	ListCell   *cell;
 
@@ -336,6 +336,6 @@ reco_insert_end(RecoInsert *insert)
 	FreeExecutorState(insert->estate);
 	table_close(insert->activity, NoLock);
 
-	reco_views_end(insert->views);
+	reco_view_batch_end(insert->views);
 	reco_tuplestore_run(insert->feed, &insert_plan);
 }

@@ -11,10 +11,10 @@
 #include "activity/event.h"
 #include "engine/write.h"
 
-typedef struct RecoInsert RecoInsert;
+typedef struct RecoBulkInsert RecoBulkInsert;
 
-extern RecoInsert *reco_insert_begin(RecoWrite *write);
-extern void reco_insert_event(RecoInsert *insert, const RecoEvent *event);
-extern void reco_insert_end(RecoInsert *insert);
+extern RecoBulkInsert *reco_bulk_insert_begin(RecoWrite *write);
+extern void reco_bulk_insert_event(RecoBulkInsert *insert, const RecoEvent *event);
+extern void reco_bulk_insert_end(RecoBulkInsert *insert);
 
 #endif							/* RECO_BULK_INSERT_H */

@@ -88,7 +88,7 @@ clock_prepare(TimestampTz clock)
 		reco_state_apply_settings(&state);
 	}
 	reco_state_set_clock(&state, Max(clock, state.clock));
-	reco_activity_prepare(&state);
+	reco_partition_make_ahead(&state);
 }
 
 /*
@@ -149,7 +149,7 @@ clock_apply_settings(RecoWrite *write)
 	reco_status_report(RECO_INGEST, RECO_HEALTH_REBUILDING, "computing the state anew for changed parameters");
 	ereport(LOG, (errmsg("reco computes its state anew for changed parameters")));
 	reco_write_apply_settings(write);
-	reco_activity_prepare(reco_write_state(write));
+	reco_partition_make_ahead(reco_write_state(write));
 	reco_rebuild_all(write);
 }
 
@@ -197,7 +197,7 @@ reco_clock_step(void)
 		return Max(1, (state.clock + USECS_PER_SEC - now) / 1000);
 	}
 	reco_sql_commit();
-	complete = reco_upkeep_make(Min(now, state.clock + step * USECS_PER_SEC), now);
+	complete = reco_partition_upkeep_make(Min(now, state.clock + step * USECS_PER_SEC), now);
 
 	reco_sql_begin();
 	write = reco_write_begin(AccessShareLock);

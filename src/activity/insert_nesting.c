@@ -37,13 +37,13 @@ inflight_abort_sub(int level)
 		depth--;
 }
 
-const RecoXactModule reco_inflight_xact = {
+const RecoXactModule reco_insert_nesting_xact = {
 	.abort_sub = inflight_abort_sub,.reset = inflight_reset_xact
 };
 
 /* An INSERT of activity begins. */
 void
-reco_inflight_begin(void)
+reco_insert_nesting_begin(void)
 {
 	if (depth == MAX_DEPTH)
 		ereport(ERROR,
@@ -54,7 +54,7 @@ reco_inflight_begin(void)
 
 /* Its AFTER trigger has come. */
 void
-reco_inflight_end(void)
+reco_insert_nesting_end(void)
 {
 	if (depth > 0)
 		depth--;
@@ -62,7 +62,7 @@ reco_inflight_end(void)
 
 /* what: "delete from reco.activity", for the message. */
 void
-reco_inflight_check(const char *what)
+reco_insert_nesting_check(const char *what)
 {
 	if (depth > 0)
 		ereport(ERROR,

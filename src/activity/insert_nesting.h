@@ -10,9 +10,9 @@
 
 #include "common/xact.h"
 
-extern const RecoXactModule reco_inflight_xact;
-extern void reco_inflight_begin(void);
-extern void reco_inflight_end(void);
-extern void reco_inflight_check(const char *what);
+extern const RecoXactModule reco_insert_nesting_xact;
+extern void reco_insert_nesting_begin(void);
+extern void reco_insert_nesting_end(void);
+extern void reco_insert_nesting_check(const char *what);
 
 #endif							/* RECO_INSERT_NESTING_H */

@@ -217,7 +217,7 @@ partition_fill(const RecoState *state, TimestampTz upto, bool make)
  * would ask for it, with the parent locked.
  */
 void
-reco_activity_prepare(const RecoState *state)
+reco_partition_make_ahead(const RecoState *state)
 {
 	int64		ahead = (reco_max_future + state->trending_window) * USECS_PER_SEC +
 		Max(AHEAD, AHEAD_PARTITIONS * partition_span(state));
@@ -247,7 +247,7 @@ partition_find_passed(const RecoState *state)
 
 /* The oldest partition goes if the horizon has passed it; what others have attached is theirs. */
 void
-reco_activity_drop_oldest(const RecoState *state)
+reco_partition_drop_oldest(const RecoState *state)
 {
 	Oid			oldest = partition_find_passed(state);
 	char	   *name;

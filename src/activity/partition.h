@@ -14,9 +14,9 @@
 #define RECO_ACTIVITY_RANGE 32
 
 /* Partitions from the horizon to some hours ahead of the clock are there afterwards. */
-extern void reco_activity_prepare(const RecoState *state);
+extern void reco_partition_make_ahead(const RecoState *state);
 
 /* A partition before the horizon goes, if its locks are free. */
-extern void reco_activity_drop_oldest(const RecoState *state);
+extern void reco_partition_drop_oldest(const RecoState *state);
 
 #endif							/* RECO_PARTITION_H */

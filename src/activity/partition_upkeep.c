@@ -135,7 +135,7 @@ upkeep_make(const TimestampTz *clocks)
 		}
 		reco_state_apply_settings(&state);	/* which are in force soon */
 		reco_state_set_clock(&state, Max(clocks[i], state.clock));
-		reco_activity_prepare(&state);
+		reco_partition_make_ahead(&state);
 	}
 }
 
@@ -144,7 +144,7 @@ upkeep_make(const TimestampTz *clocks)
  * clock do, even while reco's lags; false: some may be missing.
  */
 bool
-reco_upkeep_make(TimestampTz clock, TimestampTz wall)
+reco_partition_upkeep_make(TimestampTz clock, TimestampTz wall)
 {
 	return upkeep_attempt(&making, upkeep_make, (TimestampTz[]) {clock, wall});
 }
@@ -155,11 +155,11 @@ upkeep_drop(const TimestampTz *clocks)
 	RecoState	state;
 
 	if (reco_state_peek(&state))
-		reco_activity_drop_oldest(&state);
+		reco_partition_drop_oldest(&state);
 }
 
 void
-reco_upkeep_drop(void)
+reco_partition_upkeep_drop(void)
 {
 	(void) upkeep_attempt(&dropping, upkeep_drop, NULL);
 }

@@ -68,7 +68,7 @@ static RecoPlan truncate_plan = {
 
 /* Rows of activity become views; what takes them runs queries of its own. */
 static void
-rebuild_put_rows(RecoViews *views, SPITupleTable *rows, uint64 count)
+rebuild_put_rows(RecoViewBatch *views, SPITupleTable *rows, uint64 count)
 {
 	for (uint64 i = 0; i < count; i++)
 	{
@@ -77,17 +77,17 @@ rebuild_put_rows(RecoViews *views, SPITupleTable *rows, uint64 count)
 		text	   *product = DatumGetTextPP(SPI_getbinval(rows->vals[i], rows->tupdesc, 2, &null));
 		RecoSlice	id = {VARDATA_ANY(product), VARSIZE_ANY_EXHDR(product)};
 
-		reco_views_put(views, user_id, id,
-					   DatumGetTimestampTz(SPI_getbinval(rows->vals[i], rows->tupdesc, 3, &null)));
+		reco_view_batch_put(views, user_id, id,
+							DatumGetTimestampTz(SPI_getbinval(rows->vals[i], rows->tupdesc, 3, &null)));
 	}
 	SPI_freetuptable(rows);
 }
 
 /* Let the views that a plan gives replace what is held; total: for the progress. */
 static void
-rebuild_replace_views(RecoWrite *write, RecoViewsMode mode, RecoPlan *plan, Datum *values, int64 total)
+rebuild_replace_views(RecoWrite *write, RecoViewBatchMode mode, RecoPlan *plan, Datum *values, int64 total)
 {
-	RecoViews  *views = reco_views_begin(write, mode);
+	RecoViewBatch *views = reco_view_batch_begin(write, mode);
 	Portal		portal;
 	int64		done = 0;
 
@@ -107,7 +107,7 @@ rebuild_replace_views(RecoWrite *write, RecoViewsMode mode, RecoPlan *plan, Datu
 	}
 	SPI_cursor_close(portal);
 	PopActiveSnapshot();
-	reco_views_end(views);
+	reco_view_batch_end(views);
 }
 
 /* Users that have no view left lose their rows; the others got theirs. */
@@ -169,7 +169,7 @@ rebuild_number_products(RecoWrite *write, RecoPlan *plan)
 		ids[i].data = VARDATA_ANY(id);
 		ids[i].length = VARSIZE_ANY_EXHDR(id);
 	}
-	reco_number_resolve(write, ids, numbers, (int) count);
+	reco_dictionary_resolve(write, ids, numbers, (int) count);
 }
 
 static void
@@ -225,7 +225,7 @@ reco_rebuild(PG_FUNCTION_ARGS)
 {
 	RecoWrite  *write;
 
-	reco_inflight_check("rebuild the state");
+	reco_insert_nesting_check("rebuild the state");
 	SPI_connect();
 	write = reco_write_begin(AccessShareLock);
 	reco_rebuild_all(write);

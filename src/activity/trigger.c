@@ -147,7 +147,7 @@ trigger_rows_inserted(TriggerData *data)
 {
 	Tuplestorestate *rows = trigger_transition_table(data->tg_newtable);
 	TupleTableSlot *slot = trigger_make_slot(data);
-	RecoViews  *views = NULL;
+	RecoViewBatch *views = NULL;
 	TimestampTz wall = GetCurrentTimestamp();
 	RecoWrite  *write = NULL;
 
@@ -159,16 +159,16 @@ trigger_rows_inserted(TriggerData *data)
 		if (write == NULL)
 		{
 			write = reco_write_begin(NoLock);
-			views = reco_views_begin(write, RECO_VIEWS_ADD);
+			views = reco_view_batch_begin(write, RECO_VIEWS_ADD);
 		}
 		at = DatumGetTimestampTz(slot_getattr(slot, RECO_ACTIVITY_TIMESTAMP, &null));
 		trigger_check_time(reco_write_state(write), wall, at);
-		reco_views_put_row(views, slot);
+		reco_view_batch_put_row(views, slot);
 		CHECK_FOR_INTERRUPTS();
 	}
 	if (write != NULL)
 	{
-		reco_views_end(views);
+		reco_view_batch_end(views);
 		reco_write_end(write);
 	}
 	ExecDropSingleTupleTableSlot(slot);
@@ -183,20 +183,20 @@ trigger_rows_deleted(TriggerData *data)
 {
 	Tuplestorestate *rows = trigger_transition_table(data->tg_oldtable);
 	TupleTableSlot *slot = trigger_make_slot(data);
-	RecoViews  *views;
+	RecoViewBatch *views;
 	RecoWrite  *write = reco_write_begin(NoLock);
 	int			size = 1024;
 	RecoIds		users = {palloc(size * sizeof(int64)), 0};
 
-	views = reco_views_begin(write, RECO_VIEWS_TAKE);
+	views = reco_view_batch_begin(write, RECO_VIEWS_REMOVE);
 	while (tuplestore_gettupleslot(rows, true, false, slot))
 	{
 		bool		null;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!reco_views_put_row(views, slot))
+		if (!reco_view_batch_put_row(views, slot))
 			continue;
-		reco_inflight_check("delete from reco.activity");
+		reco_insert_nesting_check("delete from reco.activity");
 		if (users.count == size)
 		{
 			reco_ids_sort(&users);
@@ -208,7 +208,7 @@ trigger_rows_deleted(TriggerData *data)
 		}
 		users.ids[users.count++] = DatumGetInt64(slot_getattr(slot, RECO_ACTIVITY_USER_ID, &null));
 	}
-	reco_views_end(views);
+	reco_view_batch_end(views);
 	if (users.count > 0)
 	{
 		reco_ids_sort(&users);
@@ -230,7 +230,7 @@ reco_activity_changed(PG_FUNCTION_ARGS)
 	{
 		trigger_check_served();
 		reco_write_require_allowed();
-		reco_inflight_begin();
+		reco_insert_nesting_begin();
 		return PointerGetDatum(NULL);
 	}
 	SPI_connect();
@@ -245,7 +245,7 @@ reco_activity_changed(PG_FUNCTION_ARGS)
 	}
 	else if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
 	{
-		reco_inflight_end();
+		reco_insert_nesting_end();
 		trigger_rows_inserted(data);
 	}
 	else

@@ -60,14 +60,14 @@ typedef struct Counter
 #define SH_DEFINE
 #include "lib/simplehash.h"
 
-struct RecoViews
+struct RecoViewBatch
 {
 	RecoWrite  *write;
 	const RecoState *state;
-	RecoViewsMode mode;
+	RecoViewBatchMode mode;
 	TimestampTz recent;			/* views later than this count for users */
 	counters_hash *counters;
-	RecoByUser *sort;
+	RecoViewSort *sort;
 	bool		any_view;		/* in sort */
 	MemoryContext chunk_context;
 	int			chunk_count;
@@ -78,17 +78,17 @@ struct RecoViews
 };
 
 /* Begin to take views. */
-RecoViews *
-reco_views_begin(RecoWrite *write, RecoViewsMode mode)
+RecoViewBatch *
+reco_view_batch_begin(RecoWrite *write, RecoViewBatchMode mode)
 {
-	RecoViews  *views = palloc0(sizeof(RecoViews));
+	RecoViewBatch *views = palloc0(sizeof(RecoViewBatch));
 
 	views->write = write;
 	views->state = reco_write_state(write);
 	views->mode = mode;
 	views->recent = views->state->clock - views->state->recent_window * USECS_PER_SEC;
 	views->counters = counters_create(CurrentMemoryContext, 1024, NULL);
-	views->sort = reco_by_user_begin();
+	views->sort = reco_view_sort_begin();
 	views->chunk_context = AllocSetContextCreate(CurrentMemoryContext, "reco views",
 												 ALLOCSET_DEFAULT_SIZES);
 	return views;
@@ -96,7 +96,7 @@ reco_views_begin(RecoWrite *write, RecoViewsMode mode)
 
 /* Write the counters gathered so far. */
 static void
-views_write_counts(RecoViews *views)
+views_write_counts(RecoViewBatch *views)
 {
 	RecoCounterDelta *counts;
 	counters_iterator iterator;
@@ -121,7 +121,7 @@ views_write_counts(RecoViews *views)
 }
 
 static void
-views_count(RecoViews *views, int i)
+views_count(RecoViewBatch *views, int i)
 {
 	CounterKey	key = {reco_state_window(views->state, views->times[i]), views->numbers[i]};
 	bool		found;
@@ -129,31 +129,31 @@ views_count(RecoViews *views, int i)
 
 	if (!found)
 		counter->views = 0;
-	counter->views += views->mode == RECO_VIEWS_TAKE ? -1 : 1;
+	counter->views += views->mode == RECO_VIEWS_REMOVE ? -1 : 1;
 }
 
 static void
-views_sort(RecoViews *views, int i)
+views_sort(RecoViewBatch *views, int i)
 {
 	RecoUserView view = {views->user_ids[i],
 	{.number = views->numbers[i],.second = reco_state_second(views->times[i])}};
 
-	reco_by_user_put(views->sort, &view);
+	reco_view_sort_put(views->sort, &view);
 	views->any_view = true;
 }
 
 /* Number the chunk's products, count its views and hand them to the sort. */
 static void
-views_end_chunk(RecoViews *views)
+views_end_chunk(RecoViewBatch *views)
 {
 	instr_time	begun = reco_metrics_phase_begin();
 
-	reco_number_resolve(views->write, views->products, views->numbers, views->chunk_count);
+	reco_dictionary_resolve(views->write, views->products, views->numbers, views->chunk_count);
 	for (int i = 0; i < views->chunk_count; i++)
 	{
 		if (views->mode != RECO_VIEWS_REPLACE && views->times[i] >= views->state->horizon)
 			views_count(views, i);
-		if (views->mode != RECO_VIEWS_TAKE && views->times[i] > views->recent)
+		if (views->mode != RECO_VIEWS_REMOVE && views->times[i] > views->recent)
 			views_sort(views, i);
 	}
 	views->chunk_count = 0;
@@ -165,7 +165,7 @@ views_end_chunk(RecoViews *views)
 
 /* Take a view; product is copied. */
 void
-reco_views_put(RecoViews *views, int64 user_id, RecoSlice product, TimestampTz at)
+reco_view_batch_put(RecoViewBatch *views, int64 user_id, RecoSlice product, TimestampTz at)
 {
 	int			i = views->chunk_count++;
 	char	   *copy = MemoryContextAlloc(views->chunk_context, product.length);
@@ -197,7 +197,7 @@ views_is_page_view(TupleTableSlot *row)
 
 /* Take a row of reco.activity, if it is a view: returns whether it is. */
 bool
-reco_views_put_row(RecoViews *views, TupleTableSlot *row)
+reco_view_batch_put_row(RecoViewBatch *views, TupleTableSlot *row)
 {
 	bool		null;
 	text	   *product;
@@ -205,14 +205,14 @@ reco_views_put_row(RecoViews *views, TupleTableSlot *row)
 	if (!views_is_page_view(row))
 		return false;
 	product = DatumGetTextPP(slot_getattr(row, RECO_ACTIVITY_PRODUCT_ID, &null));
-	reco_views_put(views, DatumGetInt64(slot_getattr(row, RECO_ACTIVITY_USER_ID, &null)),
-				   (RecoSlice) {VARDATA_ANY(product), VARSIZE_ANY_EXHDR(product)},
-				   DatumGetTimestampTz(slot_getattr(row, RECO_ACTIVITY_TIMESTAMP, &null)));
+	reco_view_batch_put(views, DatumGetInt64(slot_getattr(row, RECO_ACTIVITY_USER_ID, &null)),
+						(RecoSlice) {VARDATA_ANY(product), VARSIZE_ANY_EXHDR(product)},
+						DatumGetTimestampTz(slot_getattr(row, RECO_ACTIVITY_TIMESTAMP, &null)));
 	return true;
 }
 
 static void
-views_write_user(RecoViews *views, RecoUsers *users, int64 user_id, const RecoRecent *group)
+views_write_user(RecoViewBatch *views, RecoUsers *users, int64 user_id, const RecoHistory *group)
 {
 	if (views->mode != RECO_VIEWS_ADD)
 		reco_user_replace(users, user_id, group->views, group->count);
@@ -225,11 +225,11 @@ static const int ahead[RECO_PREFETCH_STAGES] = {12, 8, 4};
 
 /* The rows of users who come soon are brought into the processor's caches. */
 static void
-views_prefetch(RecoUserRows *rows, const RecoByUser *sort)
+views_prefetch(RecoUserRows *rows, const RecoViewSort *sort)
 {
 	for (int stage = 0; stage < RECO_PREFETCH_STAGES; stage++)
 	{
-		const RecoUserView *view = reco_by_user_ahead(sort, ahead[stage]);
+		const RecoUserView *view = reco_view_sort_ahead(sort, ahead[stage]);
 
 		if (view != NULL)
 			reco_user_rows_prefetch(rows, view->user_id, stage);
@@ -238,19 +238,19 @@ views_prefetch(RecoUserRows *rows, const RecoByUser *sort)
 
 /* Write the users, in the order of their ids; returns how many rows. */
 static int64
-views_write_users(RecoViews *views)
+views_write_users(RecoViewBatch *views)
 {
 	RecoUsers  *users = reco_user_open(views->write);
-	RecoRecent	group;
+	RecoHistory group;
 	RecoUserView next;
 	int64		user_id = 0;
 	int			limit = Max(1024, 2 * views->state->max_user_views);
 	instr_time	begun = reco_metrics_phase_begin();
 	int64		written;
 
-	reco_recent_init(&group);
-	reco_by_user_perform(views->sort);
-	while (reco_by_user_next(views->sort, &next))
+	reco_history_init(&group);
+	reco_view_sort_perform(views->sort);
+	while (reco_view_sort_next(views->sort, &next))
 	{
 		CHECK_FOR_INTERRUPTS();
 		views_prefetch(reco_user_rows(users), views->sort);
@@ -260,9 +260,9 @@ views_write_users(RecoViews *views)
 			group.count = 0;
 		}
 		user_id = next.user_id;
-		reco_recent_add(&group, &next.view, 1);
+		reco_history_add(&group, &next.view, 1);
 		if (group.count >= limit)
-			reco_recent_cap(&group, views->state->max_user_views, reco_number_compare);
+			reco_history_cap(&group, views->state->max_user_views, reco_dictionary_compare);
 	}
 	if (group.count > 0)
 		views_write_user(views, users, user_id, &group);
@@ -273,7 +273,7 @@ views_write_users(RecoViews *views)
 
 /* All views are there: maintain; returns the number of users' rows written. */
 int64
-reco_views_end(RecoViews *views)
+reco_view_batch_end(RecoViewBatch *views)
 {
 	int64		written = 0;
 
@@ -282,7 +282,7 @@ reco_views_end(RecoViews *views)
 	views_write_counts(views);
 	if (views->any_view)
 		written = views_write_users(views);
-	reco_by_user_end(views->sort);
+	reco_view_sort_end(views->sort);
 	counters_destroy(views->counters);
 	MemoryContextDelete(views->chunk_context);
 	pfree(views);

@@ -19,19 +19,19 @@ enum
 	RECO_ACTIVITY_QUERY, RECO_ACTIVITY_TIMESTAMP
 };
 
-typedef struct RecoViews RecoViews;
+typedef struct RecoViewBatch RecoViewBatch;
 
-typedef enum RecoViewsMode
+typedef enum RecoViewBatchMode
 {
 	RECO_VIEWS_ADD,				/* counters and users get these views */
-	RECO_VIEWS_TAKE,			/* counters lose them */
+	RECO_VIEWS_REMOVE,			/* counters lose them */
 	RECO_VIEWS_REPLACE,			/* users have these views and no others */
 	RECO_VIEWS_REBUILD			/* the same, and counters get them */
-} RecoViewsMode;
+} RecoViewBatchMode;
 
-extern RecoViews *reco_views_begin(RecoWrite *write, RecoViewsMode mode);
-extern void reco_views_put(RecoViews *views, int64 user_id, RecoSlice product, TimestampTz at);
-extern bool reco_views_put_row(RecoViews *views, TupleTableSlot *row);
-extern int64 reco_views_end(RecoViews *views);
+extern RecoViewBatch *reco_view_batch_begin(RecoWrite *write, RecoViewBatchMode mode);
+extern void reco_view_batch_put(RecoViewBatch *views, int64 user_id, RecoSlice product, TimestampTz at);
+extern bool reco_view_batch_put_row(RecoViewBatch *views, TupleTableSlot *row);
+extern int64 reco_view_batch_end(RecoViewBatch *views);
 
 #endif							/* RECO_VIEW_BATCH_H */

@@ -21,7 +21,7 @@
 /* Views in the array: 1 MB. */
 #define MAX_IN_ARRAY 65536
 
-struct RecoByUser
+struct RecoViewSort
 {
 	MemoryContext context;		/* where it was begun */
 	RecoUserView *array;
@@ -42,17 +42,17 @@ struct RecoByUser
 #define ST_DEFINE
 #include "lib/sort_template.h"
 
-RecoByUser *
-reco_by_user_begin(void)
+RecoViewSort *
+reco_view_sort_begin(void)
 {
-	RecoByUser *sort = palloc0(sizeof(RecoByUser));
+	RecoViewSort *sort = palloc0(sizeof(RecoViewSort));
 
 	sort->context = CurrentMemoryContext;
 	return sort;
 }
 
 static void
-sort_begin_tuples(RecoByUser *sort)
+sort_begin_tuples(RecoViewSort *sort)
 {
 	MemoryContext caller = MemoryContextSwitchTo(sort->context);
 	AttrNumber	columns[] = {1, 2};
@@ -72,7 +72,7 @@ sort_begin_tuples(RecoByUser *sort)
 }
 
 static void
-sort_put_tuple(RecoByUser *sort, const RecoUserView *view)
+sort_put_tuple(RecoViewSort *sort, const RecoUserView *view)
 {
 	TupleTableSlot *slot = sort->in;
 
@@ -86,7 +86,7 @@ sort_put_tuple(RecoByUser *sort, const RecoUserView *view)
 }
 
 void
-reco_by_user_put(RecoByUser *sort, const RecoUserView *view)
+reco_view_sort_put(RecoViewSort *sort, const RecoUserView *view)
 {
 	if (sort->tuples == NULL && sort->count == MAX_IN_ARRAY)
 	{
@@ -112,7 +112,7 @@ reco_by_user_put(RecoByUser *sort, const RecoUserView *view)
 
 /* All are there: sort them. */
 void
-reco_by_user_perform(RecoByUser *sort)
+reco_view_sort_perform(RecoViewSort *sort)
 {
 	if (sort->tuples != NULL)
 		tuplesort_performsort(sort->tuples);
@@ -122,7 +122,7 @@ reco_by_user_perform(RecoByUser *sort)
 
 /* The next view; false: there are no more. */
 bool
-reco_by_user_next(RecoByUser *sort, RecoUserView *view)
+reco_view_sort_next(RecoViewSort *sort, RecoUserView *view)
 {
 	bool		null;
 
@@ -143,13 +143,13 @@ reco_by_user_next(RecoByUser *sort, RecoUserView *view)
 
 /* The view that comes after n others; NULL if that is not known. */
 const RecoUserView *
-reco_by_user_ahead(const RecoByUser *sort, int n)
+reco_view_sort_ahead(const RecoViewSort *sort, int n)
 {
 	return sort->tuples == NULL && sort->next + n < sort->count ? &sort->array[sort->next + n] : NULL;
 }
 
 void
-reco_by_user_end(RecoByUser *sort)
+reco_view_sort_end(RecoViewSort *sort)
 {
 	if (sort->tuples != NULL)
 	{

@@ -17,13 +17,13 @@ typedef struct RecoUserView
 	RecoView	view;
 } RecoUserView;
 
-typedef struct RecoByUser RecoByUser;
+typedef struct RecoViewSort RecoViewSort;
 
-extern RecoByUser *reco_by_user_begin(void);
-extern void reco_by_user_put(RecoByUser *sort, const RecoUserView *view);
-extern void reco_by_user_perform(RecoByUser *sort);
-extern bool reco_by_user_next(RecoByUser *sort, RecoUserView *view);
-extern const RecoUserView *reco_by_user_ahead(const RecoByUser *sort, int n);
-extern void reco_by_user_end(RecoByUser *sort);
+extern RecoViewSort *reco_view_sort_begin(void);
+extern void reco_view_sort_put(RecoViewSort *sort, const RecoUserView *view);
+extern void reco_view_sort_perform(RecoViewSort *sort);
+extern bool reco_view_sort_next(RecoViewSort *sort, RecoUserView *view);
+extern const RecoUserView *reco_view_sort_ahead(const RecoViewSort *sort, int n);
+extern void reco_view_sort_end(RecoViewSort *sort);
 
 #endif							/* RECO_VIEW_SORT_H */

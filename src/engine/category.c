@@ -90,5 +90,5 @@ reco_category_compare(const RecoCategory *a, int i, const RecoCategory *b, int j
 		return x->order - y->order;
 	if (a->popularity[i] != b->popularity[j])
 		return a->popularity[i] > b->popularity[j] ? -1 : 1;
-	return reco_number_compare(x->number, y->number);
+	return reco_dictionary_compare(x->number, y->number);
 }

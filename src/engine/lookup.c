@@ -114,13 +114,13 @@ reco_lookup_begin(Snapshot snapshot)
 	table = reco_sql_table("product_number");
 	versions = reco_state_versions(snapshot);
 	if (cache == NULL || cached_table != table || cached > MAX_CACHED ||
-		cached_versions.numbers != versions.numbers || cached_made != reco_number_epoch())
+		cached_versions.numbers != versions.numbers || cached_made != reco_dictionary_epoch())
 		lookup_forget_all();
 	else if (cached_versions.mirror != versions.mirror)
 		lookup_forget_categories();
 	cached_table = table;
 	cached_versions = versions;
-	cached_made = reco_number_epoch();
+	cached_made = reco_dictionary_epoch();
 	reading = RegisterSnapshot(snapshot);
 }
 

@@ -161,7 +161,7 @@ product_cache_add_row(uint64 row, bool into_list, int32 order)
 
 	product.order = order;
 	product.number = DatumGetInt32(reco_sql_value(row, 1, &null));
-	reco_number_learn(DatumGetTextPP(reco_sql_value(row, 4, &null)), product.number);
+	reco_dictionary_learn(DatumGetTextPP(reco_sql_value(row, 4, &null)), product.number);
 	product_cache_set_category(product.number, index);
 	if (into_list && !categories[index].loaded)
 		reco_category_append(&categories[index], cache, product, DatumGetInt64(reco_sql_value(row, 3, &null)));
@@ -182,7 +182,7 @@ product_cache_load_all(void)
 	for (uint64 i = 0; i < count; i++)
 		product_cache_add_row(i, true, i + 1);
 	SPI_freetuptable(SPI_tuptable);
-	reco_number_set_mirrored(count);
+	reco_dictionary_set_mirrored(count);
 	for (int i = 0; i < category_count; i++)
 		categories[i].loaded = true;
 	loaded_all = true;
@@ -226,14 +226,14 @@ product_cache_apply_change(uint64 row)
 	Datum		id = reco_sql_value(row, 4, &null);
 	int32		index = RECO_NO_CATEGORY;
 
-	reco_number_check(product.number);
+	reco_dictionary_check(product.number);
 	product_cache_remove(product.number);
 	if (!no_category)
 	{
 		text	   *name = DatumGetTextPP(category);
 
 		index = reco_product_find_category((RecoSlice) {VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)});
-		reco_number_learn(DatumGetTextPP(id), product.number);
+		reco_dictionary_learn(DatumGetTextPP(id), product.number);
 	}
 	if (index >= 0 || product.number < category_of_size)
 		product_cache_set_category(product.number, index);
@@ -289,17 +289,17 @@ reco_product_sync(const RecoState *state)
 {
 	Oid			table = reco_sql_table("product");
 
-	if (cache != NULL && cached_table == table && cached_epoch == reco_number_epoch() &&
+	if (cache != NULL && cached_table == table && cached_epoch == reco_dictionary_epoch() &&
 		cached_numbers == state->numbers_version &&
 		(cached_version == state->mirror_version || product_cache_catch_up(state->mirror_version)))
 		return;
 	if (cached_numbers != state->numbers_version || cached_table != table)
-		reco_number_reset();
+		reco_dictionary_reset();
 	product_cache_reset();
 	cached_table = table;
 	cached_version = state->mirror_version;
 	cached_numbers = state->numbers_version;
-	cached_epoch = reco_number_epoch();
+	cached_epoch = reco_dictionary_epoch();
 }
 
 /*

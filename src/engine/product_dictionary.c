@@ -65,7 +65,7 @@ static RecoPlan name_plan = {
 
 /* Forget everything cached. */
 void
-reco_number_reset(void)
+reco_dictionary_reset(void)
 {
 	if (cache != NULL)
 		MemoryContextDelete(cache);
@@ -78,52 +78,52 @@ reco_number_reset(void)
 }
 
 static void
-number_abort(void)
+dictionary_abort(void)
 {
 	if (dirty)
-		reco_number_reset();
+		reco_dictionary_reset();
 }
 
 static void
-number_abort_sub(int level)
+dictionary_abort_sub(int level)
 {
-	number_abort();
+	dictionary_abort();
 }
 
 static void
-number_reset_xact(void)
+dictionary_reset_xact(void)
 {
 	dirty = false;
 }
 
-const RecoXactModule reco_number_xact = {
-	.abort = number_abort,.abort_sub = number_abort_sub,.reset = number_reset_xact
+const RecoXactModule reco_dictionary_xact = {
+	.abort = dictionary_abort,.abort_sub = dictionary_abort_sub,.reset = dictionary_reset_xact
 };
 
 /* Changes whenever the cache has been thrown away. */
 uint64
-reco_number_epoch(void)
+reco_dictionary_epoch(void)
 {
 	return epoch;
 }
 
 /* The transaction makes cached things true that an abort makes untrue. */
 void
-reco_number_set_dirty(void)
+reco_dictionary_set_dirty(void)
 {
 	dirty = true;
 }
 
 /* So many of the ids cached are those of the mirror. */
 void
-reco_number_set_mirrored(int64 count)
+reco_dictionary_set_mirrored(int64 count)
 {
 	mirrored = count;
 }
 
 /* A number that a table holds, which a constraint should have refused. */
 void
-reco_number_check(int32 number)
+reco_dictionary_check(int32 number)
 {
 	if (number < 0 || number > RECO_NUMBER_MAX)
 		ereport(ERROR,
@@ -134,7 +134,7 @@ reco_number_check(int32 number)
 
 /* Make room for a number in what is cached. */
 static void
-number_reserve(int32 number)
+dictionary_reserve(int32 number)
 {
 	if (cache == NULL)
 	{
@@ -155,7 +155,7 @@ number_reserve(int32 number)
 }
 
 static RecoSlice
-number_cached_name(int32 number)
+dictionary_cached_name(int32 number)
 {
 	return (RecoSlice) {VARDATA(names[number]), VARSIZE(names[number]) - VARHDRSZ};
 }
@@ -167,16 +167,16 @@ number_cached_name(int32 number)
  * which who reads without reco's lock may see too early, or the table is damaged.
  */
 int32
-reco_number_learn(text *id, int32 number)
+reco_dictionary_learn(text *id, int32 number)
 {
 	RecoSlice	name = {VARDATA_ANY(id), VARSIZE_ANY_EXHDR(id)};
 	int32	   *other;
 
-	reco_number_check(number);
-	number_reserve(number);
+	reco_dictionary_check(number);
+	dictionary_reserve(number);
 	if (names[number] != NULL)
 	{
-		RecoSlice	known = number_cached_name(number);
+		RecoSlice	known = dictionary_cached_name(number);
 
 		if (known.length == name.length && memcmp(known.data, name.data, name.length) == 0)
 			return number;
@@ -191,12 +191,12 @@ reco_number_learn(text *id, int32 number)
 	names[number] = MemoryContextAlloc(cache, VARHDRSZ + name.length);
 	SET_VARSIZE(names[number], VARHDRSZ + name.length);
 	memcpy(VARDATA(names[number]), name.data, name.length);
-	*reco_string_table_add(numbers_of, number_cached_name(number)) = number;
+	*reco_string_table_add(numbers_of, dictionary_cached_name(number)) = number;
 	return number;
 }
 
 static Datum
-number_text_array(const RecoSlice *ids, const int *which, int n)
+dictionary_text_array(const RecoSlice *ids, const int *which, int n)
 {
 	Datum	   *values = palloc(n * sizeof(Datum));
 
@@ -207,25 +207,25 @@ number_text_array(const RecoSlice *ids, const int *which, int n)
 
 /* Learn the pairs that a query has found. */
 static void
-number_learn_rows(uint64 found)
+dictionary_learn_rows(uint64 found)
 {
 	for (uint64 i = 0; i < found; i++)
 	{
 		bool		null;
 
-		reco_number_learn(DatumGetTextPP(reco_sql_value(i, 1, &null)),
-						  DatumGetInt32(reco_sql_value(i, 2, &null)));
+		reco_dictionary_learn(DatumGetTextPP(reco_sql_value(i, 1, &null)),
+							  DatumGetInt32(reco_sql_value(i, 2, &null)));
 	}
 	SPI_freetuptable(SPI_tuptable);
 }
 
 /* Learn those of the ids that the dictionary has. */
 static void
-number_find(const RecoSlice *ids, const int *which, int n)
+dictionary_find(const RecoSlice *ids, const int *which, int n)
 {
-	Datum		values[1] = {number_text_array(ids, which, n)};
+	Datum		values[1] = {dictionary_text_array(ids, which, n)};
 
-	number_learn_rows(reco_sql_query(&find_plan, values, NULL, 0));
+	dictionary_learn_rows(reco_sql_query(&find_plan, values, NULL, 0));
 }
 
 /*
@@ -233,7 +233,7 @@ number_find(const RecoSlice *ids, const int *which, int n)
  * rows that still hold them, and the dictionary that they refer to.
  */
 static void
-number_allocate(Datum *numbers, int n)
+dictionary_allocate(Datum *numbers, int n)
 {
 	Datum		values[1] = {Int64GetDatum(n)};
 	int			reused = (int) reco_sql_execute(&reuse_plan, values, NULL);
@@ -257,24 +257,24 @@ number_allocate(Datum *numbers, int n)
 
 /* Give numbers to ids that the dictionary does not have. */
 static void
-number_add(RecoWrite *write, const RecoSlice *ids, const int *which, int n)
+dictionary_add(RecoWrite *write, const RecoSlice *ids, const int *which, int n)
 {
 	Datum	   *numbers = palloc(n * sizeof(Datum));
 	Datum		values[2];
 
 	dirty = true;
-	number_allocate(numbers, n);
-	values[0] = number_text_array(ids, which, n);
+	dictionary_allocate(numbers, n);
+	values[0] = dictionary_text_array(ids, which, n);
 	values[1] = PointerGetDatum(reco_array(numbers, n, INT4OID));
 	reco_sql_execute(&insert_plan, values, NULL);
 	for (int i = 0; i < n; i++)
-		reco_number_learn(cstring_to_text_with_len(ids[which[i]].data, ids[which[i]].length),
-						  DatumGetInt32(numbers[i]));
+		reco_dictionary_learn(cstring_to_text_with_len(ids[which[i]].data, ids[which[i]].length),
+							  DatumGetInt32(numbers[i]));
 }
 
 /* Keep those of which that are not cached, each once; returns how many. */
 static int
-number_drop_known(const RecoSlice *ids, int *which, int n, MemoryContext context)
+dictionary_drop_known(const RecoSlice *ids, int *which, int n, MemoryContext context)
 {
 	RecoStringTable *seen = reco_string_table_create(context);
 	int			left = 0;
@@ -298,13 +298,13 @@ number_drop_known(const RecoSlice *ids, int *which, int n, MemoryContext context
  * in that case.
  */
 void
-reco_number_resolve(RecoWrite *write, const RecoSlice *ids, int32 *numbers, int n)
+reco_dictionary_resolve(RecoWrite *write, const RecoSlice *ids, int32 *numbers, int n)
 {
 	int		   *missing = NULL;
 	int			count = 0;
 
 	if (numbers_of != NULL && reco_string_table_count(numbers_of) > MAX_CACHED + mirrored)
-		reco_number_reset();
+		reco_dictionary_reset();
 	for (int i = 0; i < n; i++)
 	{
 		int32	   *known = numbers_of ? reco_string_table_find(numbers_of, ids[i]) : NULL;
@@ -327,11 +327,11 @@ reco_number_resolve(RecoWrite *write, const RecoSlice *ids, int32 *numbers, int 
 		int			left;
 
 		memcpy(which, missing, count * sizeof(int));
-		left = number_drop_known(ids, which, count, scratch);
-		number_find(ids, which, left);
-		left = number_drop_known(ids, which, left, scratch);
+		left = dictionary_drop_known(ids, which, count, scratch);
+		dictionary_find(ids, which, left);
+		left = dictionary_drop_known(ids, which, left, scratch);
 		if (left > 0)
-			number_add(write, ids, which, left);
+			dictionary_add(write, ids, which, left);
 		for (int i = 0; i < count; i++)
 			numbers[missing[i]] = *reco_string_table_find(numbers_of, ids[missing[i]]);
 		MemoryContextSwitchTo(old);
@@ -341,14 +341,14 @@ reco_number_resolve(RecoWrite *write, const RecoSlice *ids, int32 *numbers, int 
 }
 
 static bool
-number_is_cached(int32 number)
+dictionary_is_cached(int32 number)
 {
 	return number >= 0 && number < names_size && names[number] != NULL;
 }
 
 /* Learn at once what n numbers stand for, of which each next one stands stride bytes further on. */
 void
-reco_number_load(const int32 *first, int n, Size stride)
+reco_dictionary_load(const int32 *first, int n, Size stride)
 {
 	Datum	   *missing = NULL;
 	int			count = 0;
@@ -357,7 +357,7 @@ reco_number_load(const int32 *first, int n, Size stride)
 	{
 		int32		number = *(const int32 *) ((const char *) first + i * stride);
 
-		if (number_is_cached(number))
+		if (dictionary_is_cached(number))
 			continue;
 		if (missing == NULL)
 			missing = palloc_extended(n * sizeof(Datum), MCXT_ALLOC_HUGE);
@@ -367,16 +367,16 @@ reco_number_load(const int32 *first, int n, Size stride)
 	{
 		Datum		values[1] = {PointerGetDatum(reco_array(missing, count, INT4OID))};
 
-		number_learn_rows(reco_sql_query(&names_plan, values, NULL, 0));
+		dictionary_learn_rows(reco_sql_query(&names_plan, values, NULL, 0));
 		pfree(missing);
 	}
 }
 
 /* The product that a number stands for. */
 text *
-reco_number_name(int32 number)
+reco_dictionary_name(int32 number)
 {
-	if (!number_is_cached(number))
+	if (!dictionary_is_cached(number))
 	{
 		Datum		values[1] = {Int32GetDatum(number)};
 		bool		null;
@@ -386,7 +386,7 @@ reco_number_name(int32 number)
 					(errcode(ERRCODE_DATA_CORRUPTED),
 					 errmsg("product number %d is not in reco.product_number", number),
 					 errhint("Run reco_rebuild().")));
-		reco_number_learn(DatumGetTextPP(reco_sql_value(0, 1, &null)), number);
+		reco_dictionary_learn(DatumGetTextPP(reco_sql_value(0, 1, &null)), number);
 		SPI_freetuptable(SPI_tuptable);
 	}
 	return names[number];
@@ -394,10 +394,10 @@ reco_number_name(int32 number)
 
 /* Compare the products that two numbers stand for, as COLLATE "C" does. */
 int
-reco_number_compare(int32 a, int32 b)
+reco_dictionary_compare(int32 a, int32 b)
 {
-	text	   *x = reco_number_name(a);
-	text	   *y = reco_number_name(b);
+	text	   *x = reco_dictionary_name(a);
+	text	   *y = reco_dictionary_name(b);
 	int			xlen = VARSIZE(x) - VARHDRSZ;
 	int			ylen = VARSIZE(y) - VARHDRSZ;
 	int			result = memcmp(VARDATA(x), VARDATA(y), Min(xlen, ylen));

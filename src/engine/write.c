@@ -307,7 +307,7 @@ reco_write_products_changed(RecoWrite *write, const int32 *numbers, int n)
 {
 	write->state.mirror_version++;
 	write->changed = true;
-	reco_number_set_dirty();
+	reco_dictionary_set_dirty();
 	if (numbers != NULL)
 		reco_mirror_log_changes(write, write->state.mirror_version, numbers, n);
 	reco_product_sync(&write->state);

@@ -183,7 +183,7 @@ batch_check_event(RecoEvent *event, TimestampTz latest, const RecoEncoding *enco
 /* Put the rows into the activity, into the rejected messages, or drop them below retention. */
 static void
 batch_put_rows(const BatchRow *rows, int count, Datum topic, const RecoState *state,
-			   RecoInsert *insert, RecoTuplestore *rejected, BatchTally *tally)
+			   RecoBulkInsert *insert, RecoTuplestore *rejected, BatchTally *tally)
 {
 	TimestampTz latest = Max(state->clock, GetCurrentTimestamp()) +
 		reco_max_future * USECS_PER_SEC;
@@ -223,7 +223,7 @@ batch_put_rows(const BatchRow *rows, int count, Datum topic, const RecoState *st
 		}
 		else
 		{
-			reco_insert_event(insert, &event);
+			reco_bulk_insert_event(insert, &event);
 			tally->events++;
 		}
 	}
@@ -235,7 +235,7 @@ batch_write_rows(const char *topic_name, const BatchRow *rows, int count)
 {
 	RecoWrite  *write;
 	BatchTally		tally = {0};
-	RecoInsert *insert;
+	RecoBulkInsert *insert;
 	RecoTuplestore *rejected;
 	RecoCheckpoint *checkpoints;
 	int			ncheckpoints;
@@ -248,10 +248,10 @@ batch_write_rows(const char *topic_name, const BatchRow *rows, int count)
 	topic = CStringGetTextDatum(topic_name);
 
 	begun = reco_metrics_phase_begin();
-	insert = reco_insert_begin(write);
+	insert = reco_bulk_insert_begin(write);
 	rejected = reco_tuplestore_open("reco_new_rejected", batch_rejected_tupdesc());
 	batch_put_rows(rows, count, topic, reco_write_state(write), insert, rejected, &tally);
-	reco_insert_end(insert);
+	reco_bulk_insert_end(insert);
 	tally.rejected = reco_tuplestore_run(rejected, &rejected_plan);
 	reco_metrics_phase_end(RECO_PHASE_INSERT, begun);
 

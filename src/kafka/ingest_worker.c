@@ -232,7 +232,7 @@ ingest_advance_clock(void)
 	ms = reco_clock_step();
 	clock_due = reco_monotonic_after(ms);
 	if (ms > 0)
-		reco_upkeep_drop();
+		reco_partition_upkeep_drop();
 	return ms > 0;
 }
 

@@ -50,7 +50,7 @@ stale_comes_before(int64 popularity, int32 number, int64 other_popularity, int32
 {
 	if (popularity != other_popularity)
 		return popularity > other_popularity;
-	return number == RECO_NO_NUMBER || (other != RECO_NO_NUMBER && reco_number_compare(number, other) < 0);
+	return number == RECO_NO_NUMBER || (other != RECO_NO_NUMBER && reco_dictionary_compare(number, other) < 0);
 }
 
 /* A damaged list may hold any number. */
@@ -103,7 +103,7 @@ stale_category_of(const RecoStale *stale, int32 number)
 
 /* Add to the categories' views those of a user. */
 static void
-stale_count_views(const RecoStale *stale, const RecoRecent *recent, int sign)
+stale_count_views(const RecoStale *stale, const RecoHistory *recent, int sign)
 {
 	for (int i = 0; i < recent->count; i++)
 	{
@@ -116,7 +116,7 @@ stale_count_views(const RecoStale *stale, const RecoRecent *recent, int sign)
 
 /* The user's views in a category, which the index may not have. */
 static int32
-stale_views_in(const RecoStale *stale, const RecoRecent *recent, int32 category)
+stale_views_in(const RecoStale *stale, const RecoHistory *recent, int32 category)
 {
 	int32		views = 0;
 
@@ -129,7 +129,7 @@ stale_views_in(const RecoStale *stale, const RecoRecent *recent, int32 category)
 
 /* Would a product that enters come before the list's last one? */
 static bool
-stale_gets_in(const RecoStale *stale, const RecoRecent *recent, int32 last)
+stale_gets_in(const RecoStale *stale, const RecoHistory *recent, int32 last)
 {
 	int32		category = reco_product_category(last);
 	const RecoCategory *list;
@@ -159,7 +159,7 @@ stale_gets_in(const RecoStale *stale, const RecoRecent *recent, int32 last)
 }
 
 bool
-reco_category_is_stale(const RecoStale *stale, const RecoRecent *recent, const RecoList *list)
+reco_category_is_stale(const RecoStale *stale, const RecoHistory *recent, const RecoList *list)
 {
 	bool		entered = false;
 	bool		result;

@@ -104,7 +104,7 @@ category_is_viewed(int32 number)
 }
 
 static void
-category_clear_viewed(const RecoRecent *recent)
+category_clear_viewed(const RecoHistory *recent)
 {
 	for (int i = 0; i < recent->count; i++)
 		if (WORD_OF(recent->views[i].number) < viewed_words)
@@ -118,7 +118,7 @@ category_clear_viewed(const RecoRecent *recent)
  * side by side, and with the selection below lists took 1.25 instead of 1.46 us.
  */
 static int
-category_count_interests(const RecoRecent *recent, Interest *interests)
+category_count_interests(const RecoHistory *recent, Interest *interests)
 {
 	int32	   *categories = palloc(recent->count * sizeof(int32));
 	int			count = 0;
@@ -251,7 +251,7 @@ merge_append_group(RecoList *list, const Interest *group, int n, int wanted)
 }
 
 static void
-category_recommend(const RecoState *state, const RecoRecent *recent, RecoList *list)
+category_recommend(const RecoState *state, const RecoHistory *recent, RecoList *list)
 {
 	Interest   *interests = palloc(Max(1, recent->count) * sizeof(Interest));
 	int			max = state->max_recommendations == 0 ? PG_INT32_MAX : state->max_recommendations;

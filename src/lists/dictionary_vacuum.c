@@ -69,7 +69,7 @@ vacuum_mark_used(Unused *unused, int32 number)
 static bool
 vacuum_visit(RecoUserRows *rows, TupleTableSlot *row, void *arg)
 {
-	const RecoRecent *recent = reco_user_row_views(rows, row);
+	const RecoHistory *recent = reco_user_row_views(rows, row);
 	const RecoList *list = reco_user_row_list(rows, row);
 
 	for (int i = 0; i < recent->count; i++)
@@ -152,7 +152,7 @@ vacuum_count_stray(void)
 }
 
 void
-reco_reclaim_step(void)
+reco_dictionary_vacuum_step(void)
 {
 	static int64 looked_at = 0; /* the generation */
 	int32	   *numbers = palloc(MAX_FREED * sizeof(int32));

@@ -13,6 +13,6 @@
  * numbers of products that are neither in the catalog nor viewed, once there
  * are many of them.  Looks again at a change of the generation only.
  */
-extern void reco_reclaim_step(void);
+extern void reco_dictionary_vacuum_step(void);
 
 #endif							/* RECO_DICTIONARY_VACUUM_H */

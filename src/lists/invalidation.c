@@ -114,7 +114,7 @@ invalidation_number(const RecoInvalidation *change, RecoWrite *write)
 
 	for (int i = 0; i < change->count; i++)
 		ids[i] = (RecoSlice) {VARDATA_ANY(change->products[i].id), VARSIZE_ANY_EXHDR(change->products[i].id)};
-	reco_number_resolve(write, ids, numbers, change->count);
+	reco_dictionary_resolve(write, ids, numbers, change->count);
 	return numbers;
 }
 

@@ -109,7 +109,7 @@ prescan_expect(RecoPrescan *prescan, const RecoProductChange *product, uint64 ro
 	if (no_number)
 		delta.number = RECO_NO_NUMBER;
 	else						/* others are compared with its name, and must not look it up */
-		reco_number_learn(product->id, delta.number);
+		reco_dictionary_learn(product->id, delta.number);
 	if (product->category == NULL)
 		return delta;
 	delta.category = reco_product_find_category((RecoSlice) {VARDATA_ANY(product->category),
@@ -232,7 +232,7 @@ RecoPrescanResult
 reco_prescan_finish(RecoPrescan *prescan, RecoWrite *write, const RecoStale *stale,
 					RecoUserTid **users, int *count)
 {
-	RecoKey    *written;
+	RecoKey	   *written;
 	int			n = reco_queue_unwatch(prescan->position, &written, MAX_WRITTEN);
 	RecoPrescanResult result = RECO_PRESCAN_SOME;
 

@@ -39,7 +39,7 @@ typedef struct RecoStrategy
 	 * on the parameters in the state, the views and the product cache, which is
 	 * in step with the state, and on nothing else.
 	 */
-	void		(*recommend) (const RecoState *state, const RecoRecent *recent, RecoList *list);
+	void		(*recommend) (const RecoState *state, const RecoHistory *recent, RecoList *list);
 
 	/*
 	 * Index n products that change; in the present memory context.  The product
@@ -49,7 +49,7 @@ typedef struct RecoStrategy
 	RecoStale  *(*stale_index) (const RecoState *state, const RecoProductDelta *products, int n);
 
 	/* Can the list of these views be another one after the change?  False must be certain. */
-	bool		(*is_stale) (const RecoStale *stale, const RecoRecent *recent, const RecoList *list);
+	bool		(*is_stale) (const RecoStale *stale, const RecoHistory *recent, const RecoList *list);
 
 	/* The same products: is each list that is stale by the second one stale by the first one? */
 	bool		(*stale_covers) (const RecoStale *stale, const RecoStale *other);

@@ -28,7 +28,7 @@ void
 reco_user_rows_init(RecoUserRows *rows, RecoTable *table)
 {
 	rows->table = table;
-	reco_recent_init(&rows->recent);
+	reco_history_init(&rows->recent);
 	reco_list_init(&rows->list);
 }
 
@@ -90,14 +90,14 @@ reco_user_row_id(TupleTableSlot *row)
 }
 
 /* The row's views, valid until the next row. */
-const RecoRecent *
+const RecoHistory *
 reco_user_row_views(RecoUserRows *rows, TupleTableSlot *row)
 {
 	bytea	   *packed;
 
 	slot_getallattrs(row);
 	packed = (bytea *) PG_DETOAST_DATUM_PACKED(row->tts_values[RECO_USER_RECENT]);
-	reco_recent_unpack(&rows->recent, packed);
+	reco_history_unpack(&rows->recent, packed);
 	if ((Pointer) packed != DatumGetPointer(row->tts_values[RECO_USER_RECENT]))
 		pfree(packed);
 	return &rows->recent;

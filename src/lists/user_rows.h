@@ -25,7 +25,7 @@ enum
 typedef struct RecoUserRows
 {
 	RecoTable  *table;
-	RecoRecent	recent;
+	RecoHistory recent;
 	RecoList	list;
 } RecoUserRows;
 
@@ -41,7 +41,7 @@ extern BlockNumber reco_user_rows_scan(RecoUserRows *rows, BlockNumber first, Bl
 extern TupleTableSlot *reco_user_rows_fetch_near(RecoUserRows *rows, int64 user_id, ItemPointer place);
 
 extern int64 reco_user_row_id(TupleTableSlot *row);
-extern const RecoRecent *reco_user_row_views(RecoUserRows *rows, TupleTableSlot *row);
+extern const RecoHistory *reco_user_row_views(RecoUserRows *rows, TupleTableSlot *row);
 extern const RecoList *reco_user_row_list(RecoUserRows *rows, TupleTableSlot *row);
 
 /* For user_state.c. */

@@ -152,7 +152,7 @@ user_write_row(RecoUsers *users, int64 user_id, TupleTableSlot *row, bool views_
 	nulls[RECO_USER_SENT_AT] = !send && (row == NULL || row->tts_isnull[RECO_USER_SENT_AT]);
 	values[RECO_USER_SENT_AT] = send ? TimestampTzGetDatum(users->now) :
 		nulls[RECO_USER_SENT_AT] ? (Datum) 0 : row->tts_values[RECO_USER_SENT_AT];
-	values[RECO_USER_RECENT] = PointerGetDatum(reco_recent_pack(&users->rows.recent));
+	values[RECO_USER_RECENT] = PointerGetDatum(reco_history_pack(&users->rows.recent));
 	if (row != NULL)
 		reco_table_update(users->rows.table, row, values, nulls);
 	else
@@ -189,9 +189,9 @@ user_update_row(RecoUsers *users, int64 user_id, TupleTableSlot *row, const Reco
 	MemoryContext old = MemoryContextSwitchTo(users->scratch);
 	bool		changed;
 
-	reco_recent_add(&users->rows.recent, views, n);
-	changed = reco_recent_expire(&users->rows.recent, users->expired) || views != NULL;
-	reco_recent_cap(&users->rows.recent, users->state->max_user_views, reco_number_compare);
+	reco_history_add(&users->rows.recent, views, n);
+	changed = reco_history_expire(&users->rows.recent, users->expired) || views != NULL;
+	reco_history_cap(&users->rows.recent, users->state->max_user_views, reco_dictionary_compare);
 	user_write_row(users, user_id, row, changed);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(users->scratch);

@@ -20,7 +20,7 @@
 
 /* An empty set with some room, in the present memory context. */
 void
-reco_recent_init(RecoRecent *recent)
+reco_history_init(RecoHistory *recent)
 {
 	recent->count = 0;
 	recent->size = 64;
@@ -28,7 +28,7 @@ reco_recent_init(RecoRecent *recent)
 }
 
 static void
-recent_make_room(RecoRecent *recent, int size)
+history_make_room(RecoHistory *recent, int size)
 {
 	if (size <= recent->size)
 		return;
@@ -38,7 +38,7 @@ recent_make_room(RecoRecent *recent, int size)
 
 /* Seven bits a byte, the lowest first; all but the last have the eighth set. */
 static uint8 *
-recent_put_number(uint8 *at, uint32 value)
+history_put_number(uint8 *at, uint32 value)
 {
 	for (; value > 0x7F; value >>= 7)
 		*at++ = (value & 0x7F) | 0x80;
@@ -48,7 +48,7 @@ recent_put_number(uint8 *at, uint32 value)
 
 /* The number at a place, and the place behind it; NULL: there is none. */
 static inline const uint8 *
-recent_get_number(const uint8 *at, const uint8 *end, uint32 *value)
+history_get_number(const uint8 *at, const uint8 *end, uint32 *value)
 {
 	*value = 0;
 	for (int shift = 0; at < end && shift < 32; shift += 7)
@@ -62,22 +62,22 @@ recent_get_number(const uint8 *at, const uint8 *end, uint32 *value)
 
 /* Take the views of a packed value, whose header may be a short one. */
 void
-reco_recent_unpack(RecoRecent *recent, const bytea *packed)
+reco_history_unpack(RecoHistory *recent, const bytea *packed)
 {
 	const uint8 *at = (const uint8 *) VARDATA_ANY(packed);
 	const uint8 *end = at + VARSIZE_ANY_EXHDR(packed);
 	int64		second = PG_INT32_MIN;
 
-	recent_make_room(recent, (end - at) / 2);
+	history_make_room(recent, (end - at) / 2);
 	recent->count = 0;
 	while (at < end)
 	{
 		uint32		passed;
 		uint32		number;
 
-		at = recent_get_number(at, end, &passed);
+		at = history_get_number(at, end, &passed);
 		if (at != NULL)
-			at = recent_get_number(at, end, &number);
+			at = history_get_number(at, end, &number);
 		second += passed;
 		if (at == NULL || number >= PG_INT32_MAX || second > PG_INT32_MAX)
 			ereport(ERROR,
@@ -95,7 +95,7 @@ reco_recent_unpack(RecoRecent *recent, const bytea *packed)
  * each event of a busy user took a new page: 10 MB/s at 60,000 events/s.
  */
 bytea *
-reco_recent_pack(const RecoRecent *recent)
+reco_history_pack(const RecoHistory *recent)
 {
 	bytea	   *packed = palloc(VARHDRSZ + recent->count * 2 * MAX_NUMBER_BYTES);
 	uint8	   *at = (uint8 *) VARDATA(packed);
@@ -103,8 +103,8 @@ reco_recent_pack(const RecoRecent *recent)
 
 	for (int i = 0; i < recent->count; i++)
 	{
-		at = recent_put_number(at, (uint32) recent->views[i].second - (uint32) before);
-		at = recent_put_number(at, recent->views[i].number);
+		at = history_put_number(at, (uint32) recent->views[i].second - (uint32) before);
+		at = history_put_number(at, recent->views[i].number);
 		before = recent->views[i].second;
 	}
 	SET_VARSIZE(packed, (char *) at - (char *) packed);
@@ -112,7 +112,7 @@ reco_recent_pack(const RecoRecent *recent)
 }
 
 static void
-recent_drop_oldest(RecoRecent *recent, int n)
+history_drop_oldest(RecoHistory *recent, int n)
 {
 	recent->count -= n;
 	memmove(recent->views, recent->views + n, recent->count * sizeof(RecoView));
@@ -120,22 +120,22 @@ recent_drop_oldest(RecoRecent *recent, int n)
 
 /* Drop the views up to a second; false if there are none. */
 bool
-reco_recent_expire(RecoRecent *recent, int32 upto)
+reco_history_expire(RecoHistory *recent, int32 upto)
 {
 	int			n = 0;
 
 	while (n < recent->count && recent->views[n].second <= upto)
 		n++;
 	if (n > 0)
-		recent_drop_oldest(recent, n);
+		history_drop_oldest(recent, n);
 	return n > 0;
 }
 
 /* Add views in any order.  Nearly always they are the newest. */
 void
-reco_recent_add(RecoRecent *recent, const RecoView *views, int n)
+reco_history_add(RecoHistory *recent, const RecoView *views, int n)
 {
-	recent_make_room(recent, recent->count + n);
+	history_make_room(recent, recent->count + n);
 	for (int i = 0; i < n; i++)
 	{
 		int			at = recent->count++;
@@ -154,7 +154,7 @@ reco_recent_add(RecoRecent *recent, const RecoView *views, int n)
  * by the order that compare gives their numbers.
  */
 void
-reco_recent_cap(RecoRecent *recent, int max, int (*compare) (int32 a, int32 b))
+reco_history_cap(RecoHistory *recent, int max, int (*compare) (int32 a, int32 b))
 {
 	int			excess = recent->count - max;
 	int			last = excess;
@@ -186,7 +186,7 @@ reco_recent_cap(RecoRecent *recent, int max, int (*compare) (int32 a, int32 b))
 			recent->views[at] = view;
 		}
 	}
-	recent_drop_oldest(recent, excess);
+	history_drop_oldest(recent, excess);
 }
 
 PG_FUNCTION_INFO_V1(reco_unpack_views);
@@ -196,11 +196,11 @@ Datum
 reco_unpack_views(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	RecoRecent	recent;
+	RecoHistory recent;
 
 	InitMaterializedSRF(fcinfo, 0);
-	reco_recent_init(&recent);
-	reco_recent_unpack(&recent, PG_GETARG_BYTEA_PP(0));
+	reco_history_init(&recent);
+	reco_history_unpack(&recent, PG_GETARG_BYTEA_PP(0));
 	for (int i = 0; i < recent.count; i++)
 	{
 		Datum		values[2];

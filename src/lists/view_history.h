@@ -16,18 +16,18 @@ typedef struct RecoView
 } RecoView;
 
 /* Views ordered by their second, oldest first. */
-typedef struct RecoRecent
+typedef struct RecoHistory
 {
 	int			count;
 	int			size;
 	RecoView   *views;
-} RecoRecent;
+} RecoHistory;
 
-extern void reco_recent_init(RecoRecent *recent);
-extern void reco_recent_unpack(RecoRecent *recent, const bytea *packed);
-extern bytea *reco_recent_pack(const RecoRecent *recent);
-extern bool reco_recent_expire(RecoRecent *recent, int32 upto);
-extern void reco_recent_add(RecoRecent *recent, const RecoView *views, int n);
-extern void reco_recent_cap(RecoRecent *recent, int max, int (*compare) (int32 a, int32 b));
+extern void reco_history_init(RecoHistory *recent);
+extern void reco_history_unpack(RecoHistory *recent, const bytea *packed);
+extern bytea *reco_history_pack(const RecoHistory *recent);
+extern bool reco_history_expire(RecoHistory *recent, int32 upto);
+extern void reco_history_add(RecoHistory *recent, const RecoView *views, int n);
+extern void reco_history_cap(RecoHistory *recent, int max, int (*compare) (int32 a, int32 b));
 
 #endif							/* RECO_VIEW_HISTORY_H */

@@ -425,7 +425,7 @@ step(void)
 	due = reco_sweep_step();
 	if (due >= 0)
 		return Min(next, due);
-	reco_reclaim_step();
+	reco_dictionary_vacuum_step();
 	return next;
 }
 

@@ -88,7 +88,7 @@ expect_users(Expected *expected, const RecoState *state, const int64 *ids, int c
 		int64		user = DatumGetInt64(SPI_getbinval(rows->vals[row], rows->tupdesc, 1, &null));
 		Datum		recent_views = SPI_getbinval(rows->vals[row], rows->tupdesc, 3, &null);
 		StringInfoData text;
-		RecoRecent	recent;
+		RecoHistory recent;
 
 		while (expected->id != user)
 			expected++;
@@ -96,8 +96,8 @@ expect_users(Expected *expected, const RecoState *state, const int64 *ids, int c
 		reco_value_append_list(&text, user, SPI_getbinval(rows->vals[row], rows->tupdesc, 2, &null));
 		expected->value = (RecoSlice) {text.data, text.len};
 
-		reco_recent_init(&recent);
-		reco_recent_unpack(&recent, DatumGetByteaPP(recent_views));
+		reco_history_init(&recent);
+		reco_history_unpack(&recent, DatumGetByteaPP(recent_views));
 		if (recent.count > 0)
 			expected->life = seconds_until(state, state->recent_window * USECS_PER_SEC +
 										   reco_state_moment(recent.views[recent.count - 1].second));

@@ -142,7 +142,7 @@ top_k_find(const RecoRank *ranks, int n, int32 number)
 static int
 rank_compare_product(const void *a, const void *b)
 {
-	return reco_number_compare(((const RecoRank *) a)->number, ((const RecoRank *) b)->number);
+	return reco_dictionary_compare(((const RecoRank *) a)->number, ((const RecoRank *) b)->number);
 }
 
 /*
@@ -152,7 +152,7 @@ rank_compare_product(const void *a, const void *b)
 static void
 top_k_keep_first(RecoRank *ranks, int n, int keep)
 {
-	reco_number_load(&ranks[0].number, n, sizeof(RecoRank));
+	reco_dictionary_load(&ranks[0].number, n, sizeof(RecoRank));
 	if (n - keep > MAX_SURPLUS_SELECT)
 	{
 		qsort(ranks, n, sizeof(RecoRank), rank_compare_product);

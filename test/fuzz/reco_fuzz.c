@@ -251,7 +251,7 @@ fuzz_messages(PG_FUNCTION_ARGS)
 static void
 fuzz_unpack(bytea *packed)
 {
-	RecoRecent	recent;
+	RecoHistory	recent;
 	RecoCounterBucket	counts;
 	RecoList	list;
 
@@ -261,12 +261,12 @@ fuzz_unpack(bytea *packed)
 		reco_counter_bucket_unpack(&counts, PointerGetDatum(packed));
 		reco_counter_bucket_pack(&counts);
 	}
-	reco_recent_init(&recent);
-	reco_recent_unpack(&recent, packed);
+	reco_history_init(&recent);
+	reco_history_unpack(&recent, packed);
 	for (int i = 1; i < recent.count; i++)
 		if (recent.views[i].second < recent.views[i - 1].second)
 			elog(PANIC, "views are not in order");
-	reco_recent_pack(&recent);
+	reco_history_pack(&recent);
 	reco_list_init(&list);
 	for (int i = 0; i < recent.count; i++)
 		reco_list_append(&list, recent.views[i].number);

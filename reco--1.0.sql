@@ -481,10 +481,11 @@ CREATE FUNCTION reco.state_row(OUT clock timestamptz, OUT horizon timestamptz, O
 COMMENT ON FUNCTION reco.state_row() IS 'reco.state as last committed, from shared memory';
 
 CREATE FUNCTION reco.service(OUT mode text, OUT extension oid, OUT database oid,
-	OUT role text, OUT is_superuser boolean)
+	OUT role text, OUT is_superuser boolean, OUT waits_for text)
 	AS 'MODULE_PATHNAME', 'reco_service'
 	LANGUAGE C STRICT VOLATILE;
-COMMENT ON FUNCTION reco.service() IS 'whether reco works here (on, off, elsewhere, standby), what its lock is on, and reco.role, whose is_superuser is NULL where it does not exist';
+COMMENT ON FUNCTION reco.service() IS
+	'whether reco works here (on, off, elsewhere, standby), what its lock is on, reco.role (is_superuser is NULL where it does not exist), and what must happen where library and objects are of different versions';
 
 CREATE FUNCTION reco.counters(OUT name text, OUT value bigint)
 	RETURNS SETOF record
@@ -529,9 +530,10 @@ CREATE FUNCTION @extschema@.reco_status()
 				CASE WHEN p.total IS NOT NULL THEN format('rebuilding, %s %% done, until %s', p.percent, p.estimated_end) END,
 				CASE v.mode WHEN 'standby' THEN 'standby: unlogged tables are empty here'
 					WHEN 'elsewhere' THEN format('not in this database: reco.database is "%s"', current_setting('reco.database', true)) END,
-				'generation ' || s.generation, 'not known since the server started'),
+				'waiting for ' || v.waits_for, 'generation ' || s.generation, 'not known since the server started'),
 			CASE WHEN p.total IS NOT NULL THEN 'rebuilding'
 				WHEN v.mode <> 'on' THEN 'off'
+				WHEN v.waits_for IS NOT NULL THEN 'waiting'
 				WHEN s.clock IS NULL THEN 'starting'
 				WHEN clock_timestamp() - s.clock > interval '10 s' THEN 'waiting' ELSE 'ok' END,
 			NULL, NULL, extract(epoch FROM clock_timestamp() - s.clock)::double precision, NULL,
@@ -813,6 +815,8 @@ CREATE FUNCTION @extschema@.reco_verify(sample double precision DEFAULT 1)
 RETURNS TABLE (relation text, key text, expected text, found text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	what text := (SELECT waits_for FROM reco.service());
 BEGIN
 	IF sample IS NULL OR NOT sample BETWEEN 0 AND 1 THEN
 		RAISE EXCEPTION 'sample of reco_verify() must be between 0 and 1'
@@ -823,6 +827,11 @@ BEGIN
 		RAISE EXCEPTION 'cannot read reco''s unlogged tables during recovery'
 			USING ERRCODE = 'feature_not_supported',
 				  HINT = 'Ask the primary, or read the lists from Redis.';
+	END IF;
+	IF what IS NOT NULL THEN
+		RAISE EXCEPTION 'cannot verify: reco waits for %', what
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				  HINT = 'See reco_status().';
 	END IF;
 	RETURN QUERY SELECT * FROM reco.verify_state(sample);
 	RETURN QUERY SELECT * FROM reco.verify_catalog();
@@ -857,9 +866,10 @@ GRANT SELECT ON reco.state, reco.offsets TO pg_monitor;
 
 --
 -- Start: the first row of reco.state and the first partitions; all of it to
--- reco.role, if that is set and exists; the workers
+-- reco.role, if that is set and exists; the workers.  A library of another
+-- version starts once the update to it has run.
 --
 
-SELECT @extschema@.reco_tick(now());
-SELECT reco.assign_role();
+SELECT @extschema@.reco_tick(now()) FROM reco.service() WHERE waits_for IS NULL;
+SELECT reco.assign_role() FROM reco.service() WHERE waits_for IS NULL;
 SELECT reco.announce();

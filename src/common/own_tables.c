@@ -32,6 +32,7 @@
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
 #include "commands/trigger.h"
+#include "common/own_extension.h"
 #include "common/own_tables.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -351,6 +352,8 @@ reco_own_tables_check(void)
 {
 	Oid			schema;
 
+	/* tables of another version would look altered */
+	reco_own_extension_check(!all_valid);
 	if (all_valid)
 		return;
 	(void) reco_own_tables_watch();

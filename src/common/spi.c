@@ -14,6 +14,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/namespace.h"
+#include "common/own_extension.h"
 #include "common/own_tables.h"
 #include "common/spi.h"
 #include "common/xact.h"
@@ -189,6 +190,7 @@ reco_sql_table(const char *name)
 	Oid			schema = get_namespace_oid("reco", true);
 	Oid			table = OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
 
+	reco_own_extension_check(false);
 	if (!OidIsValid(table))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),

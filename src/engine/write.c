@@ -21,6 +21,7 @@
 #include "catalog/pg_extension.h"
 #include "commands/extension.h"
 #include "common/guc.h"
+#include "common/own_extension.h"
 #include "common/spi.h"
 #include "engine/mirror_log.h"
 #include "engine/product_cache.h"
@@ -115,13 +116,15 @@ static void
 write_lock_extension(void)
 {
 	Oid			extension = get_extension_oid("reco", false);
+	RecoOwnExtension locked;
 
 	reco_write_require_allowed();
 	LockDatabaseObject(ExtensionRelationId, extension, 0, ExclusiveLock);
-	if (get_extension_oid("reco", true) != extension)
+	if (!reco_own_extension_find(&locked) || locked.oid != extension)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("extension \"reco\" was dropped while its lock was waited for")));
+	reco_own_extension_require(&locked);
 }
 
 /*

@@ -13,6 +13,7 @@
 #include "access/xlog.h"
 #include "commands/dbcommands.h"
 #include "common/guc.h"
+#include "common/own_extension.h"
 #include "common/text_clean.h"
 #include "engine/state.h"
 #include "fmgr.h"
@@ -155,13 +156,14 @@ reco_state_row(PG_FUNCTION_ARGS)
 
 PG_FUNCTION_INFO_V1(reco_service);
 
-/* reco.service(): does it work here, and which extension's lock is reco's? */
+/* reco.service(): does reco work here, what is its lock on, and what does it wait for? */
 Datum
 reco_service(PG_FUNCTION_ARGS)
 {
 	TupleDesc	tupdesc;
-	Datum		values[5];
-	bool		nulls[5] = {false};
+	Datum		values[6] = {0};
+	bool		nulls[6] = {false};
+	RecoOwnExtension extension;
 	Oid			role = reco_role[0] ? get_role_oid(reco_role, true) : InvalidOid;
 
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
@@ -174,6 +176,9 @@ reco_service(PG_FUNCTION_ARGS)
 	values[3] = CStringGetTextDatum(reco_role);
 	values[4] = BoolGetDatum(!reco_role[0] || superuser_arg(role));
 	nulls[4] = reco_role[0] && !OidIsValid(role);
+	nulls[5] = !reco_own_extension_find(&extension) || extension.remedy == NULL;
+	if (!nulls[5])
+		values[5] = CStringGetTextDatum(extension.remedy);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls)));
 }
 

@@ -9,6 +9,7 @@
  */
 #include "common/compat.h"
 
+#include "common/own_extension.h"
 #include "engine/state.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -198,6 +199,7 @@ reco_unpack_views(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	RecoHistory recent;
 
+	reco_own_extension_check(false);
 	InitMaterializedSRF(fcinfo, 0);
 	reco_history_init(&recent);
 	reco_history_unpack(&recent, PG_GETARG_BYTEA_PP(0));

@@ -30,6 +30,7 @@
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "common/array.h"
+#include "common/own_extension.h"
 #include "executor/tuptable.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -267,6 +268,7 @@ reco_catalog_rows(PG_FUNCTION_ARGS)
 {
 	RecoSource *source;
 
+	reco_own_extension_check(false);
 	InitMaterializedSRF(fcinfo, 0);
 	if (!reco_source_is_configured())
 		PG_RETURN_NULL();

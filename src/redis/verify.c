@@ -19,6 +19,7 @@
 #include "common/guc.h"
 #include "common/monotonic.h"
 #include "common/array.h"
+#include "common/own_extension.h"
 #include "common/spi.h"
 #include "common/wait_event.h"
 #include "fmgr.h"
@@ -276,6 +277,7 @@ reco_redis_verify(PG_FUNCTION_ARGS)
 	bool		sent;
 
 	reco_sql_require_primary();
+	reco_own_extension_check(false);
 	if (!reco_service_serves_database() || !reco_sink->is_configured())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

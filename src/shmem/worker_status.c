@@ -66,6 +66,7 @@ static const TroubleKindInfo trouble_kinds[RECO_TROUBLES] = {
 	[RECO_TROUBLE_CLOCK] = {"the clock moves again", true},
 	[RECO_TROUBLE_PARTITIONS] = {"the partitions of reco.activity are kept up again", true},
 	[RECO_TROUBLE_REJECTING] = {"hardly any message is rejected or below retention any more", false},
+	[RECO_TROUBLE_VERSION] = {"the extension has the library's version", true},
 	[RECO_TROUBLE_ROLE] = {"the role can connect", true},
 	[RECO_TROUBLE_OWNER] = {"reco's objects belong to the role that it runs as", true},
 	[RECO_TROUBLE_WORKER] = {"the worker runs again", true},

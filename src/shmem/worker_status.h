@@ -54,6 +54,7 @@ typedef enum RecoTroubleKind
 	RECO_TROUBLE_CLOCK,			/* reco's clock is ahead of the wall clock */
 	RECO_TROUBLE_PARTITIONS,	/* cannot be created ahead, or dropped */
 	RECO_TROUBLE_REJECTING,		/* too many messages are rejected or below retention */
+	RECO_TROUBLE_VERSION,		/* the extension has another version than the library */
 	RECO_TROUBLE_ROLE,			/* workers cannot connect as reco.role */
 	RECO_TROUBLE_OWNER,			/* another role owns reco's objects */
 	RECO_TROUBLE_WORKER,		/* the worker exited by another error */

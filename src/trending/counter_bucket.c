@@ -16,6 +16,7 @@
  */
 #include "common/compat.h"
 
+#include "common/own_extension.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "trending/counter_bucket.h"
@@ -128,6 +129,7 @@ reco_unpack_counts(PG_FUNCTION_ARGS)
 	int32		bucket = PG_GETARG_INT32(0);
 	RecoCounterBucket counts;
 
+	reco_own_extension_check(false);
 	InitMaterializedSRF(fcinfo, 0);
 	reco_counter_bucket_unpack(&counts, PG_GETARG_DATUM(1));
 	for (int i = 0; i < RECO_BUCKET_SIZE; i++)

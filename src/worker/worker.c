@@ -18,6 +18,7 @@
 #include "common/guc.h"
 #include "common/hashfn.h"
 #include "common/monotonic.h"
+#include "common/own_extension.h"
 #include "common/spi.h"
 #include "common/wait_event.h"
 #include "common/xact.h"
@@ -119,25 +120,40 @@ reco_worker_wait(long ms, pgsocket socket)
 	CHECK_FOR_INTERRUPTS();
 }
 
-/* The extension's owner, and its OID if asked for; InvalidOid if it does not exist. */
-static Oid
-worker_find_extension(Oid *extension)
+/* Find the extension; false if it does not exist.  Not within a transaction. */
+static bool
+worker_find_extension(RecoOwnExtension *extension)
 {
-	Oid			owner = InvalidOid;
-	RecoPlan	plan = {"SELECT extowner, oid FROM pg_catalog.pg_extension WHERE extname = 'reco'"};
+	bool		found;
 
-	reco_sql_begin();
-	if (reco_sql_query(&plan, NULL, NULL, 1) > 0)
+	reco_xact_begin();
+	found = reco_own_extension_find(extension);
+	reco_xact_commit();
+	return found;
+}
+
+/*
+ * Check the extension's version against the library's.  If it differs, report
+ * what to do, also for the workers that do not run: none is started until then,
+ * and those that run exit.
+ */
+static bool
+worker_check_version(RecoWorkerId worker, const RecoOwnExtension *extension)
+{
+	if (extension->remedy == NULL)
 	{
-		bool		null;
-
-		owner = DatumGetObjectId(reco_sql_value(0, 1, &null));
-		if (extension != NULL)
-			*extension = DatumGetObjectId(reco_sql_value(0, 2, &null));
+		reco_trouble_end(worker, RECO_TROUBLE_VERSION);
+		return true;
 	}
-	SPI_freeplan(plan.plan);
-	reco_sql_commit();
-	return owner;
+	reco_trouble_begin(worker, RECO_TROUBLE_VERSION, RECO_HEALTH_WAITING, extension->hint,
+					   RECO_OWN_EXTENSION_MISFIT, extension->version, RECO_VERSION);
+	for (int i = 0; i < RECO_WORKERS; i++)
+	{
+		if (i == worker || reco_status_read(i).pid == 0)
+			reco_status_report(i, RECO_HEALTH_WAITING, "waiting for %s", extension->remedy);
+	}
+	reco_service_forget_database();
+	return false;
 }
 
 /*
@@ -171,7 +187,7 @@ worker_state_identity(void)
 /*
  * After an error: abort, report the trouble, and exit.  The error is logged
  * once, as a warning, however often it comes again (worker_status.c), and not
- * at all if the extension was dropped meanwhile.
+ * at all if the extension was dropped or updated meanwhile.
  */
 static void
 worker_fail(const RecoRoutine *routine, MemoryContext context)
@@ -179,13 +195,16 @@ worker_fail(const RecoRoutine *routine, MemoryContext context)
 	ErrorData  *error = reco_xact_abort(context);
 	RecoTroubleKind kind = RECO_TROUBLE_WORKER;
 	RecoHealth	health = RECO_HEALTH_FAILING;
+	RecoOwnExtension extension;
 	bool		counted;
 
-	if (!OidIsValid(worker_find_extension(NULL)))
+	if (!worker_find_extension(&extension))
 	{
 		reco_service_forget_database();
 		proc_exit(0);
 	}
+	if (!worker_check_version(routine->id, &extension))
+		proc_exit(0);
 	failure_is_known = true;
 	if (routine->blame)
 		kind = routine->blame(error, &health);
@@ -299,8 +318,7 @@ reco_worker_main(Datum arg)
 {
 	const RecoRoutine *routine = reco_worker_routines[DatumGetInt32(arg)];
 	uint32		forgotten;
-	Oid			owner;
-	Oid			extension = InvalidOid;
+	RecoOwnExtension extension;
 	char		role[NAMEDATALEN];
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
@@ -319,15 +337,16 @@ reco_worker_main(Datum arg)
 	BackgroundWorkerInitializeConnection(reco_database, role[0] ? role : NULL, 0);
 	reco_settings_override();
 	worker_enable_tick();
-	owner = worker_find_extension(&extension);
-	if (!OidIsValid(owner))
+	if (!worker_find_extension(&extension))
 	{
 		reco_service_forget_database();
 		reco_status_report(routine->id, RECO_HEALTH_WAITING, "waiting for CREATE EXTENSION reco in database \"%s\"",
 						   reco_database);
 		proc_exit(0);
 	}
-	SetUserIdAndSecContext(role[0] ? GetSessionUserId() : owner, 0);
+	if (!worker_check_version(routine->id, &extension))
+		proc_exit(0);
+	SetUserIdAndSecContext(role[0] ? GetSessionUserId() : extension.owner, 0);
 	if (!reco_role_owns_objects(routine->id, GetUserId()))
 		proc_exit(0);
 	if (reco_queue_serve(worker_state_identity()))
@@ -335,7 +354,7 @@ reco_worker_main(Datum arg)
 	forgotten = reco_service_times_forgotten();
 	if (reco_service_database() != MyDatabaseId)
 	{
-		reco_service_set_database(MyDatabaseId, extension);
+		reco_service_set_database(MyDatabaseId, extension.oid);
 		reco_status_wake(RECO_LAUNCHER);
 	}
 	pgstat_report_appname(routine->name);

@@ -70,6 +70,29 @@ sub up
 sub down { my ($self, @services) = @_; _run(["$services/down", $self->{dir}, @services]); }
 sub crash { my ($self, @services) = @_; _run(["$services/down", $self->{dir}, '--kill', @services]); }
 
+# plant(FILE => text, ...): scripts of other versions, beside those that are installed.
+sub plant
+{
+	my ($self, %files) = @_;
+
+	chomp(my $folder = _run([qw(pg_config --sharedir)]));
+	for my $name (keys %files)
+	{
+		open(my $file, '>', "$folder/extension/$name") or die "$folder/extension/$name: $!";
+		print $file $files{$name};
+		close $file;
+	}
+}
+
+# The script that makes the extension, as it is in the repository.
+sub script { local (@ARGV, $/) = glob("$lib/../../reco--" . default_version() . '.sql'); return scalar <>; }
+
+sub default_version
+{
+	local (@ARGV, $/) = "$lib/../../reco.control";
+	return <> =~ /^default_version = '(.*)'/m ? $1 : die 'no default_version';
+}
+
 # Creates the topic, or gives it more partitions.
 sub topic
 {

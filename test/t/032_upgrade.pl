@@ -63,7 +63,7 @@ my @changes = (
 	['reco.rejected.payload', 'ALTER TABLE reco.rejected ALTER COLUMN payload SET STORAGE EXTERNAL'],
 	['reco.offsets', 'ALTER TABLE reco.offsets SET (fillfactor = 30)'],
 	['reco.window_top', 'ALTER TABLE reco.window_top SET LOGGED'],
-	['reco.state.clock', 'ALTER TABLE reco.state ALTER COLUMN clock DROP NOT NULL'],
+	['reco.state', 'ALTER TABLE reco.state ALTER COLUMN clock DROP NOT NULL'],
 	["reco.free_number\tconstraint planted", 'ALTER TABLE reco.free_number ADD CONSTRAINT planted CHECK (number > 0)'],
 	["reco.rejected\tindex planted_index", 'CREATE INDEX planted_index ON reco.rejected (reason)'],
 	["reco.activity\ttrigger planted", 'CREATE TRIGGER planted BEFORE DELETE ON reco.activity FOR EACH STATEMENT EXECUTE FUNCTION reco.activity_refused()'],

@@ -3,14 +3,15 @@
  * status.c
  *	  SQL functions that show what shared memory knows.
  *
- * They take no lock, and read no table: what they show must be there while
- * any table of reco is locked, and on a standby.
+ * They wait for no lock, and read no table of reco: what they show must be there while
+ * any table is locked, and on a standby.
  *
  *-------------------------------------------------------------------------
  */
 #include "common/compat.h"
 
 #include "access/xlog.h"
+#include "catalog/pg_extension.h"
 #include "commands/dbcommands.h"
 #include "common/guc.h"
 #include "common/own_extension.h"
@@ -22,6 +23,7 @@
 #include "miscadmin.h"
 #include "shmem/metrics.h"
 #include "shmem/worker_status.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -154,6 +156,19 @@ reco_state_row(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/* What must happen for the library to fit the extension, or NULL.  Never waits for a lock on pg_extension. */
+static const char *
+status_remedy(void)
+{
+	RecoOwnExtension extension = {0};
+
+	if (!ConditionalLockRelationOid(ExtensionRelationId, AccessShareLock))
+		return NULL;
+	(void) reco_own_extension_find(&extension);
+	UnlockRelationOid(ExtensionRelationId, AccessShareLock);
+	return extension.remedy;
+}
+
 PG_FUNCTION_INFO_V1(reco_service);
 
 /* reco.service(): does reco work here, what is its lock on, and what does it wait for? */
@@ -163,7 +178,7 @@ reco_service(PG_FUNCTION_ARGS)
 	TupleDesc	tupdesc;
 	Datum		values[6] = {0};
 	bool		nulls[6] = {false};
-	RecoOwnExtension extension;
+	const char *remedy = status_remedy();
 	Oid			role = reco_role[0] ? get_role_oid(reco_role, true) : InvalidOid;
 
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
@@ -176,9 +191,9 @@ reco_service(PG_FUNCTION_ARGS)
 	values[3] = CStringGetTextDatum(reco_role);
 	values[4] = BoolGetDatum(!reco_role[0] || superuser_arg(role));
 	nulls[4] = reco_role[0] && !OidIsValid(role);
-	nulls[5] = !reco_own_extension_find(&extension) || extension.remedy == NULL;
-	if (!nulls[5])
-		values[5] = CStringGetTextDatum(extension.remedy);
+	nulls[5] = remedy == NULL;
+	if (remedy != NULL)
+		values[5] = CStringGetTextDatum(remedy);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls)));
 }
 

@@ -215,7 +215,7 @@ $reco->set('reco.role', 'nobody knows');
 $reco->wait_for('a role that does not exist', q{SELECT health || ' ' || state FROM reco_status() WHERE component = 'role'},
 	'failing the role "nobody knows" of reco.role does not exist');
 $reco->set('reco.role', 'root');
-wait_for_trouble('nor a superuser by name', 'belongs to role "Second one", but reco.role is "root".*no superuser, or run DROP EXTENSION');
+wait_for_trouble('nor a superuser by name', 'belongs to role "Second one", but reco.role is "root".*not a superuser, or run DROP EXTENSION');
 like($reco->sql_error('SELECT reco.assign_role()'), qr/ERROR:  55000: cannot give .* to superuser "root"/, 'nor is it');
 $reco->set('reco.role', '');
 $reco->sql('DROP EXTENSION reco; DROP OWNED BY engine; DROP OWNED BY "Second one"');

@@ -1,19 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * catalog_scan.c
- *	  The rows of the shop's catalog, read without planning anything.
+ *	  Scans of the shop's catalog, without the planner.
  *
- * A planner evaluates what it finds constant: index expressions and their
- * predicates, statistics, constraints, partition keys, policies.  Their
- * functions are the table owner's, and would run with the rights of who reads.
- * So no query names the catalog.  Its tables are read by scans of the heap,
- * or, where some products are looked up, of an index that compares by trusted
- * functions only (see source_table.c), and reco's queries read the outcome.
+ * The planner evaluates constant expressions: of indexes and their predicates,
+ * statistics, constraints, partition keys, policies.  Their functions belong to
+ * the table's owner, and would run with reco's privileges.  So no query refers
+ * to the catalog.  Its tables are read by heap scans, or, to look up some
+ * products, by scans of an index that compares by trusted functions only (see
+ * source_table.c); reco's queries read the result.
  *
- * A scan sees what the active snapshot sees, and all rows: policies do not
- * apply, and source_table.c has made sure that they need not.  The caller
- * holds ACCESS SHARE locks on the tables.  An index that is locked (REINDEX)
- * is not waited for: the heap serves.
+ * A scan uses the active snapshot and returns all rows: policies are not
+ * applied, and source_table.c has made sure that they need not be.  The caller
+ * holds ACCESS SHARE locks on the tables.  A locked index (REINDEX) is not waited
+ * for; the heap is scanned instead.
  *
  *-------------------------------------------------------------------------
  */
@@ -52,17 +52,17 @@ typedef struct CatalogScan
 {
 	RecoSource *source;
 	const RecoSourceLeaf *leaf;
-	const Datum *keys;			/* NULL: all rows are wanted */
+	const Datum *keys;			/* NULL: all rows */
 	text	  **wanted;			/* the keys as text; sorted, unique */
 	int			nkeys;
 	int			nwanted;
-	RecoCatalogSink put;
-	void	   *sink;
+	RecoCatalogReceiver put;
+	void	   *arg;
 	MemoryContext row_context;
 } CatalogScan;
 
 TupleDesc
-reco_catalog_describe(void)
+reco_catalog_scan_desc(void)
 {
 	TupleDesc	desc = CreateTemplateTupleDesc(RECO_CATALOG_COLUMNS);
 
@@ -75,7 +75,7 @@ reco_catalog_describe(void)
 }
 
 static int
-compare_texts(const void *a, const void *b)
+scan_compare_texts(const void *a, const void *b)
 {
 	const text *x = *(text *const *) a;
 	const text *y = *(text *const *) b;
@@ -86,9 +86,9 @@ compare_texts(const void *a, const void *b)
 	return order != 0 ? order : (x_size > y_size) - (x_size < y_size);
 }
 
-/* Give a row to the sink, if its product is wanted. */
+/* Pass a row to the receiver, if its product is wanted. */
 static void
-put_row(CatalogScan *scan, TupleTableSlot *slot)
+scan_put_row(CatalogScan *scan, TupleTableSlot *slot)
 {
 	MemoryContext caller = MemoryContextSwitchTo(scan->row_context);
 	Datum		values[RECO_CATALOG_COLUMNS];
@@ -101,7 +101,7 @@ put_row(CatalogScan *scan, TupleTableSlot *slot)
 		text	   *product = reco_text_output_call(&scan->source->key_text, key);
 
 		if (scan->keys == NULL ||
-			bsearch(&product, scan->wanted, scan->nwanted, sizeof(text *), compare_texts))
+			bsearch(&product, scan->wanted, scan->nwanted, sizeof(text *), scan_compare_texts))
 		{
 			Datum		category = slot_getattr(slot, scan->leaf->category, &nulls[1]);
 
@@ -109,7 +109,7 @@ put_row(CatalogScan *scan, TupleTableSlot *slot)
 			values[1] = nulls[1] ? (Datum) 0 :
 				PointerGetDatum(reco_text_output_call(&scan->source->category_text, category));
 			values[2] = slot_getsysattr(slot, MinTransactionIdAttributeNumber, &nulls[2]);
-			scan->put(scan->sink, values, nulls);
+			scan->put(scan->arg, values, nulls);
 		}
 	}
 	MemoryContextSwitchTo(caller);
@@ -125,25 +125,25 @@ scan_heap(CatalogScan *scan, Relation table)
 	while (table_scan_getnextslot(heap, ForwardScanDirection, slot))
 	{
 		CHECK_FOR_INTERRUPTS();
-		put_row(scan, slot);
+		scan_put_row(scan, slot);
 	}
 	table_endscan(heap);
 	ExecDropSingleTupleTableSlot(slot);
 }
 
-/* Open the leaf's index; NULL: it cannot be used now. */
+/* Open the leaf's index; NULL if it cannot be used now. */
 static Relation
-open_index(const CatalogScan *scan, Relation table)
+scan_open_index(const CatalogScan *scan, Relation table)
 {
 	Relation	index;
 
 	if (!OidIsValid(scan->leaf->index) ||
-		(BlockNumber) scan->nkeys > RelationGetNumberOfBlocks(table) ||	/* the heap is read faster */
+		(BlockNumber) scan->nkeys > RelationGetNumberOfBlocks(table) || /* a heap scan is faster */
 		!ConditionalLockRelationOid(scan->leaf->index, AccessShareLock))
 		return NULL;
 	index = index_open(scan->leaf->index, NoLock);
 
-	/* It may lack rows of HOT chains that an older snapshot sees. */
+	/* it may lack rows of HOT chains that an older snapshot sees */
 	if (index->rd_index->indcheckxmin &&
 		!TransactionIdPrecedes(HeapTupleHeaderGetXmin(index->rd_indextuple->t_data), TransactionXmin))
 	{
@@ -153,9 +153,9 @@ open_index(const CatalogScan *scan, Relation table)
 	return index;
 }
 
-/* The scan key "first column = ", whose value is to be filled in. */
+/* Initialize a scan key for equality of the index's first column. */
 static void
-init_scan_key(ScanKey key, Relation index)
+scan_init_key(ScanKey key, Relation index)
 {
 	Oid			family = index->rd_opfamily[0];
 	Oid			type = index->rd_opcintype[0];
@@ -172,14 +172,14 @@ scan_index(CatalogScan *scan, Relation table, Relation index)
 	IndexScanDesc search = reco_index_beginscan(table, index, GetActiveSnapshot(), 1);
 	ScanKeyData key;
 
-	init_scan_key(&key, index);
+	scan_init_key(&key, index);
 	for (int i = 0; i < scan->nkeys; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		key.sk_argument = scan->keys[i];
 		index_rescan(search, &key, 1, NULL, 0);
 		while (index_getnext_slot(search, ForwardScanDirection, slot))
-			put_row(scan, slot);
+			scan_put_row(scan, slot);
 	}
 	index_endscan(search);
 	ExecDropSingleTupleTableSlot(slot);
@@ -198,7 +198,7 @@ scan_leaves(CatalogScan *scan)
 		scan->leaf = &scan->source->leaves[i];
 		table = table_open(scan->leaf->table, NoLock);
 		if (scan->keys != NULL)
-			index = open_index(scan, table);
+			index = scan_open_index(scan, table);
 		if (index != NULL)
 		{
 			scan_index(scan, table, index);
@@ -212,57 +212,57 @@ scan_leaves(CatalogScan *scan)
 }
 
 void
-reco_catalog_scan(RecoSource *source, RecoCatalogSink put, void *sink)
+reco_catalog_scan_all(RecoSource *source, RecoCatalogReceiver put, void *arg)
 {
-	CatalogScan scan = {.source = source, .put = put, .sink = sink};
-	int			nest = reco_text_output_settle();
+	CatalogScan scan = {.source = source,.put = put,.arg = arg};
+	int			nest = reco_text_output_fix_settings();
 
 	scan_leaves(&scan);
 	AtEOXact_GUC(true, nest);
 }
 
-/* The keys as text, sorted, each once. */
+/* Convert the keys to text, sorted and unique. */
 static void
-want(CatalogScan *scan)
+scan_set_wanted(CatalogScan *scan)
 {
 	int			kept = 0;
 
 	scan->wanted = palloc(scan->nkeys * sizeof(text *));
 	for (int i = 0; i < scan->nkeys; i++)
 		scan->wanted[i] = reco_text_output_call(&scan->source->key_text, scan->keys[i]);
-	qsort(scan->wanted, scan->nkeys, sizeof(text *), compare_texts);
+	qsort(scan->wanted, scan->nkeys, sizeof(text *), scan_compare_texts);
 	for (int i = 0; i < scan->nkeys; i++)
 	{
-		if (kept == 0 || compare_texts(&scan->wanted[kept - 1], &scan->wanted[i]) != 0)
+		if (kept == 0 || scan_compare_texts(&scan->wanted[kept - 1], &scan->wanted[i]) != 0)
 			scan->wanted[kept++] = scan->wanted[i];
 	}
 	scan->nwanted = kept;
 }
 
 Datum
-reco_catalog_look_up(RecoSource *source, const Datum *keys, int nkeys,
-					 RecoCatalogSink put, void *sink)
+reco_catalog_scan_keys(RecoSource *source, const Datum *keys, int nkeys,
+					   RecoCatalogReceiver put, void *arg)
 {
 	CatalogScan scan = {
-		.source = source, .keys = keys, .nkeys = nkeys, .put = put, .sink = sink
+		.source = source,.keys = keys,.nkeys = nkeys,.put = put,.arg = arg
 	};
-	int			nest = reco_text_output_settle();
+	int			nest = reco_text_output_fix_settings();
 
-	want(&scan);
+	scan_set_wanted(&scan);
 	scan_leaves(&scan);
 	AtEOXact_GUC(true, nest);
 	return PointerGetDatum(reco_array((Datum *) scan.wanted, scan.nwanted, TEXTOID));
 }
 
 static void
-put_result(void *sink, Datum *values, bool *nulls)
+scan_put_result(void *arg, Datum *values, bool *nulls)
 {
-	ReturnSetInfo *result = sink;
+	ReturnSetInfo *result = arg;
 
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* reco.catalog_rows(): all rows of the catalog, as the follow worker reads them. */
+/* reco.catalog_rows(): all rows of the catalog as the follow worker reads them. */
 Datum
 reco_catalog_rows(PG_FUNCTION_ARGS)
 {
@@ -274,6 +274,6 @@ reco_catalog_rows(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	while ((source = reco_source_open(true)) == NULL)
 		CHECK_FOR_INTERRUPTS();
-	reco_catalog_scan(source, put_result, fcinfo->resultinfo);
+	reco_catalog_scan_all(source, scan_put_result, fcinfo->resultinfo);
 	PG_RETURN_NULL();
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * catalog_scan.h
- *	  The rows of the shop's catalog, read without planning anything.
+ *	  Scans of the shop's catalog, without the planner.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,20 +11,20 @@
 #include "access/tupdesc.h"
 #include "mirror/source_table.h"
 
-/* A row as text: product_id, category, and the transaction that wrote it. */
+/* A row: product_id and category as text, and xmin. */
 #define RECO_CATALOG_COLUMNS 3
 
-typedef void (*RecoCatalogSink) (void *sink, Datum *values, bool *nulls);
+typedef void (*RecoCatalogReceiver) (void *arg, Datum *values, bool *nulls);
 
-extern TupleDesc reco_catalog_describe(void);
+extern TupleDesc reco_catalog_scan_desc(void);
 
 /*
- * Give the rows to a sink: all, or those of some products.  The caller holds
- * the tables' locks.  The second returns the products' keys as an array of
- * text, palloc'd.
+ * Pass rows to a receiver: all, or those of some products.  The caller holds
+ * locks on the tables.  reco_catalog_scan_keys returns the keys as a palloc'd
+ * text array.
  */
-extern void reco_catalog_scan(RecoSource *source, RecoCatalogSink put, void *sink);
-extern Datum reco_catalog_look_up(RecoSource *source, const Datum *keys, int nkeys,
-								  RecoCatalogSink put, void *sink);
+extern void reco_catalog_scan_all(RecoSource *source, RecoCatalogReceiver put, void *arg);
+extern Datum reco_catalog_scan_keys(RecoSource *source, const Datum *keys, int nkeys,
+									RecoCatalogReceiver put, void *arg);
 
 #endif							/* RECO_CATALOG_SCAN_H */

@@ -1,17 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * follow_worker.c
- *	  The follow worker: the catalog's changes to the mirror, and generations.
+ *	  The worker that follows the catalog, and computes generations.
  *
- * At each start the mirror is compared with the catalog; a slot is made; they
- * are compared once more, since the slot tells only what commits after it; then
- * it tells which products to look up, or makes all due to be compared again.
+ * At each follow_start the mirror is compared with the catalog; a slot is created; they
+ * are compared once more, since the slot only has what commits after it; from
+ * then on the slot says which products to look up, or that all must be compared
+ * again.
  *
- * A catalog that cannot be read or followed does not stop the worker: it shows
- * the error, goes on with popularity and its sweep, and tries again after a
+ * A catalog that cannot be read or followed does not stop the worker: it reports
+ * the error, continues with popularity and the sweep, and tries again after a
  * pause that grows.  An ERROR while the mirror is written ends the process.
  *
- * Nothing here runs in a transaction, nor holds reco's lock: see mirror.c.
+ * Nothing here runs in a transaction or holds reco's lock: see mirror.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -36,46 +37,46 @@
 #include "utils/timestamp.h"
 
 /* Pauses, in ms. */
-#define IDLE 50					/* between looks at the end of WAL */
-#define SETTLE 2				/* until what was read is visible */
-#define UNSETTLED 2				/* that this takes so many seconds is worth a word */
-#define PACE 400				/* between writes, for each may begin a generation: */
+#define IDLE 50					/* between polls at the end of WAL */
+#define SETTLE 2				/* until changes that were read are visible */
+#define UNSETTLED 2				/* seconds after which that is reported */
+#define PACE 400				/* between writes, since each may begin a generation: */
 #define SHARE 4					/* at least so many times as long as the last one took, */
-#define LONGEST_WAIT 900		/* but no longer than this with such a write */
+#define LONGEST_WAIT 900		/* but together with that at most this */
 #define LOCKED 50				/* while the shop alters the table */
-#define LOCKED_LONG 5000		/* then WAL is read on, and all is compared later */
+#define LOCKED_LONG 5000		/* after which WAL is read on, and all is compared later */
 #define FIRST_PAUSE 1000		/* after an error, doubled each time */
 #define LONGEST_PAUSE 30000
 
-/* Ms to wait for open transactions when the slot is made, doubled each time. */
+/* Ms to wait for open transactions when the slot is created, doubled each time. */
 #define FIRST_TIMEOUT 1000
 #define LONGEST_TIMEOUT 16000
 
-/* Ms that a first comparison waits for transactions that just committed. */
+/* Ms that a comparison waits for commits that are not visible yet. */
 #define GRACE 200
 
-static RecoDecode *decode = NULL;
+static RecoSlotReader *reader = NULL;
 static bool compare_due = true;
-static bool missed_some = false;	/* the last comparison may have */
+static bool missed_some = false;	/* the last comparison may have missed changes */
 static RecoMoment next_write_at = 0;
 
-static char *settings_in_force = NULL;	/* as the catalog's were acted on */
+static char *settings_in_force = NULL;	/* the catalog's settings that were applied */
 
 static long pause_length = FIRST_PAUSE;
 static RecoMoment paused_until = 0;
 static long open_timeout = FIRST_TIMEOUT;
 
 static const char *
-catalog_name(void)
+follow_catalog_name(void)
 {
 	const RecoSource *source = reco_mirror_source();
 
 	return source ? source->name : reco_catalog_table;
 }
 
-/* After an error with the catalog: show it, and try again later. */
+/* After an error with the catalog: report it, and try again later. */
 static void
-pause_after_error(MemoryContext context)
+follow_pause_after_error(MemoryContext context)
 {
 	ErrorData  *error = reco_xact_abort(context);
 
@@ -89,205 +90,206 @@ pause_after_error(MemoryContext context)
 					   "%s", error->message);
 }
 
-/* A look at the catalog: what it is for, and what it gave. */
-typedef struct Look
+/* A comparison with the catalog, and its outcome. */
+typedef struct Comparison
 {
-	const RecoChanges *changes; /* NULL: all of it */
+	const RecoChanges *changes; /* to compare; NULL: all of the catalog */
 	RecoMirrorDelta *delta;
-	RecoLook	result;
-} Look;
+	RecoMirrorResult result;
+} Comparison;
 
-/* Do what reads the catalog; false if that failed. */
+/* Run an action that reads the catalog; false if it failed. */
 static bool
-attempt(void (*action) (Look *), Look *look)
+follow_attempt(void (*action) (Comparison *), Comparison *comparison)
 {
 	MemoryContext context = CurrentMemoryContext;
 	volatile bool good = false;
 
 	PG_TRY();
 	{
-		action(look);
+		action(comparison);
 		good = true;
 	}
 	PG_CATCH();
 	{
-		pause_after_error(context);
+		follow_pause_after_error(context);
 	}
 	PG_END_TRY();
 	return good;
 }
 
 static void
-look_at_all(Look *look)
+follow_compare_all(Comparison *comparison)
 {
-	look->result = reco_mirror_look_at_all(look->delta);
+	comparison->result = reco_mirror_compare_all(comparison->delta);
 }
 
 static void
-look_whether_altered(Look *look)
+follow_check_altered(Comparison *comparison)
 {
-	look->result = reco_mirror_look_whether_altered();
+	comparison->result = reco_mirror_check_altered();
 }
 
 static void
-look_up(Look *look)
+follow_lookup(Comparison *comparison)
 {
-	look->result = reco_mirror_look_up(look->delta, look->changes->keys, look->changes->nkeys);
+	comparison->result = reco_mirror_lookup(comparison->delta, comparison->changes->keys, comparison->changes->nkeys);
 }
 
 static void
-open_slot(Look *look)
+follow_open_slot(Comparison *comparison)
 {
-	decode = reco_decode_open(open_timeout);
+	reader = reco_slot_reader_open(open_timeout);
 }
 
-/* Let the slot reader know the tables that were found. */
+/* Tell the slot reader the tables of the source. */
 static void
-watch(void)
+follow_watch(void)
 {
 	const RecoSource *source = reco_mirror_source();
 
-	if (decode != NULL && source != NULL)
-		reco_decode_watch(decode, source);
+	if (reader != NULL && source != NULL)
+		reco_slot_reader_watch(reader, source);
 }
 
-/* Let what committed just now become visible; true: it takes longer. */
+/* Wait until recent commits are visible; returns true if it takes longer. */
 static bool
-wait_for_missed(void)
+follow_wait_for_missed(void)
 {
 	RecoMoment	until = reco_monotonic_after(GRACE);
 
-	while (reco_decode_may_have_missed(decode) && !reco_monotonic_has_passed(until))
+	while (reco_slot_reader_may_have_missed(reader) && !reco_monotonic_has_passed(until))
 	{
 		CHECK_FOR_INTERRUPTS();
 		pg_usleep(1000);
 	}
-	return reco_decode_may_have_missed(decode);
+	return reco_slot_reader_may_have_missed(reader);
 }
 
-/* If the look could not have its locks, say so. */
+/* Report if a comparison did not get its locks. */
 static bool
-was_locked(const Look *look)
+follow_was_locked(const Comparison *comparison)
 {
-	if (look->result == RECO_LOOK_LOCKED)
-		reco_status_report(RECO_FOLLOW, RECO_HEALTH_WAITING, "waiting for a lock on %s", catalog_name());
-	return look->result == RECO_LOOK_LOCKED;
+	if (comparison->result == RECO_MIRROR_LOCKED)
+		reco_status_report(RECO_FOLLOW, RECO_HEALTH_WAITING, "waiting for a lock on %s", follow_catalog_name());
+	return comparison->result == RECO_MIRROR_LOCKED;
 }
 
 static bool
-is_paused(void)
+follow_is_paused(void)
 {
 	return !reco_monotonic_has_passed(paused_until);
 }
 
-/* Compare mirror and catalog, and write what differs; false: try again. */
+/* Compare the mirror with the catalog, and write what differs; false: try again. */
 static bool
-compare_and_write(Look *look)
+follow_compare_and_write(Comparison *comparison)
 {
-	if (!attempt(look_at_all, look) || was_locked(look))
+	if (!follow_attempt(follow_compare_all, comparison) || follow_was_locked(comparison))
 		return false;
 	if (open_timeout == FIRST_TIMEOUT)
-		reco_status_report(RECO_FOLLOW, RECO_HEALTH_STARTING, "comparing the mirror with %s", catalog_name());
-	while (reco_mirror_apply_some(look->delta))
+		reco_status_report(RECO_FOLLOW, RECO_HEALTH_STARTING, "comparing the mirror with %s", follow_catalog_name());
+	while (reco_mirror_apply_some(comparison->delta))
 		CHECK_FOR_INTERRUPTS();
 	compare_due = false;
 
-	/* Where the table is another one now, what it missed is compared again. */
-	if (look->result == RECO_LOOK_ALTERED && decode != NULL)
+	/* changes of a new table before watching began have been missed: compare again */
+	if (comparison->result == RECO_MIRROR_ALTERED && reader != NULL)
 	{
-		watch();
+		follow_watch();
 		compare_due = true;
 	}
 	reco_service_set_mirror_ready(true);
 	return true;
 }
 
-/* The same, if it may be done now. */
+/* The same, unless paused. */
 static bool
-compare(void)
+follow_compare(void)
 {
-	Look		look = {0};
+	Comparison	comparison = {0};
 	bool		done;
 
-	if (is_paused())
+	if (follow_is_paused())
 		return false;
-	if (decode != NULL)
-		missed_some = wait_for_missed();
-	look.delta = reco_mirror_delta_create();
-	done = compare_and_write(&look);
-	reco_mirror_delta_free(look.delta);
+	if (reader != NULL)
+		missed_some = follow_wait_for_missed();
+	comparison.delta = reco_mirror_delta_create();
+	done = follow_compare_and_write(&comparison);
+	reco_mirror_delta_free(comparison.delta);
 	return done;
 }
 
-/* There is no slot yet: compare, and try to make one. */
+/* There is no slot yet: compare, and try to create one. */
 static long
-begin_to_follow(void)
+follow_begin(void)
 {
-	if ((compare_due && !compare()) || is_paused())
+	if ((compare_due && !follow_compare()) || follow_is_paused())
 		return LOCKED;
 	if (open_timeout == FIRST_TIMEOUT)
-		reco_status_report(RECO_FOLLOW, RECO_HEALTH_STARTING, "making a replication slot to follow %s", catalog_name());
-	if (!attempt(open_slot, NULL))
+		reco_status_report(RECO_FOLLOW, RECO_HEALTH_STARTING, "creating a replication slot to follow %s",
+						   follow_catalog_name());
+	if (!follow_attempt(follow_open_slot, NULL))
 		return LOCKED;
 	compare_due = true;
-	if (decode == NULL)
+	if (reader == NULL)
 	{
 		open_timeout = Min(open_timeout * 2, LONGEST_TIMEOUT);
-		reco_decode_tell_blocker(catalog_name());
+		reco_slot_reader_report_blocker(follow_catalog_name());
 	}
 	else
 	{
 		open_timeout = FIRST_TIMEOUT;
-		watch();
+		follow_watch();
 	}
 	return 0;
 }
 
-/* The next write of the mirror comes some time after one that has ended now. */
+/* A write of the mirror has ended: schedule the next one. */
 static void
-pace_writes(RecoMoment begin)
+follow_pace_writes(RecoMoment begin)
 {
 	long		took = reco_monotonic_since(begin);
 
 	next_write_at = reco_monotonic_after(Max(PACE, Min(SHARE * took, LONGEST_WAIT - took)));
 }
 
-/* Look up the products that changed, and write what differs; false: try again. */
+/* Comparison up the products that changed, and write what differs; false: try again. */
 static bool
-look_up_and_write(Look *look)
+follow_lookup_and_write(Comparison *comparison)
 {
 	RecoMoment	begin = reco_monotonic_now();
 
-	if (!attempt(look->changes->nkeys > 0 ? look_up : look_whether_altered, look) || was_locked(look))
+	if (!follow_attempt(comparison->changes->nkeys > 0 ? follow_lookup : follow_check_altered, comparison) || follow_was_locked(comparison))
 		return false;
-	if (look->result == RECO_LOOK_ALTERED)
+	if (comparison->result == RECO_MIRROR_ALTERED)
 	{
-		watch();
+		follow_watch();
 		compare_due = true;
 	}
-	else if (look->changes->nkeys > 0 && reco_mirror_apply(look->delta))
-		pace_writes(begin);
+	else if (comparison->changes->nkeys > 0 && reco_mirror_apply(comparison->delta))
+		follow_pace_writes(begin);
 	return true;
 }
 
-/* Apply the changes that were read; false if that has to be tried again. */
+/* Apply the changes that were read; false: try again. */
 static bool
-apply_changes(const RecoChanges *changes)
+follow_apply_changes(const RecoChanges *changes)
 {
-	Look		look = {.changes = changes};
+	Comparison	comparison = {.changes = changes};
 	bool		done;
 
 	if (changes->nkeys == 0 && !reco_mirror_is_stale())
 		return true;
-	look.delta = reco_mirror_delta_create();
-	done = look_up_and_write(&look);
-	reco_mirror_delta_free(look.delta);
+	comparison.delta = reco_mirror_delta_create();
+	done = follow_lookup_and_write(&comparison);
+	reco_mirror_delta_free(comparison.delta);
 	return done;
 }
 
-/* What a subscription has not brought is not known. */
+/* Set the lag; it is unknown while a subscription that feeds the catalog does not run. */
 static void
-tell_lag(int64 messages, double seconds)
+follow_set_lag(int64 messages, double seconds)
 {
 	const RecoSource *source = reco_mirror_source();
 
@@ -296,39 +298,39 @@ tell_lag(int64 messages, double seconds)
 	reco_status_set_lag(RECO_FOLLOW, messages, seconds);
 }
 
-/* Seconds since the oldest change that is not applied yet. */
+/* Report the lag, and return it: the seconds since the oldest change that is not applied. */
 static double
-report_lag(const RecoChanges *changes)
+follow_report_lag(const RecoChanges *changes)
 {
 	double		seconds;
 
 	seconds = changes->committed_at == 0 ? 0 :
 		TimestampDifferenceMilliseconds(changes->committed_at, GetCurrentTimestamp()) / 1000.0;
 
-	/* with a comparison due, changes that are not counted here wait for it: the lag grows */
+	/* while a comparison is due, other changes may be waiting, too */
 	if (!compare_due)
-		tell_lag(changes->nkeys, seconds);
+		follow_set_lag(changes->nkeys, seconds);
 	return seconds;
 }
 
 /* Read on, and apply what was read. */
 static long
-follow(void)
+follow_changes(void)
 {
 	static RecoMoment locked_due = 0;
-	const RecoChanges *changes = reco_decode_read(decode);
+	const RecoChanges *changes = reco_slot_reader_read(reader);
 	double		lag;
 
-	lag = report_lag(changes);
-	if (!reco_decode_settled(decode))
+	lag = follow_report_lag(changes);
+	if (!reco_slot_reader_is_settled(reader))
 	{
 		if (lag >= UNSETTLED)
 			reco_status_report(RECO_FOLLOW, RECO_HEALTH_WAITING,
 							   "waiting for changes of %s to be visible: their commit waits for a synchronous standby",
-							   catalog_name());
+							   follow_catalog_name());
 		return lag < 1 ? SETTLE : IDLE;
 	}
-	if (missed_some && !reco_decode_may_have_missed(decode))
+	if (missed_some && !reco_slot_reader_may_have_missed(reader))
 	{
 		missed_some = false;
 		compare_due = true;
@@ -337,7 +339,7 @@ follow(void)
 		compare_due = true;
 	if (!compare_due && changes->nkeys > 0 && !reco_monotonic_has_passed(next_write_at))
 		return Min(IDLE, reco_monotonic_left(next_write_at));
-	if (!compare_due && !apply_changes(changes))
+	if (!compare_due && !follow_apply_changes(changes))
 	{
 		if (!reco_monotonic_has_passed(locked_due))
 			return LOCKED;
@@ -345,28 +347,28 @@ follow(void)
 	}
 	locked_due = reco_monotonic_after(LOCKED_LONG);
 
-	/* A comparison covers all that was read, and may have to wait. */
-	reco_decode_confirm(decode);
+	/* a comparison covers all that was read, even if it has to wait */
+	reco_slot_reader_confirm(reader);
 	if (compare_due)
-		return compare() ? 0 : LOCKED;
+		return follow_compare() ? 0 : LOCKED;
 	pause_length = FIRST_PAUSE;
 	if (!missed_some)
 		reco_service_set_follow_position(changes->position);
-	tell_lag(0, 0);
-	reco_status_report(RECO_FOLLOW, RECO_HEALTH_OK, "following %s", catalog_name());
+	follow_set_lag(0, 0);
+	reco_status_report(RECO_FOLLOW, RECO_HEALTH_OK, "following %s", follow_catalog_name());
 	reco_trouble_end(RECO_FOLLOW, RECO_TROUBLE_CATALOG);
 	return changes->more ? 0 : IDLE;
 }
 
-/* No catalog: the mirror is empty, and nothing is followed. */
+/* There is no catalog: empty the mirror, and follow nothing. */
 static long
 follow_nothing(void)
 {
-	if (decode != NULL)
-		reco_decode_close(decode);
-	decode = NULL;
+	if (reader != NULL)
+		reco_slot_reader_close(reader);
+	reader = NULL;
 	reco_service_set_follow_position(InvalidXLogRecPtr);
-	if (compare_due && !compare())
+	if (compare_due && !follow_compare())
 		return LOCKED;
 	reco_status_set_lag(RECO_FOLLOW, -1, -1);
 	reco_trouble_drop(RECO_FOLLOW, RECO_TROUBLE_CATALOG);
@@ -375,9 +377,9 @@ follow_nothing(void)
 	return IDLE;
 }
 
-/* Act on the settings as they are now. */
+/* Apply changed settings. */
 static void
-reload(void)
+follow_reload(void)
 {
 	char	   *settings = psprintf("%s\n%s", reco_catalog_table, reco_catalog_columns);
 
@@ -395,31 +397,31 @@ reload(void)
 }
 
 static void
-forget_position(int code, Datum arg)
+follow_forget_position(int code, Datum arg)
 {
 	reco_service_set_follow_position(InvalidXLogRecPtr);
 }
 
 static void
-start(void)
+follow_start(void)
 {
-	before_shmem_exit(forget_position, (Datum) 0);
+	before_shmem_exit(follow_forget_position, (Datum) 0);
 	reco_mirror_init();
-	reload();
+	follow_reload();
 }
 
 static long
-step(void)
+follow_step(void)
 {
 	long		next;
 	long		due;
 
 	if (!reco_source_is_configured())
 		next = follow_nothing();
-	else if (decode == NULL)
-		next = begin_to_follow();
+	else if (reader == NULL)
+		next = follow_begin();
 	else
-		next = follow();
+		next = follow_changes();
 	next = Min(next, reco_summarize_step());
 	next = Min(next, reco_popularity_step());
 	due = reco_sweep_step();
@@ -432,7 +434,7 @@ step(void)
 const RecoRoutine reco_follow_routine = {
 	.name = "reco follow",
 	.id = RECO_FOLLOW,
-	.start = start,
-	.step = step,
-	.reloaded = reload,
+	.start = follow_start,
+	.step = follow_step,
+	.reloaded = follow_reload,
 };

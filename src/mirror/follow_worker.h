@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * follow_worker.h
- *	  The follow worker: the catalog's changes to the mirror, and generations.
+ *	  The worker that follows the catalog, and computes generations.
  *
  *-------------------------------------------------------------------------
  */

@@ -72,7 +72,7 @@ static bool stale = true;
 
 /* The catalog's table, the list of its partitions, or a composite type changed. */
 static void
-table_altered(Datum arg, Oid table)
+mirror_table_altered(Datum arg, Oid table)
 {
 	if (!OidIsValid(table) || source == NULL || reco_source_uses_relation(source, table))
 		stale = true;
@@ -80,15 +80,15 @@ table_altered(Datum arg, Oid table)
 
 /* A function by which a column becomes text was replaced, or given away. */
 static void
-function_altered(Datum arg, int cache, uint32 hash)
+mirror_function_altered(Datum arg, int cache, uint32 hash)
 {
 	if (hash == 0 || source == NULL || reco_source_uses_function(source, hash))
 		stale = true;
 }
 
-/* Labels of enums, names of schemas, casts, superusers: rare enough to look again. */
+/* Labels of enums, names of schemas, casts, superusers: rare enough to check all again. */
 static void
-something_altered(Datum arg, int cache, uint32 hash)
+mirror_name_altered(Datum arg, int cache, uint32 hash)
 {
 	stale = true;
 }
@@ -96,12 +96,12 @@ something_altered(Datum arg, int cache, uint32 hash)
 void
 reco_mirror_init(void)
 {
-	CacheRegisterRelcacheCallback(table_altered, (Datum) 0);
-	CacheRegisterSyscacheCallback(PROCOID, function_altered, (Datum) 0);
-	CacheRegisterSyscacheCallback(ENUMOID, something_altered, (Datum) 0);
-	CacheRegisterSyscacheCallback(NAMESPACEOID, something_altered, (Datum) 0);
-	CacheRegisterSyscacheCallback(CASTSOURCETARGET, something_altered, (Datum) 0);
-	CacheRegisterSyscacheCallback(AUTHOID, something_altered, (Datum) 0);
+	CacheRegisterRelcacheCallback(mirror_table_altered, (Datum) 0);
+	CacheRegisterSyscacheCallback(PROCOID, mirror_function_altered, (Datum) 0);
+	CacheRegisterSyscacheCallback(ENUMOID, mirror_name_altered, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, mirror_name_altered, (Datum) 0);
+	CacheRegisterSyscacheCallback(CASTSOURCETARGET, mirror_name_altered, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHOID, mirror_name_altered, (Datum) 0);
 }
 
 const RecoSource *
@@ -127,7 +127,7 @@ reco_mirror_forget(void)
 	source_context = NULL;
 }
 
-/* Categories of the present look that are too long. */
+/* Categories in the current comparison that are too long. */
 static struct
 {
 	int			count;
@@ -135,7 +135,7 @@ static struct
 }			too_long;
 
 static void
-note_too_long(const text *product)
+mirror_note_too_long(const text *product)
 {
 	int			length = pg_mbcliplen(VARDATA_ANY(product), VARSIZE_ANY_EXHDR(product),
 									  sizeof(too_long.example) - 1);
@@ -147,7 +147,7 @@ note_too_long(const text *product)
 }
 
 static void
-report_too_long(void)
+mirror_report_too_long(void)
 {
 	static RecoMoment due = 0;
 
@@ -156,16 +156,16 @@ report_too_long(void)
 	ereport(WARNING,
 			(errmsg("categories of catalog table %s that are longer than %d bytes count as none",
 					source->name, CATEGORY_MAX),
-			 errdetail("The last look met %d, among them that of product \"%s\".",
+			 errdetail("The last comparison found %d, among them that of product \"%s\".",
 					   too_long.count, too_long.example)));
 }
 
 static void
-put_row(void *sink, Datum *values, bool *nulls)
+mirror_put_row(void *sink, Datum *values, bool *nulls)
 {
 	if (!nulls[1] && VARSIZE_ANY_EXHDR(DatumGetPointer(values[1])) > CATEGORY_MAX)
 	{
-		note_too_long((text *) DatumGetPointer(values[0]));
+		mirror_note_too_long((text *) DatumGetPointer(values[0]));
 		nulls[1] = true;
 	}
 	reco_tuplestore_put(sink, values, nulls);
@@ -179,9 +179,9 @@ put_row(void *sink, Datum *values, bool *nulls)
  * table that was truncated or rewritten meanwhile would look empty.
  */
 static void
-find_differences(RecoMirrorDelta *delta, const Datum *keys, int nkeys)
+mirror_find_deltas(RecoMirrorDelta *delta, const Datum *keys, int nkeys)
 {
-	RecoTuplestore *feed = reco_tuplestore_open("reco_catalog", reco_catalog_describe());
+	RecoTuplestore *store = reco_tuplestore_open("reco_catalog", reco_catalog_scan_desc());
 	DestReceiver *receiver = CreateTuplestoreDestReceiver();
 	Datum		products = (Datum) 0;
 
@@ -189,13 +189,13 @@ find_differences(RecoMirrorDelta *delta, const Datum *keys, int nkeys)
 	SetTuplestoreDestReceiverParams(receiver, delta->rows, delta->context, false, NULL, NULL);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	if (keys != NULL)
-		products = reco_catalog_look_up(source, keys, nkeys, put_row, feed);
+		products = reco_catalog_scan_keys(source, keys, nkeys, mirror_put_row, store);
 	else if (source != NULL)
-		reco_catalog_scan(source, put_row, feed);
-	reco_tuplestore_query(feed, keys != NULL ? &look_up_plan : &compare_plan, &products, receiver);
+		reco_catalog_scan_all(source, mirror_put_row, store);
+	reco_tuplestore_query(store, keys != NULL ? &look_up_plan : &compare_plan, &products, receiver);
 	PopActiveSnapshot();
 	receiver->rDestroy(receiver);
-	report_too_long();
+	mirror_report_too_long();
 
 	/* Its file is not written any more once the transaction has ended. */
 	(void) tuplestore_advance(delta->rows, true);
@@ -203,8 +203,8 @@ find_differences(RecoMirrorDelta *delta, const Datum *keys, int nkeys)
 }
 
 /* Find the table anew, in the caller's transaction, which then holds its lock. */
-static RecoLook
-find_source(void)
+static RecoMirrorResult
+mirror_find_source(void)
 {
 	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "reco source",
 												  ALLOCSET_SMALL_SIZES);
@@ -229,75 +229,75 @@ find_source(void)
 	{
 		MemoryContextDelete(context);
 		stale = true;
-		return RECO_LOOK_LOCKED;
+		return RECO_MIRROR_LOCKED;
 	}
 	same = source != NULL && strcmp(source->fingerprint, fresh->fingerprint) == 0 &&
 		strcmp(source->name, fresh->name) == 0;
 	if (same)
 	{
 		MemoryContextDelete(context);
-		return RECO_LOOK_DONE;
+		return RECO_MIRROR_DONE;
 	}
 	reco_mirror_forget();
 	stale = false;
 	source = fresh;
 	source_context = context;
-	return RECO_LOOK_ALTERED;
+	return RECO_MIRROR_ALTERED;
 }
 
 /* Lock the table; find it again first if it may have been altered. */
-static RecoLook
-lock_source(void)
+static RecoMirrorResult
+mirror_lock_source(void)
 {
 	if (!stale && source != NULL)
 	{
 		if (!reco_source_lock(source))
-			return RECO_LOOK_LOCKED;
+			return RECO_MIRROR_LOCKED;
 		if (!stale)
-			return RECO_LOOK_DONE;
+			return RECO_MIRROR_DONE;
 	}
-	return find_source();
+	return mirror_find_source();
 }
 
-/* Has the table been altered so that all of it must be looked at? */
-RecoLook
-reco_mirror_look_whether_altered(void)
+/* Has the table been altered so that all of it must be compared? */
+RecoMirrorResult
+reco_mirror_check_altered(void)
 {
-	RecoLook	result;
+	RecoMirrorResult result;
 
 	reco_sql_begin();
-	result = lock_source();
+	result = mirror_lock_source();
 	reco_sql_commit();
 	return result;
 }
 
 /* What do catalog and mirror differ in, of some keys? */
-RecoLook
-reco_mirror_look_up(RecoMirrorDelta *delta, const Datum *keys, int nkeys)
+RecoMirrorResult
+reco_mirror_lookup(RecoMirrorDelta *delta, const Datum *keys, int nkeys)
 {
-	RecoLook	result;
+	RecoMirrorResult result;
 
 	reco_sql_begin();
-	result = lock_source();
-	if (result == RECO_LOOK_DONE)
-		find_differences(delta, keys, nkeys);
+	result = mirror_lock_source();
+	if (result == RECO_MIRROR_DONE)
+		mirror_find_deltas(delta, keys, nkeys);
 	reco_sql_commit();
 	return result;
 }
 
 /* What does the mirror differ in from all of the catalog, or from no catalog? */
-RecoLook
-reco_mirror_look_at_all(RecoMirrorDelta *delta)
+RecoMirrorResult
+reco_mirror_compare_all(RecoMirrorDelta *delta)
 {
-	RecoLook	result = RECO_LOOK_DONE;
+	RecoMirrorResult result = RECO_MIRROR_DONE;
 
 	reco_sql_begin();
 	if (reco_source_is_configured())
-		result = find_source();
+		result = mirror_find_source();
 	else
 		reco_mirror_forget();
-	if (result != RECO_LOOK_LOCKED)
-		find_differences(delta, NULL, 0);
+	if (result != RECO_MIRROR_LOCKED)
+		mirror_find_deltas(delta, NULL, 0);
 	reco_sql_commit();
 	return result;
 }

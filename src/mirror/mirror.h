@@ -11,12 +11,12 @@
 #include "mirror/mirror_writer.h"
 #include "mirror/source_table.h"
 
-typedef enum RecoLook
+typedef enum RecoMirrorResult
 {
-	RECO_LOOK_DONE,
-	RECO_LOOK_LOCKED,			/* the catalog table is locked: try again */
-	RECO_LOOK_ALTERED			/* it was altered: look at all of it */
-} RecoLook;
+	RECO_MIRROR_DONE,
+	RECO_MIRROR_LOCKED,			/* the catalog table is locked: try again */
+	RECO_MIRROR_ALTERED			/* it was altered: compare all of it */
+} RecoMirrorResult;
 
 extern void reco_mirror_init(void);
 
@@ -31,9 +31,9 @@ extern bool reco_mirror_is_stale(void);
  * ERROR where that cannot be done; reco_mirror_forget() cleans up after it.
  * Applying writes what differed.
  */
-extern RecoLook reco_mirror_look_whether_altered(void);
-extern RecoLook reco_mirror_look_up(RecoMirrorDelta *delta, const Datum *keys, int nkeys);
-extern RecoLook reco_mirror_look_at_all(RecoMirrorDelta *delta);
+extern RecoMirrorResult reco_mirror_check_altered(void);
+extern RecoMirrorResult reco_mirror_lookup(RecoMirrorDelta *delta, const Datum *keys, int nkeys);
+extern RecoMirrorResult reco_mirror_compare_all(RecoMirrorDelta *delta);
 extern bool reco_mirror_apply(RecoMirrorDelta *delta);
 extern bool reco_mirror_apply_some(RecoMirrorDelta *delta);
 

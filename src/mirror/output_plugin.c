@@ -1,16 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * output_plugin.c
- *	  The output plugin: collects which products committed transactions changed.
+ *	  The output plugin: collects the products that committed transactions changed.
  *
- * The callbacks run inside the decoder, under a snapshot of the past and in a
- * transaction that core throws away: they copy keys to memory and do nothing
- * else.  A key too many does no harm, since the caller looks up what a product
- * is now; where keys cannot tell what changed, "everything" does.  Nothing of
- * the table's owner is evaluated, and no function of the key's type is called.
+ * The callbacks run inside the decoder, under a historic snapshot and in a
+ * transaction that core aborts: they copy keys to memory and do nothing else.
+ * A superfluous key is harmless, since the caller looks up the current row; if
+ * keys cannot tell what changed, "everything" is set.  Nothing of the table's
+ * owner is evaluated, and no function of the key's type is called.
  *
- * Memory is bounded by MAX_KEYS and MAX_KEY_BYTES for each transaction that
- * is replayed, and for each large one in progress that changes the catalog.
+ * Memory is bounded by MAX_KEYS and MAX_KEY_BYTES for the current batch, and for
+ * each large transaction in progress that changes the catalog.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,80 +31,80 @@
 
 extern PGDLLEXPORT void _PG_output_plugin_init(OutputPluginCallbacks *callbacks);
 
-static RecoCollect *destination = NULL;
+static RecoOutputPlugin *active_plugin = NULL;
 
-/* No keys yet; they will be of the type that is watched now. */
-static RecoKeys *
-keys_create(const RecoCollect *collect)
+/* Create an empty set, for keys of the type that is watched now. */
+static RecoChangedKeys *
+keys_create(const RecoOutputPlugin *plugin)
 {
-	MemoryContext context = AllocSetContextCreate(collect->context, "reco changed keys",
+	MemoryContext context = AllocSetContextCreate(plugin->context, "reco changed keys",
 												  ALLOCSET_DEFAULT_SIZES);
-	RecoKeys   *keys = MemoryContextAllocZero(context, sizeof(RecoKeys));
+	RecoChangedKeys *keys = MemoryContextAllocZero(context, sizeof(RecoChangedKeys));
 
 	keys->context = context;
-	keys->key_type = collect->key_type;
+	keys->key_type = plugin->key_type;
 	keys->keys = MemoryContextAlloc(context, MAX_KEYS * sizeof(Datum));
 	return keys;
 }
 
-/* Any order in which the same bytes stand side by side. */
+/* An arbitrary order that makes equal bytes adjacent. */
 static int
-compare_keys(const void *a, const void *b, void *arg)
+keys_compare(const void *a, const void *b, void *arg)
 {
-	const RecoCollect *collect = arg;
+	const RecoOutputPlugin *plugin = arg;
 	Datum		x = *(const Datum *) a;
 	Datum		y = *(const Datum *) b;
 	Size		x_size;
 	Size		y_size;
 	int			order;
 
-	if (collect->key_by_value)
+	if (plugin->key_by_value)
 		return (x > y) - (x < y);
-	x_size = datumGetSize(x, false, collect->key_length);
-	y_size = datumGetSize(y, false, collect->key_length);
+	x_size = datumGetSize(x, false, plugin->key_length);
+	y_size = datumGetSize(y, false, plugin->key_length);
 	order = memcmp(DatumGetPointer(x), DatumGetPointer(y), Min(x_size, y_size));
 	return order != 0 ? order : (x_size > y_size) - (x_size < y_size);
 }
 
 static Size
-key_bytes(const RecoCollect *collect, Datum key)
+keys_size_of(const RecoOutputPlugin *plugin, Datum key)
 {
-	return collect->key_by_value ? 0 : datumGetSize(key, false, collect->key_length);
+	return plugin->key_by_value ? 0 : datumGetSize(key, false, plugin->key_length);
 }
 
-/* Drop repeated keys. */
+/* Remove duplicate keys. */
 static void
-keys_compact(const RecoCollect *collect, RecoKeys *keys)
+keys_compact(const RecoOutputPlugin *plugin, RecoChangedKeys *keys)
 {
 	int			kept = 0;
 
-	qsort_arg(keys->keys, keys->nkeys, sizeof(Datum), compare_keys, (void *) collect);
+	qsort_arg(keys->keys, keys->nkeys, sizeof(Datum), keys_compare, (void *) plugin);
 	for (int i = 0; i < keys->nkeys; i++)
 	{
-		if (kept == 0 || compare_keys(&keys->keys[kept - 1], &keys->keys[i], (void *) collect) != 0)
+		if (kept == 0 || keys_compare(&keys->keys[kept - 1], &keys->keys[i], (void *) plugin) != 0)
 			keys->keys[kept++] = keys->keys[i];
 		else
 		{
-			keys->bytes -= key_bytes(collect, keys->keys[i]);
-			if (!collect->key_by_value)
+			keys->bytes -= keys_size_of(plugin, keys->keys[i]);
+			if (!plugin->key_by_value)
 				pfree(DatumGetPointer(keys->keys[i]));
 		}
 	}
 	keys->nkeys = kept;
 }
 
-/* Take a copy of a key, which is not compressed or out of line. */
+/* Add a copy of a key, which must be detoasted. */
 static void
-keys_add(const RecoCollect *collect, RecoKeys *keys, Datum key)
+keys_add(const RecoOutputPlugin *plugin, RecoChangedKeys *keys, Datum key)
 {
 	MemoryContext caller;
 
 	if (keys->nkeys > 0 &&
-		compare_keys(&keys->keys[keys->nkeys - 1], &key, (void *) collect) == 0)
+		keys_compare(&keys->keys[keys->nkeys - 1], &key, (void *) plugin) == 0)
 		return;
 	if (keys->nkeys == MAX_KEYS)
 	{
-		keys_compact(collect, keys);
+		keys_compact(plugin, keys);
 		if (keys->nkeys > MAX_KEYS * 3 / 4)
 			keys->everything = true;
 	}
@@ -113,53 +113,53 @@ keys_add(const RecoCollect *collect, RecoKeys *keys, Datum key)
 	if (keys->everything)
 		return;
 	caller = MemoryContextSwitchTo(keys->context);
-	keys->keys[keys->nkeys++] = datumCopy(key, collect->key_by_value, collect->key_length);
-	keys->bytes += key_bytes(collect, key);
+	keys->keys[keys->nkeys++] = datumCopy(key, plugin->key_by_value, plugin->key_length);
+	keys->bytes += keys_size_of(plugin, key);
 	MemoryContextSwitchTo(caller);
 }
 
-/* The key column of a table as it was when the change was made; 0: none. */
+/* The key column of a table at the time of the change; 0: none. */
 static AttrNumber
-key_attribute(const RecoCollect *collect, TupleDesc desc)
+plugin_key_attribute(const RecoOutputPlugin *plugin, TupleDesc desc)
 {
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute column = TupleDescAttr(desc, i);
 
-		if (!column->attisdropped && strcmp(NameStr(column->attname), collect->key_column) == 0)
+		if (!column->attisdropped && strcmp(NameStr(column->attname), plugin->key_column) == 0)
 			return column->attnum;
 	}
 	return InvalidAttrNumber;
 }
 
 static void
-collect_tuple(const RecoCollect *collect, RecoKeys *keys, TupleDesc desc, AttrNumber key,
-			  HeapTuple tuple)
+plugin_collect_tuple(const RecoOutputPlugin *plugin, RecoChangedKeys *keys, TupleDesc desc, AttrNumber key,
+					 HeapTuple tuple)
 {
 	bool		isnull;
 	Datum		value = heap_getattr(tuple, key, desc, &isnull);
 
 	if (isnull)
 		return;
-	if (collect->key_length == -1)
+	if (plugin->key_length == -1)
 	{
 		if (VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(value)))
 		{
-			keys->everything = true;	/* out of line, and not in WAL */
+			keys->everything = true;	/* unchanged TOAST, not in WAL */
 			return;
 		}
 		value = PointerGetDatum(PG_DETOAST_DATUM(value));
 	}
-	keys_add(collect, keys, value);
+	keys_add(plugin, keys, value);
 }
 
-/* Does a change not tell which product it was?  Its old row must show the key. */
+/* Does a change not reveal the product?  The old row must have the key. */
 static bool
-key_is_hidden(const RecoCollect *collect, const RecoKeys *keys, Relation table, AttrNumber key,
-			  ReorderBufferChange *change)
+plugin_key_is_hidden(const RecoOutputPlugin *plugin, const RecoChangedKeys *keys, Relation table, AttrNumber key,
+					 ReorderBufferChange *change)
 {
-	if (key == InvalidAttrNumber || keys->key_type != collect->key_type ||
-		TupleDescAttr(RelationGetDescr(table), key - 1)->atttypid != collect->key_type)
+	if (key == InvalidAttrNumber || keys->key_type != plugin->key_type ||
+		TupleDescAttr(RelationGetDescr(table), key - 1)->atttypid != plugin->key_type)
 		return true;
 	if (change->action == REORDER_BUFFER_CHANGE_INSERT)
 		return false;
@@ -170,8 +170,8 @@ key_is_hidden(const RecoCollect *collect, const RecoKeys *keys, Relation table, 
 
 /* Collect the keys of one change of a watched table. */
 static void
-collect_change(RecoCollect *collect, RecoKeys *keys, Relation table,
-			   ReorderBufferChange *change)
+plugin_collect_change(RecoOutputPlugin *plugin, RecoChangedKeys *keys, Relation table,
+					  ReorderBufferChange *change)
 {
 	TupleDesc	desc = RelationGetDescr(table);
 	HeapTuple	old_tuple = reco_decoded_tuple(change->data.tp.oldtuple);
@@ -179,78 +179,78 @@ collect_change(RecoCollect *collect, RecoKeys *keys, Relation table,
 	AttrNumber	key;
 	MemoryContext caller;
 
-	keys->touched = true;
+	keys->changed = true;
 	if (keys->everything)
 		return;
 
-	caller = MemoryContextSwitchTo(collect->scratch);
-	key = key_attribute(collect, desc);
-	if (key_is_hidden(collect, keys, table, key, change))
+	caller = MemoryContextSwitchTo(plugin->scratch);
+	key = plugin_key_attribute(plugin, desc);
+	if (plugin_key_is_hidden(plugin, keys, table, key, change))
 		keys->everything = true;
 	else
 	{
 		if (old_tuple != NULL)
-			collect_tuple(collect, keys, desc, key, old_tuple);
+			plugin_collect_tuple(plugin, keys, desc, key, old_tuple);
 		if (new_tuple != NULL)
-			collect_tuple(collect, keys, desc, key, new_tuple);
+			plugin_collect_tuple(plugin, keys, desc, key, new_tuple);
 	}
 	MemoryContextSwitchTo(caller);
-	MemoryContextReset(collect->scratch);
+	MemoryContextReset(plugin->scratch);
 }
 
 bool
-reco_collect_watches(const RecoCollect *collect, Oid table)
+reco_output_plugin_watches(const RecoOutputPlugin *plugin, Oid table)
 {
-	return bsearch(&table, collect->tables, collect->ntables, sizeof(Oid), oid_cmp) != NULL;
+	return bsearch(&table, plugin->tables, plugin->ntables, sizeof(Oid), oid_cmp) != NULL;
 }
 
 static bool
-any_watched(const RecoCollect *collect, int ntables, Relation *tables)
+plugin_watches_any(const RecoOutputPlugin *plugin, int ntables, Relation *tables)
 {
 	for (int i = 0; i < ntables; i++)
 	{
-		if (reco_collect_watches(collect, RelationGetRelid(tables[i])))
+		if (reco_output_plugin_watches(plugin, RelationGetRelid(tables[i])))
 			return true;
 	}
 	return false;
 }
 
 /*
- * A transaction's commit has been read.  Its changes, those of the catalog
- * included, may not be visible yet: the reader waits for that.
+ * Note a transaction's commit, if it changed the catalog table or system
+ * catalogs.  Its changes may not be visible yet: the reader waits for that.
  */
 static void
-remember_commit(RecoCollect *collect, ReorderBufferTXN *txn)
+plugin_note_commit(RecoOutputPlugin *plugin, ReorderBufferTXN *txn)
 {
-	if (!collect->batch->touched && !rbtxn_has_catalog_changes(txn))
+	if (!plugin->batch->changed && !rbtxn_has_catalog_changes(txn))
 		return;
-	if (collect->batch->touched && collect->committed_at == 0)
-		collect->committed_at = txn->xact_time.commit_time;
-	collect->batch->touched = false;
-	if (collect->nxids == collect->max_xids)
+	if (plugin->batch->changed && plugin->committed_at == 0)
+		plugin->committed_at = txn->xact_time.commit_time;
+	plugin->batch->changed = false;
+	if (plugin->nxids == plugin->max_xids)
 	{
-		collect->max_xids = Max(collect->max_xids * 2, 64);
-		collect->xids = collect->xids == NULL ?
-			MemoryContextAlloc(collect->context, collect->max_xids * sizeof(TransactionId)) :
-			repalloc(collect->xids, collect->max_xids * sizeof(TransactionId));
+		plugin->max_xids = Max(plugin->max_xids * 2, 64);
+		plugin->xids = plugin->xids == NULL ?
+			MemoryContextAlloc(plugin->context, plugin->max_xids * sizeof(TransactionId)) :
+			repalloc(plugin->xids, plugin->max_xids * sizeof(TransactionId));
 	}
-	collect->xids[collect->nxids++] = txn->xid;
+	plugin->xids[plugin->nxids++] = txn->xid;
 }
 
 /*
- * The plugin.  Core hands over a transaction when it has committed, or, if it
- * is large, in blocks while it is in progress: then it is not spilled to disk.
+ * The callbacks.  Core replays a transaction when it has committed, or streams
+ * it in blocks while it is in progress, if it is large, instead of spilling it.
  */
 
 static void
 plugin_startup(LogicalDecodingContext *ctx, OutputPluginOptions *options, bool is_init)
 {
-	if (destination == NULL)
+	if (active_plugin == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("output plugin \"reco\" works for reco's own worker only")));
 	options->output_type = OUTPUT_PLUGIN_BINARY_OUTPUT;
-	ctx->output_plugin_private = destination;
+	ctx->output_plugin_private = active_plugin;
 }
 
 static void
@@ -262,26 +262,26 @@ static void
 plugin_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation table,
 			  ReorderBufferChange *change)
 {
-	RecoCollect *collect = ctx->output_plugin_private;
+	RecoOutputPlugin *plugin = ctx->output_plugin_private;
 
-	if (reco_collect_watches(collect, RelationGetRelid(table)))
-		collect_change(collect, collect->batch, table, change);
+	if (reco_output_plugin_watches(plugin, RelationGetRelid(table)))
+		plugin_collect_change(plugin, plugin->batch, table, change);
 }
 
 static void
 plugin_truncate(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, int ntables,
 				Relation tables[], ReorderBufferChange *change)
 {
-	RecoCollect *collect = ctx->output_plugin_private;
+	RecoOutputPlugin *plugin = ctx->output_plugin_private;
 
-	if (any_watched(collect, ntables, tables))
-		collect->batch->touched = collect->batch->everything = true;
+	if (plugin_watches_any(plugin, ntables, tables))
+		plugin->batch->changed = plugin->batch->everything = true;
 }
 
 static void
 plugin_commit(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr commit_lsn)
 {
-	remember_commit(ctx->output_plugin_private, txn);
+	plugin_note_commit(ctx->output_plugin_private, txn);
 }
 
 static void
@@ -289,12 +289,12 @@ plugin_stream_block(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 {
 }
 
-/* The keys of a transaction in progress; made when it first needs them. */
-static RecoKeys *
-streamed_keys(RecoCollect *collect, ReorderBufferTXN *txn)
+/* The keys of a transaction in progress, created when first needed. */
+static RecoChangedKeys *
+plugin_stream_keys(RecoOutputPlugin *plugin, ReorderBufferTXN *txn)
 {
 	if (txn->output_plugin_private == NULL)
-		txn->output_plugin_private = keys_create(collect);
+		txn->output_plugin_private = keys_create(plugin);
 	return txn->output_plugin_private;
 }
 
@@ -302,122 +302,122 @@ static void
 plugin_stream_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation table,
 					 ReorderBufferChange *change)
 {
-	RecoCollect *collect = ctx->output_plugin_private;
+	RecoOutputPlugin *plugin = ctx->output_plugin_private;
 
-	if (reco_collect_watches(collect, RelationGetRelid(table)))
-		collect_change(collect, streamed_keys(collect, txn), table, change);
+	if (reco_output_plugin_watches(plugin, RelationGetRelid(table)))
+		plugin_collect_change(plugin, plugin_stream_keys(plugin, txn), table, change);
 }
 
 static void
 plugin_stream_truncate(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, int ntables,
 					   Relation tables[], ReorderBufferChange *change)
 {
-	RecoCollect *collect = ctx->output_plugin_private;
+	RecoOutputPlugin *plugin = ctx->output_plugin_private;
 
-	if (any_watched(collect, ntables, tables))
+	if (plugin_watches_any(plugin, ntables, tables))
 	{
-		RecoKeys   *keys = streamed_keys(collect, txn);
+		RecoChangedKeys *keys = plugin_stream_keys(plugin, txn);
 
-		keys->touched = keys->everything = true;
+		keys->changed = keys->everything = true;
 	}
 }
 
 static void
-forget_streamed(ReorderBufferTXN *txn)
+plugin_stream_forget(ReorderBufferTXN *txn)
 {
-	RecoKeys   *streamed = txn->output_plugin_private;
+	RecoChangedKeys *streamed = txn->output_plugin_private;
 
 	if (streamed != NULL)
 		MemoryContextDelete(streamed->context);
 	txn->output_plugin_private = NULL;
 }
 
-/* Keys of a subtransaction stand with those of its top: they may stay. */
+/* Keys of a subtransaction are with those of its top-level transaction, and may stay. */
 static void
 plugin_stream_abort(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr abort_lsn)
 {
-	forget_streamed(txn);
+	plugin_stream_forget(txn);
 }
 
 static void
 plugin_stream_commit(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr commit_lsn)
 {
-	RecoCollect *collect = ctx->output_plugin_private;
-	RecoKeys   *streamed = txn->output_plugin_private;
+	RecoOutputPlugin *plugin = ctx->output_plugin_private;
+	RecoChangedKeys *streamed = txn->output_plugin_private;
 
 	if (streamed != NULL)
 	{
-		collect->batch->touched = streamed->touched;
-		if (streamed->everything || streamed->key_type != collect->key_type)
-			collect->batch->everything = true;
-		for (int i = 0; i < streamed->nkeys && !collect->batch->everything; i++)
-			keys_add(collect, collect->batch, streamed->keys[i]);
+		plugin->batch->changed = streamed->changed;
+		if (streamed->everything || streamed->key_type != plugin->key_type)
+			plugin->batch->everything = true;
+		for (int i = 0; i < streamed->nkeys && !plugin->batch->everything; i++)
+			keys_add(plugin, plugin->batch, streamed->keys[i]);
 	}
-	forget_streamed(txn);
-	remember_commit(collect, txn);
+	plugin_stream_forget(txn);
+	plugin_note_commit(plugin, txn);
 }
 
-/* Nothing is collected yet, and nothing is watched. */
-RecoCollect *
-reco_collect_create(MemoryContext context)
+/* Create the structure; no table is watched yet. */
+RecoOutputPlugin *
+reco_output_plugin_create(MemoryContext context)
 {
-	RecoCollect *collect = MemoryContextAllocZero(context, sizeof(RecoCollect));
+	RecoOutputPlugin *plugin = MemoryContextAllocZero(context, sizeof(RecoOutputPlugin));
 
-	collect->context = context;
-	collect->scratch = AllocSetContextCreate(context, "reco decoded change",
-											 ALLOCSET_DEFAULT_SIZES);
-	collect->batch = keys_create(collect);
-	return collect;
+	plugin->context = context;
+	plugin->scratch = AllocSetContextCreate(context, "reco decoded change",
+											ALLOCSET_DEFAULT_SIZES);
+	plugin->batch = keys_create(plugin);
+	return plugin;
 }
 
 /*
- * Changes of the source's tables count from here on, by its key column.  Keys
- * of another type, that of another source, tell nothing then.
+ * Watch the source's tables and its key column from now on.  Keys that were
+ * collected of another type become "everything".
  */
 void
-reco_collect_watch(RecoCollect *collect, const RecoSource *source)
+reco_output_plugin_watch(RecoOutputPlugin *plugin, const RecoSource *source)
 {
 	Size		size = source->ntables * sizeof(Oid);
 
-	if (collect->tables != NULL)
-		pfree(collect->tables);
-	if (collect->key_column != NULL)
-		pfree(collect->key_column);
-	collect->tables = MemoryContextAlloc(collect->context, size);
-	memcpy(collect->tables, source->tables, size);
-	qsort(collect->tables, source->ntables, sizeof(Oid), oid_cmp);
-	collect->ntables = source->ntables;
-	collect->key_column = MemoryContextStrdup(collect->context, source->key_column);
-	collect->key_type = source->key_type;
-	collect->key_length = source->key_length;
-	collect->key_by_value = source->key_by_value;
-	if (collect->batch->key_type != collect->key_type)
+	if (plugin->tables != NULL)
+		pfree(plugin->tables);
+	if (plugin->key_column != NULL)
+		pfree(plugin->key_column);
+	plugin->tables = MemoryContextAlloc(plugin->context, size);
+	memcpy(plugin->tables, source->tables, size);
+	qsort(plugin->tables, source->ntables, sizeof(Oid), oid_cmp);
+	plugin->ntables = source->ntables;
+	plugin->key_column = MemoryContextStrdup(plugin->context, source->key_column);
+	plugin->key_type = source->key_type;
+	plugin->key_length = source->key_length;
+	plugin->key_by_value = source->key_by_value;
+	if (plugin->batch->key_type != plugin->key_type)
 	{
-		bool		any = collect->batch->nkeys > 0 || collect->batch->everything;
+		bool		any = plugin->batch->nkeys > 0 || plugin->batch->everything;
 
-		MemoryContextDelete(collect->batch->context);
-		collect->batch = keys_create(collect);
-		collect->batch->everything = any;
+		MemoryContextDelete(plugin->batch->context);
+		plugin->batch = keys_create(plugin);
+		plugin->batch->everything = any;
 	}
 }
 
-/* Forget what has been collected of committed transactions. */
+/* Forget what was collected of committed transactions. */
 void
-reco_collect_reset(RecoCollect *collect)
+reco_output_plugin_reset(RecoOutputPlugin *plugin)
 {
-	if (collect->batch->nkeys > 0 || collect->batch->everything)
+	if (plugin->batch->nkeys > 0 || plugin->batch->everything)
 	{
-		MemoryContextDelete(collect->batch->context);
-		collect->batch = keys_create(collect);
+		MemoryContextDelete(plugin->batch->context);
+		plugin->batch = keys_create(plugin);
 	}
-	collect->nxids = 0;
-	collect->committed_at = 0;
+	plugin->nxids = 0;
+	plugin->committed_at = 0;
 }
 
 void
-reco_collect_into(RecoCollect *collect)
+reco_output_plugin_activate(RecoOutputPlugin *plugin)
 {
-	destination = collect;
+	active_plugin = plugin;
 }
 
 /* Looked up by core when a slot with this plugin is used. */

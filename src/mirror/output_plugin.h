@@ -1,10 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * output_plugin.h
- *	  The output plugin: collects which products committed transactions changed.
+ *	  The output plugin: collects the products that committed transactions changed.
  *
- * Between the slot reader (slot_reader.c), which owns this structure, and the
- * callbacks, which fill it.
+ * The slot reader (slot_reader.c) owns the structure, and the callbacks fill it.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,41 +13,41 @@
 #include "datatype/timestamp.h"
 #include "mirror/source_table.h"
 
-/* Keys of one batch, or of one large transaction that is still in progress. */
-typedef struct RecoKeys
+/* Keys of a batch, or of a large transaction in progress. */
+typedef struct RecoChangedKeys
 {
 	MemoryContext context;
 	Oid			key_type;
 	Datum	   *keys;			/* values of that type */
 	int			nkeys;
 	Size		bytes;
-	bool		everything;		/* the keys do not tell all */
-	bool		touched;		/* by the transaction that is being replayed */
-} RecoKeys;
+	bool		everything;		/* the keys are incomplete */
+	bool		changed;		/* the transaction being replayed changed the catalog */
+} RecoChangedKeys;
 
-typedef struct RecoCollect
+typedef struct RecoOutputPlugin
 {
 	MemoryContext context;
-	MemoryContext scratch;		/* of one change */
+	MemoryContext scratch;		/* for one change */
 	Oid		   *tables;			/* watched; sorted */
 	int			ntables;
 	char	   *key_column;
 	Oid			key_type;
 	int16		key_length;
 	bool		key_by_value;
-	RecoKeys   *batch;
-	TransactionId *xids;		/* of the transactions that made the changes */
+	RecoChangedKeys *batch;
+	TransactionId *xids;		/* the transactions that made the changes */
 	int			nxids;
 	int			max_xids;
-	TimestampTz committed_at;	/* the first of them; 0: none */
-} RecoCollect;
+	TimestampTz committed_at;	/* the first commit; 0: none */
+} RecoOutputPlugin;
 
-extern RecoCollect *reco_collect_create(MemoryContext context);
-extern void reco_collect_watch(RecoCollect *collect, const RecoSource *source);
-extern bool reco_collect_watches(const RecoCollect *collect, Oid table);
-extern void reco_collect_reset(RecoCollect *collect);
+extern RecoOutputPlugin *reco_output_plugin_create(MemoryContext context);
+extern void reco_output_plugin_watch(RecoOutputPlugin *plugin, const RecoSource *source);
+extern bool reco_output_plugin_watches(const RecoOutputPlugin *plugin, Oid table);
+extern void reco_output_plugin_reset(RecoOutputPlugin *plugin);
 
-/* Where the plugin writes to, in this process; NULL: it must not be used. */
-extern void reco_collect_into(RecoCollect *collect);
+/* Have this process's callbacks fill it; NULL: the plugin must not be used. */
+extern void reco_output_plugin_activate(RecoOutputPlugin *plugin);
 
 #endif							/* RECO_OUTPUT_PLUGIN_H */

@@ -1,25 +1,25 @@
 /*-------------------------------------------------------------------------
  *
  * slot_reader.c
- *	  The slot reader: follows WAL and tells which products changed.
+ *	  The slot reader: decodes WAL to find which products changed.
  *
- * One process reads through one temporary slot and one decoding context that
- * lives as long as the process.  WAL is read up to what is flushed, never
- * waiting for more, and the slot moves on whether or not anything mattered.
+ * The process reads through a single temporary slot and a decoding context that
+ * lives as long as the slot.  WAL is read up to what has been flushed, without
+ * waiting for more, and the slot advances whether or not there was a change.
  *
- * Transactions: reco_decode_open() runs one; reco_decode_read() is called
- * outside any, since the decoder starts one for each that it replays.  The
- * context is made inside a transaction all the same: made outside, it would
- * set PROC_IN_LOGICAL_DECODING, and other sessions would ignore this
- * process's transactions from then on and remove rows that it still needs.
+ * Transactions: reco_slot_reader_open() runs one; reco_slot_reader_read() must be
+ * called outside any, since the decoder starts one for each that it replays.
+ * The decoding context is created inside a transaction: otherwise
+ * PROC_IN_LOGICAL_DECODING would be set, and other sessions would ignore this
+ * process's snapshots from then on and remove rows that it still needs.
  *
- * Catalog caches: decoding fills them with the definitions of the past.  Only
- * the watched tables are looked into, so the caches are emptied around a read
- * only while WAL from before a change of such a table is read.
+ * Catalog caches: decoding fills them with definitions of the past.  Only the
+ * watched tables are looked up, so the caches are invalidated around a read only
+ * as long as WAL from before a change of such a table is read.
  *
- * Locks: none are held between calls.  An ERROR leaves the slot to the exit
- * of the process, and a slot that falls behind max_slot_wal_keep_size ends
- * the process: core terminates it.
+ * Locks: none are held between calls.  After an ERROR the slot is dropped by the
+ * exit of the process; if it falls behind max_slot_wal_keep_size, core
+ * terminates the process.
  *
  *-------------------------------------------------------------------------
  */
@@ -45,49 +45,49 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-/* One read ends when it has seen this much. */
+/* Limits of one read. */
 #define ENOUGH_KEYS 5000
 #define ENOUGH_BYTES (64 * 1024 * 1024)
 #define ENOUGH_MS 200
 
-struct RecoDecode
+struct RecoSlotReader
 {
 	MemoryContext context;
 	LogicalDecodingContext *logical;
-	RecoCollect *collect;
+	RecoOutputPlugin *plugin;
 	RecoChanges changes;
-	TransactionId *open;		/* when watching began */
+	TransactionId *open;		/* transactions in progress when watching began */
 	int			nopen;
-	XLogRecPtr	altered_until;	/* a watched table was altered before this */
-	bool		emptying;		/* the caches, by ourselves */
+	XLogRecPtr	altered_until;	/* a watched table was last altered before this */
+	bool		emptying;		/* we are invalidating the caches ourselves */
 };
 
-/* The one reader of this process. */
-static RecoDecode *reader = NULL;
+/* The reader of this process. */
+static RecoSlotReader *current_reader = NULL;
 
-/* Read a page of WAL, as far as it is flushed. */
+/* Read a page of WAL, if it has been flushed. */
 static int
-read_flushed_page(XLogReaderState *state, XLogRecPtr page, int length, XLogRecPtr record,
-				  char *buffer)
+slot_read_page(XLogReaderState *state, XLogRecPtr page, int length, XLogRecPtr record,
+			   char *buffer)
 {
 	if (page + length > GetFlushRecPtr(NULL))
 		return -1;
 	return read_local_xlog_page(state, page, length, record, buffer);
 }
 
-/* Note when a watched table is altered: sinval or the decoder tells. */
+/* Relcache callback: a watched table was altered, now or in the WAL being decoded. */
 static void
-table_altered(Datum arg, Oid table)
+slot_table_altered(Datum arg, Oid table)
 {
-	if (reader == NULL || reader->emptying)
+	if (current_reader == NULL || current_reader->emptying)
 		return;
-	if (!OidIsValid(table) || reco_collect_watches(reader->collect, table))
-		reader->altered_until = GetXLogInsertRecPtr();
+	if (!OidIsValid(table) || reco_output_plugin_watches(current_reader->plugin, table))
+		current_reader->altered_until = GetXLogInsertRecPtr();
 }
 
-/* Say why core terminates this process, if it is for the slot. */
+/* before_shmem_exit callback: report if core terminates the process because of the slot. */
 static void
-report_invalidation(int code, Datum arg)
+slot_report_invalidation(int code, Datum arg)
 {
 	WALAvailability availability;
 
@@ -101,12 +101,12 @@ report_invalidation(int code, Datum arg)
 					   NameStr(MyReplicationSlot->data.name));
 }
 
-/* Find a point from which decoding can start; waits for open transactions. */
+/* Find a consistent point to start decoding; waits for open transactions. */
 static void
-find_start(RecoDecode *decode)
+slot_find_start(RecoSlotReader *reader)
 {
-	MemoryContextSwitchTo(decode->context);
-	decode->logical =
+	MemoryContextSwitchTo(reader->context);
+	reader->logical =
 		CreateInitDecodingContext("reco", NIL, false, InvalidXLogRecPtr,
 								  XL_ROUTINE(.page_read = read_local_xlog_page,
 											 .segment_open = wal_segment_open,
@@ -114,51 +114,51 @@ find_start(RecoDecode *decode)
 								  NULL, NULL, NULL);
 
 	/*
-	 * Replays a transaction only for its invalidations, in a subtransaction
-	 * of ours: that leaves the transaction's memory context behind.
+	 * This replays transactions for their invalidations only, in a
+	 * subtransaction, which leaves another memory context current.
 	 */
-	DecodingContextFindStartpoint(decode->logical);
-	FreeDecodingContext(decode->logical);
-	decode->logical = NULL;
+	DecodingContextFindStartpoint(reader->logical);
+	FreeDecodingContext(reader->logical);
+	reader->logical = NULL;
 }
 
 static void
-start_decoding(RecoDecode *decode)
+slot_start_decoding(RecoSlotReader *reader)
 {
-	MemoryContextSwitchTo(decode->context);
-	decode->logical =
+	MemoryContextSwitchTo(reader->context);
+	reader->logical =
 		CreateDecodingContext(InvalidXLogRecPtr, NIL, false,
-							  XL_ROUTINE(.page_read = read_flushed_page,
+							  XL_ROUTINE(.page_read = slot_read_page,
 										 .segment_open = wal_segment_open,
 										 .segment_close = wal_segment_close),
 							  NULL, NULL, NULL);
-	Assert(MemoryContextGetParent(decode->logical->context) == decode->context);
+	Assert(MemoryContextGetParent(reader->logical->context) == reader->context);
 	if (MyProc->statusFlags & PROC_IN_LOGICAL_DECODING)
 		elog(ERROR, "rows that this process needs could be removed");
-	XLogBeginRead(decode->logical->reader, MyReplicationSlot->data.restart_lsn);
+	XLogBeginRead(reader->logical->reader, MyReplicationSlot->data.restart_lsn);
 }
 
 static void
-register_callbacks(void)
+slot_register_callbacks(void)
 {
 	static bool registered = false;
 
 	if (registered)
 		return;
 	registered = true;
-	CacheRegisterRelcacheCallback(table_altered, (Datum) 0);
-	before_shmem_exit(report_invalidation, (Datum) 0);
+	CacheRegisterRelcacheCallback(slot_table_altered, (Datum) 0);
+	before_shmem_exit(slot_report_invalidation, (Datum) 0);
 }
 
-/* Undo what reco_decode_open did; outside any transaction. */
+/* Undo reco_slot_reader_open; outside any transaction. */
 static void
-clean_up(RecoDecode *decode)
+slot_clean_up(RecoSlotReader *reader)
 {
 	Assert(!IsTransactionState());
-	reader = NULL;
-	reco_collect_into(NULL);
-	if (decode->logical != NULL)
-		FreeDecodingContext(decode->logical);
+	current_reader = NULL;
+	reco_output_plugin_activate(NULL);
+	if (reader->logical != NULL)
+		FreeDecodingContext(reader->logical);
 	if (MyReplicationSlot != NULL)
 	{
 		NameData	name = MyReplicationSlot->data.name;
@@ -166,12 +166,12 @@ clean_up(RecoDecode *decode)
 		ReplicationSlotRelease();
 		ReplicationSlotDrop(NameStr(name), true);
 	}
-	MemoryContextDelete(decode->context);
+	MemoryContextDelete(reader->context);
 }
 
-/* Make the slot and its decoding context, in a transaction. */
+/* Create the slot and its decoding context, in a transaction. */
 static void
-open_slot(RecoDecode *decode, int timeout_ms)
+slot_create(RecoSlotReader *reader, int timeout_ms)
 {
 	char		name[NAMEDATALEN];
 	char		timeout[32];
@@ -181,79 +181,79 @@ open_slot(RecoDecode *decode, int timeout_ms)
 	reco_sql_set_local("lock_timeout", timeout);
 	CheckLogicalDecodingRequirements();
 	reco_slot_create_temporary(name);
-	find_start(decode);
-	start_decoding(decode);
+	slot_find_start(reader);
+	slot_start_decoding(reader);
 }
 
 /*
- * Make the slot, whose changes can be read from here on.  Waits at most
- * timeout_ms for each transaction that is open for writing; NULL if that was
- * not enough.  Then, or after an ERROR, nothing is left of the slot.
+ * Create the slot; changes can be read from here on.  Waits at most timeout_ms
+ * for each transaction that has an XID; returns NULL if that was not enough.
+ * Then, or after an ERROR, no slot is left.
  */
-RecoDecode *
-reco_decode_open(int timeout_ms)
+RecoSlotReader *
+reco_slot_reader_open(int timeout_ms)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "reco decode",
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "reco reader",
 												  ALLOCSET_DEFAULT_SIZES);
-	RecoDecode *decode = MemoryContextAllocZero(context, sizeof(RecoDecode));
+	RecoSlotReader *reader = MemoryContextAllocZero(context, sizeof(RecoSlotReader));
 
-	decode->context = context;
-	decode->collect = reco_collect_create(context);
-	reco_collect_into(decode->collect);
-	register_callbacks();
+	reader->context = context;
+	reader->plugin = reco_output_plugin_create(context);
+	reco_output_plugin_activate(reader->plugin);
+	slot_register_callbacks();
 
 	reco_xact_begin();
 	PG_TRY();
 	{
-		open_slot(decode, timeout_ms);
+		slot_create(reader, timeout_ms);
 	}
 	PG_CATCH();
 	{
 		ErrorData  *error = reco_xact_abort(caller);
 
-		clean_up(decode);
+		slot_clean_up(reader);
 		if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
 			ReThrowError(error);
 		return NULL;
 	}
 	PG_END_TRY();
 	reco_xact_commit();
-	reader = decode;
-	return decode;
+	current_reader = reader;
+	return reader;
 }
 
 /* The catalog is not followed any more: drop the slot. */
 void
-reco_decode_close(RecoDecode *decode)
+reco_slot_reader_close(RecoSlotReader *reader)
 {
-	clean_up(decode);
+	slot_clean_up(reader);
 }
 
-/* Remember the transactions that a new snapshot does not see yet. */
+/* Remember the transactions in progress of a new snapshot. */
 static void
-remember_open(RecoDecode *decode)
+slot_note_running(RecoSlotReader *reader)
 {
-	TransactionId *before = decode->open;
+	TransactionId *before = reader->open;
 	Snapshot	snapshot;
 
 	reco_xact_begin();
 	snapshot = GetTransactionSnapshot();
-	decode->open = MemoryContextAlloc(decode->context,
+	reader->open = MemoryContextAlloc(reader->context,
 									  Max(snapshot->xcnt, 1) * sizeof(TransactionId));
-	memcpy(decode->open, snapshot->xip, snapshot->xcnt * sizeof(TransactionId));
-	decode->nopen = snapshot->xcnt;
+	memcpy(reader->open, snapshot->xip, snapshot->xcnt * sizeof(TransactionId));
+	reader->nopen = snapshot->xcnt;
 	reco_xact_commit();
 	if (before != NULL)
 		pfree(before);
 }
 
 /*
- * Is one of some transactions in progress, for a new snapshot?  Forgets those
- * that are not.  Only a snapshot keeps what is known of them from being removed.
+ * Is one of some transactions still in progress for a new snapshot?  Forgets
+ * those that are not.  The snapshot also keeps their status from being truncated.
  */
 static bool
-any_in_progress(TransactionId *xids, int *n)
+slot_any_in_progress(TransactionId *xids, int *n)
 {
 	Snapshot	snapshot;
 
@@ -267,39 +267,39 @@ any_in_progress(TransactionId *xids, int *n)
 	return *n > 0;
 }
 
-/* From here on changes of the source's tables count, by its key column. */
+/* Watch the source's tables and its key column from now on. */
 void
-reco_decode_watch(RecoDecode *decode, const RecoSource *source)
+reco_slot_reader_watch(RecoSlotReader *reader, const RecoSource *source)
 {
-	reco_collect_watch(decode->collect, source);
-	decode->altered_until = GetXLogInsertRecPtr();	/* for all that is known */
-	remember_open(decode);
+	reco_output_plugin_watch(reader->plugin, source);
+	reader->altered_until = GetXLogInsertRecPtr();	/* to be safe */
+	slot_note_running(reader);
 }
 
 /*
- * Could a change from before watching began, which was not collected, be
- * invisible still?  Its commit is in WAL a moment before others see it.
+ * Could a change from before watching began, which was not collected, still be
+ * invisible?  A commit is in WAL a moment before it is visible.
  */
 bool
-reco_decode_may_have_missed(RecoDecode *decode)
+reco_slot_reader_may_have_missed(RecoSlotReader *reader)
 {
-	return any_in_progress(decode->open, &decode->nopen);
+	return slot_any_in_progress(reader->open, &reader->nopen);
 }
 
-/* Empty the catalog caches, if what is read may differ from what they hold. */
+/* Invalidate the catalog caches, if the definitions of past and present may differ. */
 static void
-separate_past(RecoDecode *decode)
+slot_separate_past(RecoSlotReader *reader)
 {
-	if (decode->logical->reader->EndRecPtr >= decode->altered_until)
+	if (reader->logical->reader->EndRecPtr >= reader->altered_until)
 		return;
-	decode->emptying = true;
+	reader->emptying = true;
 	InvalidateSystemCaches();
-	decode->emptying = false;
+	reader->emptying = false;
 }
 
-/* Read one record; false at the end of what is flushed. */
+/* Read a record; false at the end of flushed WAL. */
 static bool
-read_record(LogicalDecodingContext *logical)
+slot_read_record(LogicalDecodingContext *logical)
 {
 	char	   *error;
 
@@ -317,15 +317,15 @@ read_record(LogicalDecodingContext *logical)
 }
 
 /*
- * Read on, a bounded way.  The result is valid until the next call, and holds
- * all since the last confirmation.
+ * Read a bounded amount of WAL.  The result is valid until the next call, and
+ * has all changes since the last confirmation.
  */
 const RecoChanges *
-reco_decode_read(RecoDecode *decode)
+reco_slot_reader_read(RecoSlotReader *reader)
 {
-	XLogReaderState *wal = decode->logical->reader;
-	RecoCollect *collect = decode->collect;
-	RecoChanges *changes = &decode->changes;
+	XLogReaderState *wal = reader->logical->reader;
+	RecoOutputPlugin *collect = reader->plugin;
+	RecoChanges *changes = &reader->changes;
 	XLogRecPtr	flushed = GetFlushRecPtr(NULL);
 	XLogRecPtr	enough = wal->EndRecPtr + ENOUGH_BYTES;
 	RecoMoment	deadline = reco_monotonic_after(ENOUGH_MS);
@@ -334,25 +334,25 @@ reco_decode_read(RecoDecode *decode)
 	Assert(!IsTransactionState());
 	changes->more = wal->EndRecPtr < flushed;
 	if (changes->more)
-		separate_past(decode);
+		slot_separate_past(reader);
 	while (changes->more && wal->EndRecPtr < enough && collect->batch->nkeys < ENOUGH_KEYS &&
 		   !reco_monotonic_has_passed(deadline))
 	{
 		CHECK_FOR_INTERRUPTS();
-		MemoryContextSwitchTo(decode->context);
-		changes->more = read_record(decode->logical) && wal->EndRecPtr < flushed;
+		MemoryContextSwitchTo(reader->context);
+		changes->more = slot_read_record(reader->logical) && wal->EndRecPtr < flushed;
 		changes->position = wal->EndRecPtr;
 	}
 	MemoryContextSwitchTo(caller);
 
-	/* A record that is not flushed to its end is nobody's commit yet. */
+	/* a record that is only partly flushed is no commit yet */
 	if (!changes->more)
 		changes->position = flushed;
 	changes->keys = collect->batch->keys;
 	changes->nkeys = collect->batch->nkeys;
 	changes->everything = collect->batch->everything;
 	changes->committed_at = collect->committed_at;
-	separate_past(decode);
+	slot_separate_past(reader);
 	return changes;
 }
 
@@ -361,31 +361,31 @@ reco_decode_read(RecoDecode *decode)
  * before, and while it waits for a synchronous standby.
  */
 bool
-reco_decode_settled(RecoDecode *decode)
+reco_slot_reader_is_settled(RecoSlotReader *reader)
 {
-	return !any_in_progress(decode->collect->xids, &decode->collect->nxids);
+	return !slot_any_in_progress(reader->plugin->xids, &reader->plugin->nxids);
 }
 
-/* What was read has been applied, and its WAL is not needed any more. */
+/* What was read has been applied: let the slot advance. */
 void
-reco_decode_confirm(RecoDecode *decode)
+reco_slot_reader_confirm(RecoSlotReader *reader)
 {
 	XLogRecPtr	kept = MyReplicationSlot->data.restart_lsn;
-	XLogRecPtr	end = decode->logical->reader->EndRecPtr;
+	XLogRecPtr	end = reader->logical->reader->EndRecPtr;
 
-	reco_collect_reset(decode->collect);
+	reco_output_plugin_reset(reader->plugin);
 	if (end <= MyReplicationSlot->data.confirmed_flush)
 		return;
 	LogicalConfirmReceivedLocation(end);
 
-	/* Core tells the checkpointer only when the slot's xmin moves, too. */
+	/* core does this only if the slot's xmin advances, too */
 	if (MyReplicationSlot->data.restart_lsn != kept)
 		ReplicationSlotsComputeRequiredLSN();
 }
 
-/* Name the transaction that keeps the slot from being made, in the worker's state. */
+/* Report the transaction that the creation of the slot waits for. */
 void
-reco_decode_tell_blocker(const char *catalog)
+reco_slot_reader_report_blocker(const char *catalog)
 {
 	static RecoPlan plan = {
 		"SELECT format('process %s (%s)', pid, coalesce(nullif(application_name, ''), backend_type)),"

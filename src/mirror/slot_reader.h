@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * slot_reader.h
- *	  The output plugin and the slot reader: which products changed.
+ *	  The slot reader: decodes WAL to find which products changed.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,31 +12,31 @@
 #include "datatype/timestamp.h"
 #include "mirror/source_table.h"
 
-typedef struct RecoDecode RecoDecode;
+typedef struct RecoSlotReader RecoSlotReader;
 
-/* What was read since the last confirmation: which products changed, not how. */
+/* The products changed since the last confirmation. */
 typedef struct RecoChanges
 {
 	const Datum *keys;			/* values of the key column's type */
 	int			nkeys;
-	bool		everything;		/* the keys do not tell all: compare the whole */
-	bool		more;			/* WAL beyond position is waiting */
-	XLogRecPtr	position;		/* all that committed before it is included */
-	TimestampTz committed_at;	/* the oldest of the changes; 0: none */
+	bool		everything;		/* the keys are incomplete: compare all */
+	bool		more;			/* there is more WAL to read */
+	XLogRecPtr	position;		/* all commits before it are included */
+	TimestampTz committed_at;	/* time of the first commit; 0: none */
 } RecoChanges;
 
-/* Make the slot; NULL when the open transactions did not end in time. */
-extern RecoDecode *reco_decode_open(int timeout_ms);
-extern void reco_decode_close(RecoDecode *decode);
+/* Create the slot; NULL if the open transactions did not end in time. */
+extern RecoSlotReader *reco_slot_reader_open(int timeout_ms);
+extern void reco_slot_reader_close(RecoSlotReader *reader);
 
-/* Whose tables matter from here on. */
-extern void reco_decode_watch(RecoDecode *decode, const RecoSource *source);
-extern bool reco_decode_may_have_missed(RecoDecode *decode);
+/* The tables to watch from now on. */
+extern void reco_slot_reader_watch(RecoSlotReader *reader, const RecoSource *source);
+extern bool reco_slot_reader_may_have_missed(RecoSlotReader *reader);
 
-/* Read on, a bounded way; then wait until settled, apply, and confirm. */
-extern const RecoChanges *reco_decode_read(RecoDecode *decode);
-extern bool reco_decode_settled(RecoDecode *decode);
-extern void reco_decode_confirm(RecoDecode *decode);
-extern void reco_decode_tell_blocker(const char *catalog);
+/* Read a bounded amount; then wait until it is settled, apply it, and confirm. */
+extern const RecoChanges *reco_slot_reader_read(RecoSlotReader *reader);
+extern bool reco_slot_reader_is_settled(RecoSlotReader *reader);
+extern void reco_slot_reader_confirm(RecoSlotReader *reader);
+extern void reco_slot_reader_report_blocker(const char *catalog);
 
 #endif							/* RECO_SLOT_READER_H */

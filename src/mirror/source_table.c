@@ -1,18 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * source_table.c
- *	  The shop's catalog table: found, judged, and locked without waiting.
+ *	  The shop's catalog table: looked up, checked, and locked without waiting.
  *
- * The table is the shop's: reco reads it with ACCESS SHARE locks only, and
- * takes even these only where they are granted at once, so that it neither
- * waits for an ALTER TABLE nor stands in a queue before the shop's writers.
- * All of it runs in the caller's transaction, without reco's lock.
+ * The table belongs to the shop: reco only takes ACCESS SHARE locks, and only if
+ * they are granted at once, so that it neither waits for an ALTER TABLE nor
+ * queues ahead of the shop's writers.  All functions run in the caller's
+ * transaction, without reco's lock.
  *
- * The table's owner may be anybody, and is not trusted: nothing of his is
- * evaluated.  So no partition key, bound, index expression or predicate, no
- * constraint and no policy is looked at, and of the relation cache nothing is
- * asked that plans one; what is needed stands in the system catalogs' columns.
- * For the same reason privileges are checked here, not by the executor.
+ * The table's owner may be anybody, and is not trusted: none of his expressions
+ * is evaluated.  So no partition key or bound, index expression or predicate,
+ * constraint or policy is used, nor any relcache function that plans one; all
+ * that is needed is in columns of the system catalogs.  For the same reason
+ * privileges are checked here, not by the executor.
  *
  *-------------------------------------------------------------------------
  */
@@ -51,9 +51,9 @@ reco_source_is_configured(void)
 	return reco_catalog_table != NULL && reco_catalog_table[0] != '\0';
 }
 
-/* The catalog's schema, if reco's role may use it. */
+/* Raise an ERROR if reco's role may not use the catalog's schema. */
 static void
-check_schema(const char *name)
+source_check_schema(const char *name)
 {
 	Oid			schema = get_namespace_oid(name, true);
 
@@ -67,9 +67,9 @@ check_schema(const char *name)
 					 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
 }
 
-/* Find the table by its name; one without a schema is looked for in public. */
+/* Look up the table by name; without a schema, in public. */
 static Oid
-resolve_table(LOCKMODE lock)
+source_resolve(LOCKMODE lock)
 {
 	List	   *names = reco_qualified_name(reco_catalog_table);
 	RangeVar   *name = makeRangeVarFromNameList(names);
@@ -77,7 +77,7 @@ resolve_table(LOCKMODE lock)
 
 	if (name->schemaname == NULL)
 		name->schemaname = "public";
-	check_schema(name->schemaname);
+	source_check_schema(name->schemaname);
 	table = RangeVarGetRelid(name, lock, true);
 	if (!OidIsValid(table))
 		ereport(ERROR,
@@ -88,15 +88,15 @@ resolve_table(LOCKMODE lock)
 }
 
 static char *
-quoted_name(Oid table)
+source_quoted_name(Oid table)
 {
 	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)),
 									  get_rel_name(table));
 }
 
-/* Does a column stand in an index's key?  No expression of it is looked at. */
+/* Is a column in an index's key?  Expressions are not considered. */
 static bool
-index_has_column(Oid index, AttrNumber column)
+source_index_has_column(Oid index, AttrNumber column)
 {
 	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
 	bool		found = false;
@@ -117,24 +117,24 @@ reco_source_identifies(Relation table, AttrNumber column)
 {
 	if (table->rd_rel->relreplident == REPLICA_IDENTITY_FULL)
 		return true;
-	return index_has_column(RelationGetReplicaIndex(table), column);
+	return source_index_has_column(RelationGetReplicaIndex(table), column);
 }
 
-/* A DELETE must tell which product went: its key must be in the replica identity. */
+/* The key must be in the replica identity, so that a DELETE reveals the product. */
 static void
-check_identity(Relation table, AttrNumber key, const char *key_column)
+source_check_identity(Relation table, AttrNumber key, const char *key_column)
 {
-	char	   *name = quoted_name(RelationGetRelid(table));
+	char	   *name = source_quoted_name(RelationGetRelid(table));
 	Oid			primary;
 	char	   *hint;
 
 	if (reco_source_identifies(table, key))
 		return;
-	primary = table->rd_pkindex;	/* known since its replica identity is */
+	primary = table->rd_pkindex;	/* set together with the replica identity */
 	if (!OidIsValid(primary))
 		hint = psprintf("Run ALTER TABLE %s ADD PRIMARY KEY (%s), or ALTER TABLE %s REPLICA IDENTITY FULL.",
 						name, quote_identifier(key_column), name);
-	else if (index_has_column(primary, key) &&
+	else if (source_index_has_column(primary, key) &&
 			 table->rd_rel->relreplident != REPLICA_IDENTITY_DEFAULT)
 		hint = psprintf("Run ALTER TABLE %s REPLICA IDENTITY DEFAULT.", name);
 	else
@@ -146,11 +146,11 @@ check_identity(Relation table, AttrNumber key, const char *key_column)
 			 errhint("%s", hint)));
 }
 
-/* A column that can be read: it is there, and stored. */
+/* Look up a column, which must exist and be stored. */
 static AttrNumber
-check_column(Relation table, const char *column)
+source_check_column(Relation table, const char *column)
 {
-	char	   *name = quoted_name(RelationGetRelid(table));
+	char	   *name = source_quoted_name(RelationGetRelid(table));
 	AttrNumber	number = get_attnum(RelationGetRelid(table), column);
 
 	if (number <= 0)
@@ -167,9 +167,9 @@ check_column(Relation table, const char *column)
 	return number;
 }
 
-/* May reco's role read the columns?  Policies are not evaluated, so they must not apply to it. */
+/* Check that reco's role may read the columns, and that no policies apply to it. */
 static void
-check_privileges(Relation table, AttrNumber key, AttrNumber category, const RecoSource *source)
+source_check_privileges(Relation table, AttrNumber key, AttrNumber category, const RecoSource *source)
 {
 	Oid			id = RelationGetRelid(table);
 	Oid			role = GetUserId();
@@ -194,9 +194,9 @@ check_privileges(Relation table, AttrNumber key, AttrNumber category, const Reco
 				 errhint("Run ALTER ROLE %s BYPASSRLS.", role_name)));
 }
 
-/* Does btree run nothing but trusted functions to compare by this operator class? */
+/* Does an operator class of btree use trusted functions only? */
 static bool
-operator_class_is_trusted(Oid class)
+source_opclass_is_trusted(Oid class)
 {
 	Oid			family = get_opclass_family(class);
 	Oid			type = get_opclass_input_type(class);
@@ -217,9 +217,9 @@ operator_class_is_trusted(Oid class)
 	return trusted;
 }
 
-/* Is it the index of a type whose comparison calls nothing of another type? */
+/* Is it a type whose comparison does not depend on other types? */
 static bool
-type_is_plain(Oid type)
+source_type_is_plain(Oid type)
 {
 	char		kind = get_typtype(getBaseType(type));
 
@@ -228,7 +228,7 @@ type_is_plain(Oid type)
 }
 
 static bool
-index_is_btree(Oid index)
+source_index_is_btree(Oid index)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(index));
 	bool		is_btree = HeapTupleIsValid(tuple) &&
@@ -240,12 +240,12 @@ index_is_btree(Oid index)
 }
 
 /*
- * Can keys be looked up by this index?  It is a btree that begins with the
- * column, over all rows, and neither to open it nor to search it runs anything
- * that a superuser does not own.
+ * Can keys be looked up by this index?  It must be a btree whose first column is
+ * the key, over all rows, and opening and searching it must only call functions
+ * that superusers own.
  */
 static bool
-index_serves(Oid index, AttrNumber key)
+source_index_is_usable(Oid index, AttrNumber key)
 {
 	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
 	Form_pg_index form;
@@ -261,36 +261,36 @@ index_serves(Oid index, AttrNumber key)
 	serves = form->indisvalid && form->indkey.values[0] == key &&
 		heap_attisnull(tuple, Anum_pg_index_indexprs, NULL) &&
 		heap_attisnull(tuple, Anum_pg_index_indpred, NULL) &&
-		index_is_btree(index);
+		source_index_is_btree(index);
 	for (int i = 0; serves && i < form->indnkeyatts; i++)
-		serves = operator_class_is_trusted(classes->values[i]);
+		serves = source_opclass_is_trusted(classes->values[i]);
 	ReleaseSysCache(tuple);
 	return serves;
 }
 
-/* An index by which keys can be looked up; InvalidOid: none. */
+/* Choose an index by which keys can be looked up; InvalidOid: none. */
 static Oid
-choose_index(Relation table, AttrNumber key)
+source_choose_index(Relation table, AttrNumber key)
 {
 	List	   *indexes;
 	ListCell   *cell;
 
-	if (!type_is_plain(TupleDescAttr(RelationGetDescr(table), key - 1)->atttypid))
+	if (!source_type_is_plain(TupleDescAttr(RelationGetDescr(table), key - 1)->atttypid))
 		return InvalidOid;
 	indexes = RelationGetIndexList(table);
 	foreach(cell, indexes)
 	{
-		if (index_serves(lfirst_oid(cell), key))
+		if (source_index_is_usable(lfirst_oid(cell), key))
 			return lfirst_oid(cell);
 	}
 	return InvalidOid;
 }
 
-/* Judge one table; what its contents depend on goes to the description. */
+/* Check one table, and append what its contents depend on to the description. */
 static void
-check_table(Relation table, RecoSource *source, StringInfo description)
+source_check_table(Relation table, RecoSource *source, StringInfo description)
 {
-	char	   *name = quoted_name(RelationGetRelid(table));
+	char	   *name = source_quoted_name(RelationGetRelid(table));
 	char		kind = table->rd_rel->relkind;
 	RecoSourceLeaf leaf = {.table = RelationGetRelid(table)};
 
@@ -299,11 +299,11 @@ check_table(Relation table, RecoSource *source, StringInfo description)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("catalog %s is not a table", name),
 				 errhint("Set reco.catalog_table to an ordinary or partitioned table.")));
-	leaf.key = check_column(table, source->key_column);
-	leaf.category = check_column(table, source->category_column);
+	leaf.key = source_check_column(table, source->key_column);
+	leaf.category = source_check_column(table, source->category_column);
 	if (source->ntables == 0)
 	{
-		check_privileges(table, leaf.key, leaf.category, source);
+		source_check_privileges(table, leaf.key, leaf.category, source);
 		source->key_type = TupleDescAttr(RelationGetDescr(table), leaf.key - 1)->atttypid;
 		source->category_type = TupleDescAttr(RelationGetDescr(table), leaf.category - 1)->atttypid;
 	}
@@ -315,17 +315,17 @@ check_table(Relation table, RecoSource *source, StringInfo description)
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("catalog table %s is not logged", name),
 					 errhint("Run ALTER TABLE %s SET LOGGED.", name)));
-		check_identity(table, leaf.key, source->key_column);
-		leaf.index = choose_index(table, leaf.key);
+		source_check_identity(table, leaf.key, source->key_column);
+		leaf.index = source_choose_index(table, leaf.key);
 		source->leaves[source->nleaves++] = leaf;
 	}
 	appendStringInfo(description, "%u %u %d %d %u\n", leaf.table, table->rd_rel->relfilenode,
 					 leaf.key, leaf.category, leaf.index);
 }
 
-/* How the columns become text, and what that depends on. */
+/* Set up the columns' text output, and append what it depends on to the description. */
 static void
-describe_types(RecoSource *source, StringInfo description)
+source_describe_types(RecoSource *source, StringInfo description)
 {
 	RecoTypeUse use = {0};
 	ListCell   *cell;
@@ -343,9 +343,9 @@ describe_types(RecoSource *source, StringInfo description)
 										GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(lfirst_oid(cell))));
 }
 
-/* Lock the table and what inherits from it; NIL: not granted at once. */
+/* Lock the table and its descendants; NIL if not granted at once. */
 static List *
-lock_tree(Oid table)
+source_lock_tree(Oid table)
 {
 	List	   *tree;
 	ListCell   *cell;
@@ -362,15 +362,15 @@ lock_tree(Oid table)
 }
 
 /*
- * Find and judge the table; the result is palloc'd.  Its name must stand for
- * the same table before and after it is locked: others rename meanwhile.
+ * Look up and check the table; the result is palloc'd.  Its name must resolve to
+ * the same table before and after it is locked, in case of a concurrent rename.
  */
 RecoSource *
 reco_source_open(bool wait)
 {
 	RecoSource *source = palloc0(sizeof(RecoSource));
 	RecoCatalogColumns columns;
-	Oid			table = resolve_table(wait ? AccessShareLock : NoLock);
+	Oid			table = source_resolve(wait ? AccessShareLock : NoLock);
 	List	   *tree;
 	ListCell   *cell;
 	StringInfoData fingerprint;
@@ -380,11 +380,11 @@ reco_source_open(bool wait)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the catalog cannot be followed without logical decoding"),
 				 errhint("Set wal_level = logical and restart the server.")));
-	tree = wait ? find_all_inheritors(table, AccessShareLock, NULL) : lock_tree(table);
-	if (tree == NIL || resolve_table(NoLock) != table)
+	tree = wait ? find_all_inheritors(table, AccessShareLock, NULL) : source_lock_tree(table);
+	if (tree == NIL || source_resolve(NoLock) != table)
 		return NULL;
 
-	source->name = quoted_name(table);
+	source->name = source_quoted_name(table);
 	if (!reco_catalog_columns_parse(reco_catalog_columns, &columns))
 		elog(ERROR, "could not parse reco.catalog_columns");	/* its check did */
 	source->key_column = columns.product_id;
@@ -399,17 +399,17 @@ reco_source_open(bool wait)
 		if (relation == NULL)
 			return NULL;		/* detached and dropped since it was listed */
 
-		/* As for SELECT, the temporary tables of others do not count. */
+		/* as with SELECT, ignore temporary tables of other sessions */
 		if (!RELATION_IS_OTHER_TEMP(relation))
-			check_table(relation, source, &fingerprint);
+			source_check_table(relation, source, &fingerprint);
 		relation_close(relation, NoLock);
 	}
-	describe_types(source, &fingerprint);
+	source_describe_types(source, &fingerprint);
 	source->fingerprint = fingerprint.data;
 	return source;
 }
 
-/* Lock a table that has been found before, for reading. */
+/* Lock a table that was looked up before. */
 bool
 reco_source_lock(const RecoSource *source)
 {

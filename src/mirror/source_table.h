@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * source_table.h
- *	  The shop's catalog table: found, judged, and locked without waiting.
+ *	  The shop's catalog table: looked up, checked, and locked without waiting.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,16 +12,16 @@
 #include "mirror/text_output.h"
 #include "utils/rel.h"
 
-/* A table that holds rows: the catalog itself, a partition, or a child. */
+/* A table with storage: the catalog itself, a partition, or a child. */
 typedef struct RecoSourceLeaf
 {
 	Oid			table;
 	AttrNumber	key;
 	AttrNumber	category;
-	Oid			index;			/* by which keys are looked up; or InvalidOid */
+	Oid			index;			/* for looking up keys; or InvalidOid */
 } RecoSourceLeaf;
 
-/* What reco.catalog_table and reco.catalog_columns stand for at the moment. */
+/* What reco.catalog_table and reco.catalog_columns currently refer to. */
 typedef struct RecoSource
 {
 	char	   *name;			/* with its schema, quoted */
@@ -33,20 +33,20 @@ typedef struct RecoSource
 	Oid			category_type;
 	RecoTextOutput key_text;
 	RecoTextOutput category_text;
-	Oid		   *tables;			/* the table and its partitions, the table first */
+	Oid		   *tables;			/* the table, then its partitions or children */
 	int			ntables;
-	RecoSourceLeaf *leaves;		/* those of them that hold rows */
+	RecoSourceLeaf *leaves;		/* those of them that have storage */
 	int			nleaves;
-	char	   *fingerprint;	/* differs when the contents may, too */
+	char	   *fingerprint;	/* changes if the contents may have */
 	List	   *relations;		/* OIDs of the composite types that it uses */
-	List	   *functions;		/* hashes, as invalidations give them */
+	List	   *functions;		/* hash values, as in syscache invalidations */
 } RecoSource;
 
 extern bool reco_source_is_configured(void);
 
 /*
- * Both in a transaction, which then holds the locks; not granted at once:
- * NULL or false.  An ERROR tells why the table cannot be used.
+ * Both need a transaction, which then holds the locks; if they are not granted
+ * at once: NULL or false.  An ERROR says why the table cannot be used.
  */
 extern RecoSource *reco_source_open(bool wait);
 extern bool reco_source_lock(const RecoSource *source);
@@ -54,7 +54,7 @@ extern bool reco_source_lock(const RecoSource *source);
 /* Is a column in the table's replica identity?  Evaluates nothing. */
 extern bool reco_source_identifies(Relation table, AttrNumber column);
 
-/* May what these invalidations tell of change what the source says? */
+/* May such an invalidation mean that the contents have changed? */
 extern bool reco_source_uses_relation(const RecoSource *source, Oid relation);
 extern bool reco_source_uses_function(const RecoSource *source, uint32 hash);
 

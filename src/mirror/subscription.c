@@ -1,15 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * subscription.c
- *	  Do the subscriptions stand that feed the catalog table?
+ *	  Do the subscriptions that feed the catalog table run?
  *
- * Where logical replication fills the table, following it is not enough: a
- * subscription that is disabled or fails leaves it as it is, and nothing here
- * can tell how much it lacks.  An apply worker that fails is started again and
- * again, so its errors are counted as well.
+ * If logical replication fills the table, it is not enough to follow it: while a
+ * subscription is disabled or fails, the table is out of date, and there is no
+ * telling by how much.  An apply worker that fails is restarted again and again,
+ * so its errors are counted as well.
  *
- * Looks into system catalogs and statistics once in a while, in a transaction
- * of its own, and locks nothing.
+ * Polls system catalogs and statistics, in a transaction of its own, and locks
+ * nothing.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,14 +24,14 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
-/* How often to look; ms. */
-#define LOOK_MS 2000
+/* Interval between polls; ms. */
+#define POLL_MS 2000
 
-/* Looks in a row that find no apply worker: one may just be starting. */
-#define ABSENT_LOOKS 3
+/* Polls in a row without an apply worker that are reported: one may just be starting. */
+#define ABSENT_POLLS 3
 
-/* Looks after an error that must find no other one. */
-#define CLEAN_LOOKS 5
+/* Polls without another error until an error is over. */
+#define CLEAN_POLLS 5
 
 static RecoPlan subscriptions_plan = {
 	"SELECT s.subname::text, s.subenabled,"
@@ -45,23 +45,23 @@ static RecoPlan subscriptions_plan = {
 	1, {OIDARRAYOID}
 };
 
-static RecoMoment next_look = 0;
-static int	absent = 0;			/* looks in a row without an apply worker */
-static int	unclean = 0;		/* looks that an error still counts for */
-static int64 errors = -1;		/* of all; -1: not looked yet */
+static RecoMoment poll_due = 0;
+static int	absent = 0;			/* polls in a row without an apply worker */
+static int	unclean = 0;		/* polls until the last error is over */
+static int64 errors = -1;		/* of all subscriptions; -1: not polled yet */
 static bool behind = false;
 
 static void
-begin_trouble(const RecoSource *source, const char *name, const char *what, const char *hint)
+subscription_report(const RecoSource *source, const char *name, const char *what, const char *hint)
 {
 	behind = true;
 	reco_trouble_begin(RECO_FOLLOW, RECO_TROUBLE_SUBSCRIPTION, RECO_HEALTH_WAITING, hint,
 					   "subscription \"%s\" feeds %s and %s", name, source->name, what);
 }
 
-/* Look at one of them, and add its errors; true: something is the matter. */
+/* Check one of them, and add its errors to the total; returns whether it is in trouble. */
 static bool
-look_at(const RecoSource *source, uint64 row, int64 *total, bool *runs)
+subscription_check_one(const RecoSource *source, uint64 row, int64 *total, bool *runs)
 {
 	bool		null;
 	char	   *name = text_to_cstring(DatumGetTextPP(reco_sql_value(row, 1, &null)));
@@ -70,18 +70,18 @@ look_at(const RecoSource *source, uint64 row, int64 *total, bool *runs)
 
 	*total += DatumGetInt64(reco_sql_value(row, 4, &null));
 	if (!enabled)
-		begin_trouble(source, name, "is disabled",
-					  psprintf("Run ALTER SUBSCRIPTION %s ENABLE.", quote_identifier(name)));
-	else if (!running && absent + 1 >= ABSENT_LOOKS)
-		begin_trouble(source, name, "does not run", "Its apply worker's error stands in the server's log.");
+		subscription_report(source, name, "is disabled",
+							psprintf("Run ALTER SUBSCRIPTION %s ENABLE.", quote_identifier(name)));
+	else if (!running && absent + 1 >= ABSENT_POLLS)
+		subscription_report(source, name, "does not run", "Its apply worker's error stands in the server's log.");
 	else if (unclean > 0)
-		begin_trouble(source, name, "has failed", "Its apply worker's error stands in the server's log.");
+		subscription_report(source, name, "has failed", "Its apply worker's error stands in the server's log.");
 	*runs &= running || !enabled;
 	return !enabled || !running || unclean > 0;
 }
 
 static void
-look(const RecoSource *source)
+subscription_check_all(const RecoSource *source)
 {
 	Datum	   *oids = palloc(sizeof(Datum) * source->ntables);
 	Datum		values[1];
@@ -95,12 +95,12 @@ look(const RecoSource *source)
 	values[0] = PointerGetDatum(reco_array(oids, source->ntables, OIDOID));
 	rows = reco_sql_query(&subscriptions_plan, values, NULL, 0);
 	for (uint64 row = 0; row < rows; row++)
-		wrong |= look_at(source, row, &total, &runs);
+		wrong |= subscription_check_one(source, row, &total, &runs);
 	SPI_freetuptable(SPI_tuptable);
 
 	absent = runs ? 0 : absent + 1;
 	if (errors >= 0 && total > errors)
-		unclean = CLEAN_LOOKS;
+		unclean = CLEAN_POLLS;
 	else if (unclean > 0)
 		unclean--;
 	errors = total;
@@ -114,11 +114,11 @@ look(const RecoSource *source)
 bool
 reco_subscription_check(const RecoSource *source)
 {
-	if (!reco_monotonic_has_passed(next_look))
+	if (!reco_monotonic_has_passed(poll_due))
 		return !behind;
-	next_look = reco_monotonic_after(LOOK_MS);
+	poll_due = reco_monotonic_after(POLL_MS);
 	reco_sql_begin();
-	look(source);
+	subscription_check_all(source);
 	reco_sql_commit();
 	return !behind;
 }
@@ -127,7 +127,7 @@ void
 reco_subscription_forget(void)
 {
 	behind = false;
-	next_look = 0;
+	poll_due = 0;
 	absent = unclean = 0;
 	errors = -1;
 	reco_trouble_drop(RECO_FOLLOW, RECO_TROUBLE_SUBSCRIPTION);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * subscription.h
- *	  Do the subscriptions stand that feed the catalog table?
+ *	  Do the subscriptions that feed the catalog table run?
  *
  *-------------------------------------------------------------------------
  */
@@ -10,10 +10,10 @@
 
 #include "mirror/source_table.h"
 
-/* Outside transactions; false: what the publisher has may be missing. */
+/* To be called outside transactions; false: the table may be out of date. */
 extern bool reco_subscription_check(const RecoSource *source);
 
-/* There is no table to be fed. */
+/* The catalog table has changed: start again. */
 extern void reco_subscription_forget(void);
 
 #endif							/* RECO_SUBSCRIPTION_H */

@@ -1,17 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * text_output.c
- *	  Values of the shop's types as text, without running code of the shop.
+ *	  Conversion of values of the shop's types to text, without running its code.
  *
- * A value becomes text by its type's cast, if the type and the cast's function
- * belong to superusers, and by the type's output function otherwise.  Output
- * functions are safe: those of the types that anybody may create (domains,
- * enums, composites, ranges, arrays) are the server's own, only a superuser
- * creates a base type, and no procedural language can be put in the place of
- * a function that returns cstring.  None of them evaluates a domain's
- * constraints: input functions do, and are never called.
+ * A value is converted by its type's cast, if the type and the cast's function
+ * belong to superusers, and otherwise by the type's output function.  Output
+ * functions are safe: those of types that anybody may create (domains, enums,
+ * composites, ranges, arrays) are the server's own, only superusers can create
+ * base types, and a function returning cstring cannot be replaced by one in a
+ * procedural language.  None of them evaluates a domain's constraints; input
+ * functions do, and are never called.
  *
- * Nothing here takes a lock; all of it needs a transaction.
+ * Takes no locks; needs a transaction.
  *
  *-------------------------------------------------------------------------
  */
@@ -33,13 +33,13 @@
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
-/* Of a larger value no text is made: it would be longer than any that is used. */
+/* A larger value is not converted: its text would be too long to be used. */
 #define VALUE_MAX (1024 * 1024)
 
-/* The length of the text that stands for it. */
+/* The length of the text that replaces it. */
 #define TOO_LONG 4096
 
-/* May it run with reco's rights?  Then nobody but a superuser can replace it. */
+/* May the function run with reco's privileges?  Only if a superuser owns it. */
 bool
 reco_function_is_trusted(Oid function)
 {
@@ -53,9 +53,9 @@ reco_function_is_trusted(Oid function)
 	return trusted;
 }
 
-/* Casts of a type are trusted if nobody but a superuser can create them. */
+/* Casts of a type are trusted if only superusers can create them. */
 static bool
-casts_are_trusted(Oid type)
+text_output_casts_are_trusted(Oid type)
 {
 	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
 	bool		trusted;
@@ -67,7 +67,7 @@ casts_are_trusted(Oid type)
 	return trusted;
 }
 
-/* Choose how values of the type are made text; lives in the current context. */
+/* Choose how values of the type are converted; allocates in the current context. */
 void
 reco_text_output_init(RecoTextOutput *output, Oid type)
 {
@@ -78,12 +78,12 @@ reco_text_output_init(RecoTextOutput *output, Oid type)
 
 	output->is_cast = false;
 	output->is_varlena = get_typlen(base) == -1;
-	if (base == TEXTOID || (path == COERCION_PATH_RELABELTYPE && casts_are_trusted(base)))
+	if (base == TEXTOID || (path == COERCION_PATH_RELABELTYPE && text_output_casts_are_trusted(base)))
 	{
 		output->function = InvalidOid;
 		return;
 	}
-	if (path == COERCION_PATH_FUNC && casts_are_trusted(base) &&
+	if (path == COERCION_PATH_FUNC && text_output_casts_are_trusted(base) &&
 		reco_function_is_trusted(output->function))
 		output->is_cast = true;
 	else
@@ -92,9 +92,9 @@ reco_text_output_init(RecoTextOutput *output, Oid type)
 }
 
 /*
- * A value as text, palloc'd or the value itself.  One that is too large stands
- * for itself by a text that no key and no category may be as long as: to make
- * text of it could take more memory than the server gives.
+ * Convert a value to text, palloc'd or the value itself.  A value that is too
+ * large is replaced by a text that is too long for any key or category, because
+ * converting it might exceed the limit of an allocation.
  */
 text *
 reco_text_output_call(RecoTextOutput *output, Datum value)
@@ -110,7 +110,7 @@ reco_text_output_call(RecoTextOutput *output, Datum value)
 	if (output->call.fn_nargs == 1)
 		return DatumGetTextPP(FunctionCall1Coll(&output->call, DEFAULT_COLLATION_OID, value));
 
-	/* It wants the type modifier, and perhaps whether the cast is explicit. */
+	/* it takes the type modifier, and perhaps whether the cast is explicit */
 	if (output->call.fn_nargs == 2)
 		return DatumGetTextPP(FunctionCall2Coll(&output->call, DEFAULT_COLLATION_OID, value,
 												Int32GetDatum(-1)));
@@ -119,11 +119,11 @@ reco_text_output_call(RecoTextOutput *output, Datum value)
 }
 
 /*
- * Let text not depend on the session's settings until AtEOXact_GUC() is called
- * with the result: who verifies must see what the follow worker saw.
+ * Make text independent of the session's settings, until AtEOXact_GUC() is called
+ * with the result: reco_verify() must see what the follow worker saw.
  */
 int
-reco_text_output_settle(void)
+reco_text_output_fix_settings(void)
 {
 	static const char *const fixed[][2] = {
 		{"DateStyle", "ISO"},
@@ -144,9 +144,9 @@ reco_text_output_settle(void)
 	return nest;
 }
 
-/* The version of a function: CREATE OR REPLACE gives it another. */
+/* Append the version of a function, which CREATE OR REPLACE changes. */
 static void
-describe_function(RecoTypeUse *use, Oid function)
+type_describe_function(RecoTypeUse *use, Oid function)
 {
 	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
 
@@ -159,7 +159,7 @@ describe_function(RecoTypeUse *use, Oid function)
 }
 
 static void
-describe_enum(RecoTypeUse *use, Oid type)
+type_describe_enum(RecoTypeUse *use, Oid type)
 {
 	CatCList   *labels = SearchSysCacheList1(ENUMTYPOIDNAME, ObjectIdGetDatum(type));
 
@@ -173,7 +173,7 @@ describe_enum(RecoTypeUse *use, Oid type)
 }
 
 static void
-describe_composite(RecoTypeUse *use, Oid type)
+type_describe_composite(RecoTypeUse *use, Oid type)
 {
 	TupleDesc	desc = lookup_rowtype_tupdesc(type, -1);
 
@@ -190,7 +190,7 @@ describe_composite(RecoTypeUse *use, Oid type)
 	ReleaseTupleDesc(desc);
 }
 
-/* Note all that the text of the type's values depends on. */
+/* Append all that the text of the type's values depends on. */
 void
 reco_type_describe(RecoTypeUse *use, Oid type)
 {
@@ -201,14 +201,14 @@ reco_type_describe(RecoTypeUse *use, Oid type)
 	appendStringInfo(&use->description, " (%u", type);
 	reco_text_output_init(&output, type);
 	if (OidIsValid(output.function))
-		describe_function(use, output.function);
+		type_describe_function(use, output.function);
 	switch (get_typtype(type))
 	{
 		case TYPTYPE_ENUM:
-			describe_enum(use, type);
+			type_describe_enum(use, type);
 			break;
 		case TYPTYPE_COMPOSITE:
-			describe_composite(use, type);
+			type_describe_composite(use, type);
 			break;
 		case TYPTYPE_RANGE:
 			reco_type_describe(use, get_range_subtype(type));

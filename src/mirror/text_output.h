@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * text_output.h
- *	  Values of the shop's types as text, without running code of the shop.
+ *	  Conversion of values of the shop's types to text, without running its code.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,27 +12,27 @@
 #include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
 
-/* How values of a type are made text. */
+/* How values of a type are converted to text. */
 typedef struct RecoTextOutput
 {
-	Oid			function;		/* InvalidOid: they are text as they are */
-	bool		is_cast;		/* the function gives text; else a cstring */
-	bool		is_varlena;		/* of any length */
+	Oid			function;		/* InvalidOid: they are binary-coercible to text */
+	bool		is_cast;		/* the function returns text, not cstring */
+	bool		is_varlena;
 	FmgrInfo	call;
 } RecoTextOutput;
 
-/* What the text of a type's values depends on, found by reco_type_describe. */
+/* What the text of a type's values depends on; filled by reco_type_describe. */
 typedef struct RecoTypeUse
 {
-	StringInfoData description; /* differs when the text may, too */
-	List	   *relations;		/* OIDs: the composite types' */
+	StringInfoData description; /* changes if the text may have */
+	List	   *relations;		/* OIDs of composite types' relations */
 	List	   *functions;		/* OIDs */
 } RecoTypeUse;
 
 extern bool reco_function_is_trusted(Oid function);
 extern void reco_text_output_init(RecoTextOutput *output, Oid type);
 extern text *reco_text_output_call(RecoTextOutput *output, Datum value);
-extern int	reco_text_output_settle(void);
+extern int	reco_text_output_fix_settings(void);
 extern void reco_type_describe(RecoTypeUse *use, Oid type);
 
 #endif							/* RECO_TEXT_OUTPUT_H */

@@ -1,20 +1,20 @@
 /*-------------------------------------------------------------------------
  *
  * assign_role.c
- *	  reco.assign_role(): reco's objects are given to the role of the workers.
+ *	  reco.assign_role(): gives reco's objects to the role of the workers.
  *
- * All members of the extension go to the role that reco.role names: the schema,
- * the tables with their partitions, the views and the functions.  The function
- * itself and the extension stay a superuser's.  Without the setting they go
- * to the extension's owner.  Initial privileges go along, so that a dump holds
- * what was granted since and nothing else.
+ * Changes the owner of all members of the extension (the schema, the tables with
+ * their partitions, the views and the functions) to reco.role, or without that
+ * setting to the extension's owner.  The function itself and the extension keep
+ * their owner, a superuser.  Initial privileges are changed accordingly, so that
+ * a dump only has privileges granted since.
  *
- * A superuser is given nothing that belonged to another role: whatever that
- * one has put on the tables, or written into the functions, would run with a
- * superuser's rights from then on.
+ * A superuser is not given objects of another role: its triggers on the tables,
+ * or its code in the functions, would run with a superuser's privileges from then
+ * on.
  *
- * Locks: reco's lock and each relation for itself.  The workers leave at the
- * commit and come back as the role of the moment.
+ * Locks: reco's lock, and each relation by itself.  The workers exit at commit,
+ * and restart as the new role.
  *
  *-------------------------------------------------------------------------
  */
@@ -51,7 +51,7 @@
 
 /* The owner of the extension. */
 static Oid
-extension_owner(Oid extension)
+assign_extension_owner(Oid extension)
 {
 	Relation	catalog = table_open(ExtensionRelationId, AccessShareLock);
 	Oid			owner = InvalidOid;
@@ -72,7 +72,7 @@ extension_owner(Oid extension)
 
 /* The members of the extension, as ObjectAddress. */
 static List *
-extension_members(Oid extension)
+assign_extension_members(Oid extension)
 {
 	Relation	catalog = table_open(DependRelationId, AccessShareLock);
 	List	   *members = NIL;
@@ -101,9 +101,9 @@ extension_members(Oid extension)
 	return members;
 }
 
-/* An owner as a cached row has it; InvalidOid where there is no such object. */
+/* The owner of an object by the syscache; InvalidOid if it does not exist. */
 static Oid
-cached_owner(int cache, Oid object, AttrNumber column)
+assign_cached_owner(int cache, Oid object, AttrNumber column)
 {
 	HeapTuple	tuple = SearchSysCache1(cache, ObjectIdGetDatum(object));
 	Oid			owner;
@@ -117,7 +117,7 @@ cached_owner(int cache, Oid object, AttrNumber column)
 }
 
 static void
-change_owner_of_function(Oid function, Oid role)
+assign_function(Oid function, Oid role)
 {
 	Relation	catalog = table_open(ProcedureRelationId, RowExclusiveLock);
 
@@ -125,9 +125,9 @@ change_owner_of_function(Oid function, Oid role)
 	table_close(catalog, RowExclusiveLock);
 }
 
-/* A superuser must not come to run what another role has written. */
+/* Raise an ERROR if a superuser would come to run another role's code. */
 static void
-require_trusted(const ObjectAddress *member, Oid before, Oid role)
+assign_require_trusted(const ObjectAddress *member, Oid before, Oid role)
 {
 	char	   *before_name;
 
@@ -138,12 +138,12 @@ require_trusted(const ObjectAddress *member, Oid before, Oid role)
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("cannot give reco's objects from role \"%s\" to superuser \"%s\"",
 					before_name, GetUserNameFromId(role, false)),
-			 errdetail("What role \"%s\" has made of %s would run with a superuser's rights.",
+			 errdetail("What role \"%s\" has made of %s would run with a superuser's privileges.",
 					   before_name, getObjectDescription(member, false)),
 			 errhint("Run DROP EXTENSION reco and CREATE EXTENSION reco: the state is computed anew. Or set reco.role to a role that is not a superuser.")));
 }
 
-/* Give one object to the role, with its initial privileges. */
+/* Give an object to the role, with its initial privileges. */
 static void
 assign_member(const ObjectAddress *member, Oid role)
 {
@@ -154,30 +154,30 @@ assign_member(const ObjectAddress *member, Oid role)
 	{
 		case RelationRelationId:
 			LockRelationOid(id, AccessExclusiveLock);
-			before = cached_owner(RELOID, id, Anum_pg_class_relowner);
+			before = assign_cached_owner(RELOID, id, Anum_pg_class_relowner);
 			break;
 		case ProcedureRelationId:
-			before = cached_owner(PROCOID, id, Anum_pg_proc_proowner);
+			before = assign_cached_owner(PROCOID, id, Anum_pg_proc_proowner);
 			break;
 		case NamespaceRelationId:
-			before = cached_owner(NAMESPACEOID, id, Anum_pg_namespace_nspowner);
+			before = assign_cached_owner(NAMESPACEOID, id, Anum_pg_namespace_nspowner);
 			break;
 		default:
 			return;				/* it has no owner */
 	}
 	if (!OidIsValid(before) || before == role)
 		return;
-	require_trusted(member, before, role);
+	assign_require_trusted(member, before, role);
 	if (member->classId == RelationRelationId)
 		ATExecChangeOwner(id, role, false, AccessExclusiveLock);
 	else if (member->classId == ProcedureRelationId)
-		change_owner_of_function(id, role);
+		assign_function(id, role);
 	else
 		AlterSchemaOwner_oid(id, role);
 	reco_init_privileges_replace_role(member->classId, id, before, role);
 }
 
-/* Whom the objects are given to; InvalidOid: CREATE EXTENSION leaves them as they are. */
+/* The new owner; InvalidOid: CREATE EXTENSION does not change it. */
 static Oid
 assign_target(Oid extension)
 {
@@ -186,7 +186,7 @@ assign_target(Oid extension)
 	char	   *hint;
 
 	if (!reco_role_is_set())
-		return extension_owner(extension);
+		return assign_extension_owner(extension);
 	role = get_role_oid(reco_role, true);
 	obstacle = reco_role_obstacle(role, InvalidOid, &hint);
 	if (obstacle != NULL)
@@ -199,11 +199,11 @@ assign_target(Oid extension)
 }
 
 /*
- * Take reco's lock and, for itself, the tables that others hold while they ask
- * for it; so none of them is waited for with the lock held.
+ * Take reco's lock, and locks on the tables that others lock before they take
+ * reco's, without ever waiting for one of them while holding reco's.
  */
 static void
-lock_tables(void)
+assign_lock_tables(void)
 {
 	for (;;)
 	{
@@ -244,8 +244,8 @@ reco_assign_role(PG_FUNCTION_ARGS)
 	role = assign_target(extension);
 	if (!OidIsValid(role))
 		PG_RETURN_VOID();
-	lock_tables();
-	members = extension_members(extension);
+	assign_lock_tables();
+	members = assign_extension_members(extension);
 	foreach(cell, members)
 	{
 		ObjectAddress *member = lfirst(cell);

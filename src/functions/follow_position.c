@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * follow_position.c
- *	  How far the catalog has been followed, for SQL.
+ *	  SQL functions that show how far the catalog has been followed.
  *
- * The follow worker says in shared memory up to which WAL position the
+ * The follow worker publishes in shared memory the WAL position up to which the
  * catalog's changes are in the mirror.  Nothing is written or locked here.
  *
  *-------------------------------------------------------------------------
@@ -21,13 +21,13 @@
 #include "storage/latch.h"
 #include "utils/pg_lsn.h"
 
-/* Ms between two looks. */
-#define LOOK_INTERVAL 5
+/* Ms between polls. */
+#define POLL_INTERVAL 5
 
 PG_FUNCTION_INFO_V1(reco_follow_position);
 PG_FUNCTION_INFO_V1(reco_follow_wait);
 
-/* NULL: the catalog is not being followed at the moment. */
+/* reco_follow_position(): NULL while the catalog is not followed. */
 Datum
 reco_follow_position(PG_FUNCTION_ARGS)
 {
@@ -41,12 +41,12 @@ reco_follow_position(PG_FUNCTION_ARGS)
 }
 
 /*
- * Flush all WAL so far, since the worker reads only what is flushed, and
- * return where it ends.  At the start of a page, where nothing is inserted
- * yet, the insert position has its header already behind it.
+ * Flush all WAL, since the worker only reads flushed WAL, and return its end.  At
+ * the start of a page that is still empty, the insert position is already past
+ * the page header.
  */
 static XLogRecPtr
-flush_everything(void)
+follow_flush_wal(void)
 {
 	XLogRecPtr	end = GetXLogInsertRecPtr();
 
@@ -59,8 +59,8 @@ flush_everything(void)
 }
 
 /*
- * Wait until what is committed now is in the mirror; false if that takes
- * longer than the argument says, in ms.
+ * reco_follow_wait(ms): wait until all that is committed now is in the mirror;
+ * false if that takes longer.
  */
 Datum
 reco_follow_wait(PG_FUNCTION_ARGS)
@@ -70,13 +70,13 @@ reco_follow_wait(PG_FUNCTION_ARGS)
 
 	if (!reco_enabled || RecoveryInProgress() || !reco_service_serves_database())
 		PG_RETURN_BOOL(false);
-	end = flush_everything();
+	end = follow_flush_wal();
 	while (reco_service_follow_position() < end)
 	{
 		if (reco_monotonic_has_passed(until))
 			PG_RETURN_BOOL(false);
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 LOOK_INTERVAL, reco_wait_event(RECO_WAIT_FOLLOWED));
+						 POLL_INTERVAL, reco_wait_event(RECO_WAIT_FOLLOWED));
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}

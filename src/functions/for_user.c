@@ -1,11 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * for_user.c
- *	  Users' lists as people and applications read them.
+ *	  SQL functions that show users' lists.
  *
- * Both functions read under the statement's snapshot, and take no lock but on
- * the tables.  Who may run reco_for_user may see what it shows, whatever the
- * privileges on the tables.
+ * Both functions read under the statement's snapshot, and only lock the tables.
+ * EXECUTE on reco_for_user is sufficient, whatever the privileges on the tables.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,16 +25,16 @@
 #include "utils/snapmgr.h"
 
 static bool
-may_read(const char *view)
+for_user_may_read(const char *view)
 {
 	return pg_class_aclcheck(reco_sql_table(view), GetUserId(), ACL_SELECT) == ACLCHECK_OK;
 }
 
-/* Who may see no products in reco's views may not ask what numbers stand for either. */
+/* Products' numbers may only be looked up by roles that can see products in reco's views. */
 static void
-require_view(void)
+for_user_require_view(void)
 {
-	if (!may_read("user_recommendations") && !may_read("trending_products"))
+	if (!for_user_may_read("user_recommendations") && !for_user_may_read("trending_products"))
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_VIEW, "user_recommendations");
 }
 
@@ -48,7 +47,7 @@ reco_list_products(PG_FUNCTION_ARGS)
 	RecoList	list;
 	Datum	   *ids;
 
-	require_view();
+	for_user_require_view();
 	reco_list_init(&list);
 	reco_list_unpack(&list, PG_GETARG_DATUM(0));
 	ids = palloc(Max(1, list.count) * sizeof(Datum));
@@ -59,9 +58,9 @@ reco_list_products(PG_FUNCTION_ARGS)
 	PG_RETURN_ARRAYTYPE_P(reco_array(ids, list.count, TEXTOID));
 }
 
-/* One product of the list as a row (rank, product_id, reason, because). */
+/* Return a product of the list as a row (rank, product_id, reason, because). */
 static void
-put_row(ReturnSetInfo *result, int rank, int32 number, Datum reason)
+for_user_put_row(ReturnSetInfo *result, int rank, int32 number, Datum reason)
 {
 	text	   *category = reco_lookup_category(number);
 	Datum		values[4] = {Int32GetDatum(rank), PointerGetDatum(reco_lookup_product(number)),
@@ -100,7 +99,7 @@ reco_for_user(PG_FUNCTION_ARGS)
 		n = PG_ARGISNULL(1) ? list.count : Min(list.count, PG_GETARG_INT32(1));
 		reco_lookup_begin(snapshot);
 		for (int i = 0; i < n; i++)
-			put_row((ReturnSetInfo *) fcinfo->resultinfo, i + 1, list.numbers[i], reason);
+			for_user_put_row((ReturnSetInfo *) fcinfo->resultinfo, i + 1, list.numbers[i], reason);
 		reco_lookup_end();
 	}
 	reco_table_close(users);

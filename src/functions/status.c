@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * status.c
- *	  SQL functions that show what shared memory knows.
+ *	  SQL functions that show the state in shared memory.
  *
- * They wait for no lock, and read no table of reco: what they show must be there while
- * any table is locked, and on a standby.
+ * They wait for no lock, and read no table of reco, so that they work while any
+ * table is locked, and on a standby.
  *
  *-------------------------------------------------------------------------
  */
@@ -46,16 +46,16 @@ static const char *const phase_names[RECO_PHASES] = {
 #define WORKER_COLUMNS 14
 
 static bool
-is_served(void)
+status_is_served(void)
 {
 	char	   *database = get_database_name(MyDatabaseId);
 
 	return database != NULL && strcmp(database, reco_database) == 0;
 }
 
-/* In a database that the workers do not serve nothing of theirs is shown. */
+/* The row of a worker, in a database that the workers do not serve. */
 static void
-show_elsewhere(Datum *values, bool *nulls)
+status_show_elsewhere(Datum *values, bool *nulls)
 {
 	char	   *state = psprintf("not in this database: reco.database is \"%s\"", reco_database);
 
@@ -66,9 +66,9 @@ show_elsewhere(Datum *values, bool *nulls)
 	values[2] = CStringGetTextDatum(reco_health_name(RECO_HEALTH_OFF));
 }
 
-/* The processes that a process waits for; NULL: it waits for none. */
+/* The processes that block a process; NULL: none. */
 static ArrayType *
-blockers(int pid)
+status_blockers(int pid)
 {
 	ArrayType  *pids;
 
@@ -79,10 +79,10 @@ blockers(int pid)
 }
 
 static void
-show_worker(RecoWorkerId worker, Datum *values, bool *nulls)
+status_show_worker(RecoWorkerId worker, Datum *values, bool *nulls)
 {
 	RecoWorkerStatus status = reco_status_read(worker);
-	ArrayType  *pids = blockers(status.pid);
+	ArrayType  *pids = status_blockers(status.pid);
 	RecoJudgement judgement = reco_health_judge(worker, &status, pids != NULL);
 	bool		running = status.pid != 0;
 	bool		erred = status.error[0] != '\0';
@@ -116,7 +116,7 @@ show_worker(RecoWorkerId worker, Datum *values, bool *nulls)
 
 PG_FUNCTION_INFO_V1(reco_workers);
 
-/* reco.workers(): a row a worker. */
+/* reco.workers(): a row for each worker. */
 Datum
 reco_workers(PG_FUNCTION_ARGS)
 {
@@ -128,10 +128,10 @@ reco_workers(PG_FUNCTION_ARGS)
 		Datum		values[WORKER_COLUMNS] = {CStringGetTextDatum(worker_names[i])};
 		bool		nulls[WORKER_COLUMNS] = {false};
 
-		if (is_served())
-			show_worker(i, values, nulls);
+		if (status_is_served())
+			status_show_worker(i, values, nulls);
 		else
-			show_elsewhere(values, nulls);
+			status_show_elsewhere(values, nulls);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;
@@ -139,7 +139,7 @@ reco_workers(PG_FUNCTION_ARGS)
 
 PG_FUNCTION_INFO_V1(reco_state_row);
 
-/* reco.state_row(): what reco.state says, without reading it; of an unknown state all is NULL. */
+/* reco.state_row(): the row of reco.state, without reading the table; all NULL if it is unknown. */
 Datum
 reco_state_row(PG_FUNCTION_ARGS)
 {
@@ -171,7 +171,7 @@ status_remedy(void)
 
 PG_FUNCTION_INFO_V1(reco_service);
 
-/* reco.service(): does reco work here, what is its lock on, and what does it wait for? */
+/* reco.service(): whether reco runs here, the object of its lock, and what it waits for. */
 Datum
 reco_service(PG_FUNCTION_ARGS)
 {
@@ -184,7 +184,7 @@ reco_service(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	values[0] = CStringGetTextDatum(RecoveryInProgress() ? "standby" :
-									!is_served() ? "elsewhere" :
+									!status_is_served() ? "elsewhere" :
 									reco_enabled ? "on" : "off");
 	values[1] = ObjectIdGetDatum(reco_service_extension());
 	values[2] = ObjectIdGetDatum(MyDatabaseId);
@@ -198,7 +198,7 @@ reco_service(PG_FUNCTION_ARGS)
 }
 
 static void
-put_counter(ReturnSetInfo *result, const char *name, uint64 value)
+status_put_counter(ReturnSetInfo *result, const char *name, uint64 value)
 {
 	Datum		values[2] = {CStringGetTextDatum(name), Int64GetDatum((int64) value)};
 	bool		nulls[2] = {false, false};
@@ -216,9 +216,9 @@ reco_counters(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < RECO_METRICS; i++)
-		put_counter(result, counter_names[i], reco_metrics_value(i));
+		status_put_counter(result, counter_names[i], reco_metrics_value(i));
 	for (int i = 0; i < RECO_PHASES; i++)
-		put_counter(result, phase_names[i], reco_metrics_phase_value(i));
+		status_put_counter(result, phase_names[i], reco_metrics_phase_value(i));
 	return (Datum) 0;
 }
 
@@ -235,7 +235,7 @@ reco_progress(PG_FUNCTION_ARGS)
 	bool		nulls[4] = {false};
 
 	InitMaterializedSRF(fcinfo, 0);
-	if (progress.total == 0 || !is_served())
+	if (progress.total == 0 || !status_is_served())
 		return (Datum) 0;
 	values[0] = Int64GetDatum(progress.done);
 	values[1] = Int64GetDatum(progress.total);

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * worker_health.c
- *	  How a worker is, judged by who looks.
+ *	  The health of a worker, judged by readers of its status.
  *
- * A worker that is stopped, waits for a lock or hangs cannot say so: what it
- * said last is judged here by its age.  Lags grow while nothing moves: a
- * worker's own word holds for a moment only, the publisher's lag is what the
- * change queue holds.  No lock is taken, no table is read.
+ * A worker that is stopped, waits for a lock or hangs cannot report that itself:
+ * its last report is judged by its age.  Lags grow while nothing moves: a
+ * worker's report is valid for a moment only, and the publisher's lag is taken
+ * from the change queue.  Takes no lock, and reads no table.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,22 +18,22 @@
 #include "functions/worker_health.h"
 #include "shmem/change_queue.h"
 
-/* A process that has not ticked for so long has been stopped; ms. */
+/* A process without a tick for so long has been stopped; ms. */
 #define DEAD_MS 4000
 
-/* What a worker said of its lag holds for so long. */
+/* How long a worker's report of its lag is valid. */
 #define REPORT_MS 3000
 
-/* Who is asked all the time should have answered within this. */
+/* A peer, which is asked all the time, should answer within this. */
 #define ANSWER_MS 5000
 
-/* A wait for a lock that is longer than this is worth a word. */
+/* A longer wait for a lock is reported. */
 #define BLOCKED_MS 1000
 
-/* A round that is no rebuild should have ended. */
+/* A round should end within this, unless it is a rebuild. */
 #define ROUND_MS 60000
 
-/* The launcher should have started a worker again. */
+/* The launcher should restart a worker within this. */
 #define RESTART_MS 20000
 
 static const char *const health_names[] = {
@@ -58,10 +58,10 @@ reco_health_name(RecoHealth health)
 	return health_names[health];
 }
 
-/* What else is to be said, and how bad it is. */
+/* Append to the state, and worsen the health. */
 pg_attribute_printf(3, 4)
 static void
-add(RecoJudgement *judgement, RecoHealth health, const char *fmt,...)
+health_add(RecoJudgement *judgement, RecoHealth health, const char *fmt,...)
 {
 	char		text[512];
 	va_list		args;
@@ -76,14 +76,14 @@ add(RecoJudgement *judgement, RecoHealth health, const char *fmt,...)
 }
 
 static double
-seconds(int64 ms)
+health_seconds(int64 ms)
 {
 	return ms / 1000.0;
 }
 
-/* Milliseconds for which the peer has owed an answer; 0: it has not for long. */
+/* Milliseconds since when the peer has not answered; 0: not for long. */
 static int64
-unanswered(const RecoWorkerStatus *status)
+health_unanswered(const RecoWorkerStatus *status)
 {
 	int64		since;
 
@@ -93,49 +93,49 @@ unanswered(const RecoWorkerStatus *status)
 	return since > ANSWER_MS ? since : 0;
 }
 
-/* It does not run. */
+/* Judge a worker that does not run. */
 static void
-judge_absent(RecoJudgement *judgement, const RecoWorkerStatus *status)
+health_judge_absent(RecoJudgement *judgement, const RecoWorkerStatus *status)
 {
 	int64		since = reco_monotonic_since(status->ended);
 
 	if (judgement->health != RECO_HEALTH_OFF && judgement->health != RECO_HEALTH_WAITING &&
 		status->ended != 0 && since > RESTART_MS)
-		add(judgement, RECO_HEALTH_FAILING, "has not been started again for %.0f s", seconds(since));
+		health_add(judgement, RECO_HEALTH_FAILING, "has not been started again for %.0f s", health_seconds(since));
 }
 
-/* It runs, or should. */
+/* Judge a worker that runs. */
 static void
-judge_present(RecoJudgement *judgement, const RecoWorkerStatus *status, bool blocked)
+health_judge_present(RecoJudgement *judgement, const RecoWorkerStatus *status, bool blocked)
 {
 	int64		silent = reco_monotonic_since(status->alive);
 	int64		round = reco_monotonic_since(status->round);
-	int64		owed = unanswered(status);
+	int64		owed = health_unanswered(status);
 
 	if (silent > DEAD_MS)
 	{
-		add(judgement, RECO_HEALTH_FAILING, "the process does not answer for %.0f s", seconds(silent));
+		health_add(judgement, RECO_HEALTH_FAILING, "the process does not answer for %.0f s", health_seconds(silent));
 		return;
 	}
 	if (blocked)
 	{
 		if (round > BLOCKED_MS)
-			add(judgement, RECO_HEALTH_WAITING, "waits for a lock for %.0f s", seconds(round));
+			health_add(judgement, RECO_HEALTH_WAITING, "waits for a lock for %.0f s", health_seconds(round));
 		return;
 	}
 	if (judgement->health == RECO_HEALTH_REBUILDING)
 		return;
 
-	/* Kafka is not asked while a batch is written. */
+	/* Kafka is not polled while a batch is written */
 	if (owed > 0 && (status->peer == RECO_PEER_REDIS || round < ANSWER_MS))
-		add(judgement, RECO_HEALTH_WAITING, "%s has not answered for %.0f s",
-			peer_names[status->peer], seconds(owed));
+		health_add(judgement, RECO_HEALTH_WAITING, "%s has not answered for %.0f s",
+				   peer_names[status->peer], health_seconds(owed));
 	else if (round > ROUND_MS)
-		add(judgement, RECO_HEALTH_FAILING, "has made no progress for %.0f s", seconds(round));
+		health_add(judgement, RECO_HEALTH_FAILING, "has made no progress for %.0f s", health_seconds(round));
 }
 
 static void
-judge_troubles(RecoJudgement *judgement, const RecoWorkerStatus *status)
+health_judge_troubles(RecoJudgement *judgement, const RecoWorkerStatus *status)
 {
 	for (int i = 0; i < RECO_TROUBLES; i++)
 	{
@@ -144,15 +144,15 @@ judge_troubles(RecoJudgement *judgement, const RecoWorkerStatus *status)
 		if (!trouble->open)
 			continue;
 		if (i == RECO_TROUBLE_REJECTING || strcmp(trouble->text, status->error) != 0)
-			add(judgement, trouble->health, "%.*s", (int) sizeof(trouble->text), trouble->text);
+			health_add(judgement, trouble->health, "%.*s", (int) sizeof(trouble->text), trouble->text);
 		else
 			judgement->health = Max(judgement->health, trouble->health);
 	}
 }
 
-/* The worker's own word on its lag, as long as it holds; then the lag grows. */
+/* The lag by the worker's own report; once that is out of date, the lag grows. */
 static void
-lag_by_report(RecoJudgement *judgement, const RecoWorkerStatus *status)
+health_lag_by_report(RecoJudgement *judgement, const RecoWorkerStatus *status)
 {
 	int64		age = reco_monotonic_since(status->reported);
 
@@ -160,38 +160,38 @@ lag_by_report(RecoJudgement *judgement, const RecoWorkerStatus *status)
 	if (status->reported == 0 || status->lag_seconds < 0)
 		return;
 	judgement->lag_seconds = status->lag_seconds;
-	if (status->pid != 0 && age < REPORT_MS && unanswered(status) == 0 &&
+	if (status->pid != 0 && age < REPORT_MS && health_unanswered(status) == 0 &&
 		!status->troubles[RECO_TROUBLE_KAFKA].open && !status->troubles[RECO_TROUBLE_PARTITION].open)
 		judgement->lag_messages = status->lag_messages;
 	else
-		judgement->lag_seconds += seconds(age);
+		judgement->lag_seconds += health_seconds(age);
 }
 
 /*
- * What Redis lacks.  With nothing to send, one that does not answer may lack
- * it all the same.
+ * The publisher's lag: what Redis lacks.  If Redis does not answer, it may lack
+ * data even if there is nothing to send.
  */
 static void
-lag_of_publish(RecoJudgement *judgement, const RecoWorkerStatus *status)
+health_lag_of_publish(RecoJudgement *judgement, const RecoWorkerStatus *status)
 {
 	RecoBacklog backlog = reco_queue_backlog();
 	int64		silent = status->answered == 0 ? 0 : reco_monotonic_since(status->answered);
 	int64		age = backlog.since == 0 ? 0 : reco_monotonic_since(backlog.since);
 
 	judgement->lag_messages = backlog.keys;
-	judgement->lag_seconds = seconds(Max(0, silent > ANSWER_MS ? Max(age, silent) : age));
+	judgement->lag_seconds = health_seconds(Max(0, silent > ANSWER_MS ? Max(age, silent) : age));
 }
 
 static void
-judge_lag(RecoJudgement *judgement, RecoWorkerId worker, const RecoWorkerStatus *status)
+health_judge_lag(RecoJudgement *judgement, RecoWorkerId worker, const RecoWorkerStatus *status)
 {
 	if (worker != RECO_PUBLISH)
-		lag_by_report(judgement, status);
+		health_lag_by_report(judgement, status);
 	else if (reco_redis_url[0] != '\0')
-		lag_of_publish(judgement, status);
+		health_lag_of_publish(judgement, status);
 }
 
-/* Judge what a worker said of itself; blocked: it waits for a lock. */
+/* Judge a worker's status; blocked: it waits for a lock. */
 RecoJudgement
 reco_health_judge(RecoWorkerId worker, const RecoWorkerStatus *status, bool blocked)
 {
@@ -204,16 +204,16 @@ reco_health_judge(RecoWorkerId worker, const RecoWorkerStatus *status, bool bloc
 	{
 		resetStringInfo(&judgement.state);
 		judgement.health = RECO_HEALTH_OFF;
-		add(&judgement, RECO_HEALTH_OFF, "standby: reco works on the primary");
+		health_add(&judgement, RECO_HEALTH_OFF, "standby: reco works on the primary");
 		return judgement;
 	}
-	judge_lag(&judgement, worker, status);
+	health_judge_lag(&judgement, worker, status);
 	if (status->pid == 0)
-		judge_absent(&judgement, status);
+		health_judge_absent(&judgement, status);
 	else
-		judge_present(&judgement, status, blocked);
+		health_judge_present(&judgement, status, blocked);
 	if (status->health != RECO_HEALTH_OFF)
-		judge_troubles(&judgement, status);
+		health_judge_troubles(&judgement, status);
 	reco_text_clean(judgement.state.data);
 	return judgement;
 }

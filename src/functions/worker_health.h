@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * worker_health.h
- *	  How a worker is, judged by who looks.
+ *	  The health of a worker, judged by readers of its status.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,8 +15,8 @@ typedef struct RecoJudgement
 {
 	RecoHealth	health;
 	StringInfoData state;		/* palloc'd, clean */
-	int64		lag_messages;	/* -1: not known */
-	double		lag_seconds;	/* -1: not known */
+	int64		lag_messages;	/* -1: unknown */
+	double		lag_seconds;	/* -1: unknown */
 	bool		error_is_over;
 } RecoJudgement;
 

@@ -260,7 +260,8 @@ follow_lookup_and_write(Comparison *comparison)
 {
 	RecoMoment	begin = reco_monotonic_now();
 
-	if (!follow_attempt(comparison->changes->nkeys > 0 ? follow_lookup : follow_check_altered, comparison) || follow_was_locked(comparison))
+	if (!follow_attempt(comparison->changes->nkeys > 0 ? follow_lookup : follow_check_altered, comparison) ||
+		follow_was_locked(comparison))
 		return false;
 	if (comparison->result == RECO_MIRROR_ALTERED)
 	{

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * comparison.c
- *	  Keys of the sink beside the rows that they stand for.
+ *	  Comparison of the sink's keys with their rows.
  *
- * A key differs if its type or value is another one, if it has no time to live
- * or will expire while its row still lives, or if it is there, and of reco's
- * making, without a row.  All memory is the caller's context's.
+ * A key mismatches if it has another type or value, if it does not expire or
+ * will expire before its row does, or if it is reco's and has no row.  All
+ * memory is allocated in the caller's context.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,25 +25,25 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-/* The time to live is rounded; the clock moves once a second. */
+/* Tolerance for TTLs, in seconds: they are rounded, and the clock moves once a second. */
 #define LIFE_SLACK 3
 
-/* So much of a value is shown, in bytes. */
+/* Bytes of a value that are shown. */
 #define SHOWN_BYTES 8192
 
-/* What a key's row asks for. */
+/* What a key should be, by its row. */
 typedef struct Expected
 {
 	int64		id;
 	RecoSlice	value;			/* UTF-8; data NULL: no row */
-	int64		life;			/* s that the row may still live */
+	int64		life;			/* seconds until the row may be gone */
 } Expected;
 
 typedef struct Comparison
 {
 	bool		windows;
 	Expected   *expected;
-	List	   *differences;	/* of RecoKeyDifference */
+	List	   *mismatches;		/* of RecoKeyMismatch */
 	MemoryContext memory;
 } Comparison;
 
@@ -59,21 +59,21 @@ static RecoPlan window_plan = {
 };
 
 static bool
-are_equal(RecoSlice left, RecoSlice right)
+comparison_equal(RecoSlice left, RecoSlice right)
 {
 	return left.length == right.length && memcmp(left.data, right.data, left.length) == 0;
 }
 
 /* Seconds until the clock reaches a moment. */
 static int64
-seconds_until(const RecoState *state, TimestampTz at)
+comparison_seconds_until(const RecoState *state, TimestampTz at)
 {
 	return (at - state->clock) / USECS_PER_SEC;
 }
 
-/* What the rows of users ask for; those are sorted. */
+/* Fill in what users' keys should be; the ids are sorted. */
 static void
-expect_users(Expected *expected, const RecoState *state, const int64 *ids, int count)
+comparison_expect_users(Expected *expected, const RecoState *state, const int64 *ids, int count)
 {
 	Datum		values[] = {PointerGetDatum(reco_ids_array(ids, count))};
 	Snapshot	snapshot = RegisterSnapshot(GetTransactionSnapshot());
@@ -99,17 +99,17 @@ expect_users(Expected *expected, const RecoState *state, const int64 *ids, int c
 		reco_history_init(&recent);
 		reco_history_unpack(&recent, DatumGetByteaPP(recent_views));
 		if (recent.count > 0)
-			expected->life = seconds_until(state, state->recent_window * USECS_PER_SEC +
-										   reco_state_moment(recent.views[recent.count - 1].second));
+			expected->life = comparison_seconds_until(state, state->recent_window * USECS_PER_SEC +
+													  reco_state_moment(recent.views[recent.count - 1].second));
 	}
 	SPI_freetuptable(rows);
 	reco_value_end();
 	UnregisterSnapshot(snapshot);
 }
 
-/* What the rows of a window ask for. */
+/* Fill in what a window's key should be. */
 static void
-expect_window(Expected *expected, const RecoState *state)
+comparison_expect_window(Expected *expected, const RecoState *state)
 {
 	Datum		values[] = {TimestampTzGetDatum(expected->id)};
 	int			rows = (int) reco_sql_query(&window_plan, values, NULL, 0);
@@ -128,13 +128,13 @@ expect_window(Expected *expected, const RecoState *state)
 	SPI_freetuptable(SPI_tuptable);
 	if (rows > 0)
 		expected->value = reco_value_join(fields, rows);
-	expected->life = seconds_until(state, expected->id +
-								   (state->trending_window + state->retention) * USECS_PER_SEC);
+	expected->life = comparison_seconds_until(state, expected->id +
+											  (state->trending_window + state->retention) * USECS_PER_SEC);
 }
 
-/* UTF-8 in the database's encoding; NULL if that lacks a character. */
+/* Convert UTF-8 to the database's encoding; NULL if that lacks a character. */
 static char *
-from_utf8(RecoSlice utf8)
+comparison_from_utf8(RecoSlice utf8)
 {
 	int			encoding = GetDatabaseEncoding();
 	Oid			conversion;
@@ -153,9 +153,9 @@ from_utf8(RecoSlice utf8)
 	return text;
 }
 
-/* Bytes of the sink as text of the database; as hexadecimal digits if they are none. */
+/* The sink's bytes as text in the database's encoding, or else in hex. */
 static char *
-as_text(RecoSlice bytes)
+comparison_as_text(RecoSlice bytes)
 {
 	RecoSlice	shown = {bytes.data, Min(bytes.length, SHOWN_BYTES)};
 	char	   *text = NULL;
@@ -163,7 +163,7 @@ as_text(RecoSlice bytes)
 	if (pg_verify_mbstr(PG_UTF8, bytes.data, bytes.length, true))
 	{
 		shown.length = pg_encoding_mbcliplen(PG_UTF8, bytes.data, bytes.length, shown.length);
-		text = from_utf8(shown);
+		text = comparison_from_utf8(shown);
 	}
 	if (text == NULL)
 	{
@@ -174,64 +174,64 @@ as_text(RecoSlice bytes)
 	return shown.length < bytes.length ? psprintf("%s... (%d bytes)", text, bytes.length) : text;
 }
 
-static RecoKeyDifference *
-make_difference(const Expected *expected, const RecoSinkValue *found)
+static RecoKeyMismatch *
+comparison_make_mismatch(const Expected *expected, const RecoSinkValue *found)
 {
-	RecoKeyDifference *difference = palloc0(sizeof(RecoKeyDifference));
+	RecoKeyMismatch *mismatch = palloc0(sizeof(RecoKeyMismatch));
 
-	difference->id = expected->id;
-	difference->key = as_text(found->key);
+	mismatch->id = expected->id;
+	mismatch->key = comparison_as_text(found->key);
 	if (expected->value.data != NULL)
-		difference->expected = as_text(expected->value);
+		mismatch->expected = comparison_as_text(expected->value);
 	if (found->value.data != NULL)
-		difference->found = as_text(found->value);
-	return difference;
+		mismatch->found = comparison_as_text(found->value);
+	return mismatch;
 }
 
-/* A key that should be there: NULL if it is, and right. */
-static RecoKeyDifference *
-judge_expected(const Expected *expected, const RecoSinkValue *found)
+/* Check a key that should exist; NULL if it matches. */
+static RecoKeyMismatch *
+comparison_check_expected(const Expected *expected, const RecoSinkValue *found)
 {
-	bool		same = found->value.data != NULL && are_equal(expected->value, found->value);
-	RecoKeyDifference *difference;
+	bool		same = found->value.data != NULL && comparison_equal(expected->value, found->value);
+	RecoKeyMismatch *mismatch;
 
 	if (same && found->ttl >= expected->life - LIFE_SLACK && found->ttl >= 0)
 		return NULL;
-	difference = make_difference(expected, found);
+	mismatch = comparison_make_mismatch(expected, found);
 	if (!found->right_type && found->type != NULL)
-		difference->found = psprintf("a value of type %s", found->type);
+		mismatch->found = psprintf("a value of type %s", found->type);
 	else if (same)
 	{
-		difference->expected = psprintf("expires after " INT64_FORMAT " s or later", expected->life);
-		difference->found = found->ttl < 0 ? pstrdup("does not expire") :
+		mismatch->expected = psprintf("expires after " INT64_FORMAT " s or later", expected->life);
+		mismatch->found = found->ttl < 0 ? pstrdup("does not expire") :
 			psprintf("expires after " INT64_FORMAT " s", found->ttl);
 	}
-	return difference;
+	return mismatch;
 }
 
-/* Judge one key; what differs is kept, the rest of the value is not. */
+/* RecoSinkHandler: check a key, and keep a mismatch. */
 static void
-judge(void *arg, int n, const RecoSinkValue *found)
+comparison_check(void *arg, int n, const RecoSinkValue *found)
 {
 	Comparison *c = arg;
 	const Expected *expected = &c->expected[n];
 	MemoryContext caller = MemoryContextSwitchTo(c->memory);
-	RecoKeyDifference *difference = NULL;
+	RecoKeyMismatch *mismatch = NULL;
 
 	if (expected->value.data != NULL)
-		difference = judge_expected(expected, found);
+		mismatch = comparison_check_expected(expected, found);
 	else if (found->value.data != NULL &&
 			 (c->windows || reco_value_is_list(found->value.data, found->value.length, expected->id)))
-		difference = make_difference(expected, found);
-	if (difference != NULL)
-		c->differences = lappend(c->differences, difference);
+		mismatch = comparison_make_mismatch(expected, found);
+	if (mismatch != NULL)
+		c->mismatches = lappend(c->mismatches, mismatch);
 	MemoryContextSwitchTo(caller);
 }
 
 /* See the header. */
 List *
-reco_compare_keys(RecoSinkLink *link, bool windows, const RecoState *state, const int64 *ids, int count,
-				  bool (*settle) (void))
+reco_comparison_run(RecoSinkLink *link, bool windows, const RecoState *state, const int64 *ids, int count,
+					bool (*settle) (void))
 {
 	Comparison	c = {windows, palloc0(sizeof(Expected) * Max(count, 1)), NIL, CurrentMemoryContext};
 
@@ -239,12 +239,12 @@ reco_compare_keys(RecoSinkLink *link, bool windows, const RecoState *state, cons
 	{
 		c.expected[i].id = ids[i];
 		if (windows)
-			expect_window(&c.expected[i], state);
+			comparison_expect_window(&c.expected[i], state);
 	}
 	if (!windows)
-		expect_users(c.expected, state, ids, count);
+		comparison_expect_users(c.expected, state, ids, count);
 	if (settle != NULL)
 		(void) settle();
-	reco_sink->fetch(link, windows, ids, count, judge, &c);
-	return c.differences;
+	reco_sink->fetch(link, windows, ids, count, comparison_check, &c);
+	return c.mismatches;
 }

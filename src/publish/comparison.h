@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * comparison.h
- *	  Keys of the sink beside the rows that they stand for.
+ *	  Comparison of the sink's keys with their rows.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,21 +13,21 @@
 #include "publish/sink.h"
 
 /* Texts in the database's encoding; NULL: there is none. */
-typedef struct RecoKeyDifference
+typedef struct RecoKeyMismatch
 {
 	int64		id;
 	char	   *key;
 	char	   *expected;
 	char	   *found;
-} RecoKeyDifference;
+} RecoKeyMismatch;
 
 /*
  * Compare the keys of some users or windows, at most some thousands, with their
- * rows; returns a list of RecoKeyDifference.  Needs SPI and a client's
- * transaction.  After the rows have been read, and before the sink is asked,
- * settle is called unless it is NULL.
+ * rows; returns a list of RecoKeyMismatch.  Needs SPI and a client's
+ * transaction.  settle, unless NULL, is called after the rows have been read and
+ * before the sink is asked.
  */
-extern List *reco_compare_keys(RecoSinkLink *link, bool windows, const RecoState *state, const int64 *ids,
-							   int count, bool (*settle) (void));
+extern List *reco_comparison_run(RecoSinkLink *link, bool windows, const RecoState *state, const int64 *ids,
+								 int count, bool (*settle) (void));
 
 #endif							/* RECO_COMPARISON_H */

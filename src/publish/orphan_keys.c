@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * orphan_keys.c
- *	  Keys in the sink that no row stands for any more.
+ *	  Orphans: the sink's keys that have no row any more.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,16 +17,16 @@ static RecoPlan users_plan = {
 	1, {INT8ARRAYOID}
 };
 
-/* Windows come as TimestampTz, which counts microseconds from 2000. */
+/* Windows are passed as TimestampTz, in microseconds since 2000. */
 static RecoPlan windows_plan = {
 	"SELECT i FROM unnest($1) i WHERE EXISTS (SELECT FROM reco.window_top t"
 	" WHERE t.window_start = '2000-01-01+00'::timestamptz + i * interval '1 microsecond') ORDER BY i",
 	1, {INT8ARRAYOID}
 };
 
-/* Drop those that have a row; needs SPI and the caller's transaction. */
+/* See the header. */
 void
-reco_orphans_drop_rows(bool of_windows, RecoIds *ids)
+reco_orphan_keys_filter(bool of_windows, RecoIds *ids)
 {
 	Datum		values[] = {PointerGetDatum(reco_ids_array(ids->ids, ids->count))};
 	uint64		rows = reco_sql_query(of_windows ? &windows_plan : &users_plan, values, NULL, 0);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * orphan_keys.h
- *	  Keys in the sink that no row stands for any more.
+ *	  Orphans: the sink's keys that have no row any more.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,7 +10,7 @@
 
 #include "common/array.h"
 
-/* Drop those that have a row; needs SPI and the caller's transaction. */
-extern void reco_orphans_drop_rows(bool of_windows, RecoIds *ids);
+/* Remove the ids that have a row, and leave the orphans; needs SPI and a transaction. */
+extern void reco_orphan_keys_filter(bool of_windows, RecoIds *ids);
 
 #endif							/* RECO_ORPHAN_KEYS_H */

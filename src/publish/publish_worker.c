@@ -1,18 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * publish_worker.c
- *	  The publish worker: changed rows to Redis.
+ *	  The worker that publishes changed rows to Redis.
  *
- * One round takes keys from the queue (change_queue.c), reads their rows and
- * sends them (reader.c), renews the sink's mark that the copy is ours (sink.h),
- * and only then moves the queue's tail on.  So each change arrives at least once, and since the rows are read
- * anew and one process sends one batch after the other, the newest wins.
- * While everything is to be sent (resync.c), rounds and pieces of that take
- * turns.
+ * A round peeks at keys in the change queue (change_queue.c), reads their rows
+ * and sends them (reader.c), renews the sink's stamp (sink.h), and only then
+ * removes the keys from the queue.  So each change arrives at least once, and
+ * since rows are read at that time, and a single process sends batch after
+ * batch, the newest value wins.  During a resync (resync.c) its steps alternate
+ * with rounds.
  *
- * Whatever goes wrong with Redis is an ERROR that ends the process; queue and
- * stamp stay in shared memory for its successor.  No transaction is open
- * while Redis is talked to, no lock is taken.
+ * Any failure of Redis is an ERROR that ends the process; queue and stamp remain
+ * in shared memory for its successor.  No transaction is open while Redis is
+ * waited for, and no lock is held.
  *
  *-------------------------------------------------------------------------
  */
@@ -30,21 +30,21 @@
 #include "storage/ipc.h"
 #include "utils/memutils.h"
 
-/* Keys taken from the queue at once: under load the same key comes often. */
+/* Keys of a batch: large, because under load the same keys come often. */
 #define BATCH_KEYS 50000
 
-/* Batches smaller than this wait until the last one is PACE_MS old. */
+/* A batch smaller than this begins at least PACE_MS after the last one. */
 #define SMALL_BATCH_KEYS 2000
 #define PACE_MS 5
 
-/* How often the stamp is looked at, and how often whether a replay has ended. */
+/* How often the stamp is renewed, and how often the end of a replay is polled. */
 #define STAMP_MS 1000
 #define REPLAY_MS 200
 
-/* One whose stamp is overdue for so long looks before it writes; less than stamp.c's patience. */
+/* With a stamp overdue for so long we claim again before writing; less than stamp.c's timeouts. */
 #define SILENT_MS 2000
 
-/* Redis that has taken what it was sent for so long answers again. */
+/* When Redis has accepted commands for so long, its trouble is over. */
 #define PROOF_MS 3000
 
 static RecoSinkLink *store = NULL;
@@ -52,15 +52,15 @@ static RecoKey *keys;			/* BATCH_KEYS */
 static RecoKey *windows;		/* BATCH_KEYS */
 static const RecoKey **pointers;	/* BATCH_KEYS */
 static bool resyncing = false;
-static bool owned = false;		/* no other publisher writes to Redis */
-static bool proved = false;		/* and it has taken a key of ours */
+static bool owned = false;		/* we are the publisher of this Redis */
+static bool proved = false;		/* Redis has accepted a key on this connection */
 static RecoMoment batch_at = 0; /* when the last batch began */
-static RecoMoment stamp_due = 0;	/* when the stamp is swapped, or another's looked at, again */
+static RecoMoment stamp_due = 0;	/* when to renew the stamp, or to claim again */
 static RecoMoment connected_at = 0;
 static bool connecting = false;
 
 static void
-disconnect(void)
+publish_disconnect(void)
 {
 	if (store != NULL)
 		reco_sink->close(store);
@@ -70,11 +70,11 @@ disconnect(void)
 }
 
 /*
- * Take the settings over.  What an earlier publisher or we ourselves sent
- * elsewhere, or with a shorter life, is sent again.
+ * Apply the settings.  Everything is sent again if it was sent elsewhere, or
+ * with a shorter TTL, by us or by an earlier publisher.
  */
 static void
-reload(void)
+publish_reload(void)
 {
 	RecoStamp	stamp = reco_queue_stamp();
 	uint32		target = reco_sink->target();
@@ -82,7 +82,7 @@ reload(void)
 
 	if (stamp.target != target)
 	{
-		disconnect();
+		publish_disconnect();
 		stamp.owned_since = 0;
 	}
 	if (stamp.target != target || stamp.ttl < ttl)
@@ -93,17 +93,17 @@ reload(void)
 }
 
 static void
-start(void)
+publish_start(void)
 {
 	keys = MemoryContextAlloc(TopMemoryContext, sizeof(RecoKey) * BATCH_KEYS);
 	windows = MemoryContextAlloc(TopMemoryContext, sizeof(RecoKey) * BATCH_KEYS);
 	pointers = MemoryContextAlloc(TopMemoryContext, sizeof(RecoKey *) * BATCH_KEYS);
-	reload();
+	publish_reload();
 }
 
 /* Connect if we are not. */
 static void
-ensure_connected(void)
+publish_connect(void)
 {
 	MemoryContext caller;
 
@@ -122,20 +122,20 @@ ensure_connected(void)
 	stamp_due = 0;
 }
 
-/* Redis is another's: whatever it holds, it is not ours. */
+/* Another publisher owns Redis: claim it again after a wait. */
 static void
-give_way(long wait)
+publish_yield(long wait)
 {
 	owned = resyncing = false;
 	stamp_due = reco_monotonic_after(wait);
 }
 
 /*
- * May we write?  Asked before anything else is sent, also by one that was held
- * up for so long that others may have taken it for gone.
+ * May we write?  To be called before anything is sent.  If we were stopped for
+ * so long that others may have taken over, Redis is claimed again.
  */
 static bool
-ensure_owned(void)
+publish_claim(void)
 {
 	long		wait;
 
@@ -146,7 +146,7 @@ ensure_owned(void)
 	wait = reco_sink->claim(store);
 	if (wait > 0)
 	{
-		give_way(wait);
+		publish_yield(wait);
 		return false;
 	}
 	if (!owned)
@@ -157,11 +157,11 @@ ensure_owned(void)
 }
 
 static bool
-swap_stamp(void)
+publish_renew(void)
 {
 	if (!reco_sink->renew(store))
 	{
-		give_way(STAMP_MS);
+		publish_yield(STAMP_MS);
 		return false;
 	}
 	stamp_due = reco_monotonic_after(STAMP_MS);
@@ -169,11 +169,11 @@ swap_stamp(void)
 }
 
 /*
- * Redis has taken what it was sent: whatever was the matter with it is over
- * once there is nothing left that it could refuse, or that has lasted.
+ * Redis has accepted what it was sent: its trouble is over once there is nothing
+ * left that it could reject, or this has lasted for a while.
  */
 static void
-report_answer(void)
+publish_report_answer(void)
 {
 	reco_status_peer_answered(RECO_PUBLISH, reco_monotonic_now());
 	if ((reco_queue_is_complete() && reco_queue_length() == 0) ||
@@ -182,22 +182,22 @@ report_answer(void)
 }
 
 static int
-compare_keys(const void *a, const void *b)
+publish_compare_keys(const void *a, const void *b)
 {
 	return pg_cmp_s64(((const RecoKey *) a)->id, ((const RecoKey *) b)->id);
 }
 
-/* Sort users' keys, and drop duplicates: whose place is kept matters little. */
+/* Sort users' keys, and remove duplicates; whose TID is kept matters little. */
 static int
-sort_users(RecoKey *users, int count)
+publish_sort_users(RecoKey *users, int count)
 {
-	qsort(users, count, sizeof(RecoKey), compare_keys);
-	return qunique(users, count, sizeof(RecoKey), compare_keys);
+	qsort(users, count, sizeof(RecoKey), publish_compare_keys);
+	return qunique(users, count, sizeof(RecoKey), publish_compare_keys);
 }
 
-/* By id; of one id in the order in which they came. */
+/* Compare by id, then by the order in which they came. */
 static int
-compare_pointers(const void *a, const void *b)
+publish_compare_pointers(const void *a, const void *b)
 {
 	const RecoKey *left = *(const RecoKey *const *) a;
 	const RecoKey *right = *(const RecoKey *const *) b;
@@ -207,9 +207,9 @@ compare_pointers(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
-/* The windows among some keys, the last key of each: it tells where the row stands now. */
+/* Collect the windows among the keys, the last key of each: it has the current TID. */
 static int
-pick_windows(int count)
+publish_pick_windows(int count)
 {
 	int			found = 0;
 	int			kept = 0;
@@ -217,42 +217,42 @@ pick_windows(int count)
 	for (int i = 0; i < count; i++)
 		if (keys[i].window)
 			pointers[found++] = &keys[i];
-	qsort(pointers, found, sizeof(RecoKey *), compare_pointers);
+	qsort(pointers, found, sizeof(RecoKey *), publish_compare_pointers);
 	for (int i = 0; i < found; i++)
 		if (i + 1 == found || pointers[i + 1]->id != pointers[i]->id)
 			windows[kept++] = *pointers[i];
 	return kept;
 }
 
-/* Send what the queue holds, or a batch of it. */
+/* Publish a batch of keys from the queue. */
 static void
 publish_batch(void)
 {
-	/* what Redis refuses is refused once, not a whole batch of it */
+	/* try a single key first, so that Redis does not reject a whole batch */
 	int			count = reco_queue_peek(keys, proved ? BATCH_KEYS : 1);
 	int			users = 0;
-	int			nwindows = pick_windows(count);
+	int			nwindows = publish_pick_windows(count);
 
 	batch_at = reco_monotonic_now();
 	for (int i = 0; i < count; i++)
 		if (!keys[i].window && keys[i].send)
 			keys[users++] = keys[i];
-	users = sort_users(keys, users);
+	users = publish_sort_users(keys, users);
 
 	reco_reader_send_users(store, keys, users);
 	reco_reader_send_windows(store, windows, nwindows);
 	proved = true;
-	if (swap_stamp())
+	if (publish_renew())
 		reco_queue_advance(count);
 }
 
-/* One piece of sending everything, if that is asked for or under way. */
+/* One step of a resync, if one is requested or in progress. */
 static void
-resync(void)
+publish_resync(void)
 {
 	if (reco_queue_publish_all_requested())
 	{
-		if (!swap_stamp())
+		if (!publish_renew())
 			return;
 		reco_resync_begin();
 		resyncing = true;
@@ -269,45 +269,45 @@ resync(void)
 	}
 }
 
-/* Milliseconds that a small batch has to wait. */
+/* Milliseconds until a small batch may begin. */
 static long
-pace_left(void)
+publish_pace_left(void)
 {
 	return reco_monotonic_left(batch_at + PACE_MS * 1000);
 }
 
-/* Send everything, if need be, for as long as the batch took, if there was one: none waits for the other. */
+/* Resync, if needed, for as long as the last batch took, if there was one, so that both proceed. */
 static void
-resync_meanwhile(bool batch)
+publish_resync_meanwhile(bool batch)
 {
 	RecoMoment	begun = reco_monotonic_now();
 	RecoMoment	until = batch ? begun + (begun - batch_at) : begun;
 
 	do
-		resync();
+		publish_resync();
 	while (resyncing && !reco_monotonic_has_passed(until));
 }
 
-/* Lists are not fit to be seen: Redis keeps the last good ones, and stays ours. */
+/* Lists are incomplete during a replay: let Redis keep the last good ones, and renew the stamp. */
 static void
-wait_for_replay(void)
+publish_wait_for_replay(void)
 {
 	reco_status_report(RECO_PUBLISH, RECO_HEALTH_REBUILDING, "waiting for the end of the replay");
 	resyncing = false;
 	if (!reco_queue_publish_all_requested())
 		reco_queue_request_publish_all();
 	if (reco_monotonic_has_passed(stamp_due))
-		(void) swap_stamp();
-	report_answer();
+		(void) publish_renew();
+	publish_report_answer();
 }
 
 static long
-step(void)
+publish_step(void)
 {
 	int64		length = reco_queue_length();
-	long		pace = length < SMALL_BATCH_KEYS ? pace_left() : 0;
+	long		pace = length < SMALL_BATCH_KEYS ? publish_pace_left() : 0;
 
-	/* Reading nothing, we do not notice ourselves that reco was dropped. */
+	/* without reading tables we would not notice DROP EXTENSION */
 	if (!reco_service_serves_database())
 		proc_exit(0);
 	if (!reco_sink->is_configured())
@@ -320,39 +320,39 @@ step(void)
 	}
 
 	reco_status_set_peer(RECO_PUBLISH, RECO_PEER_REDIS);
-	ensure_connected();
-	if (!ensure_owned())
+	publish_connect();
+	if (!publish_claim())
 	{
-		report_answer();
+		publish_report_answer();
 		return Max(reco_monotonic_left(stamp_due), 1);
 	}
 	if (reco_service_is_replaying())
 	{
-		wait_for_replay();
+		publish_wait_for_replay();
 		return REPLAY_MS;
 	}
 	if (length > 0 && pace == 0)
 		publish_batch();
 	else if (reco_monotonic_has_passed(stamp_due))
-		(void) swap_stamp();
+		(void) publish_renew();
 	if (owned)
-		resync_meanwhile(length > 0 && pace == 0);
-	report_answer();
+		publish_resync_meanwhile(length > 0 && pace == 0);
+	publish_report_answer();
 
 	if (resyncing)
 		return 0;
-	return reco_queue_length() > 0 ? pace_left() : Max(reco_monotonic_left(stamp_due), 1);
+	return reco_queue_length() > 0 ? publish_pace_left() : Max(reco_monotonic_left(stamp_due), 1);
 }
 
 static pgsocket
-socket_of_sink(void)
+publish_socket(void)
 {
 	return store ? reco_sink->socket(store) : PGINVALID_SOCKET;
 }
 
-/* An error that closed the connection, or while it was made, is Redis'. */
+/* An error that closed the connection, or occurred while connecting, is a trouble of Redis. */
 static RecoTroubleKind
-blame(const ErrorData *error, RecoHealth *health)
+publish_blame(const ErrorData *error, RecoHealth *health)
 {
 	bool		lost = store != NULL && reco_sink->socket(store) == PGINVALID_SOCKET;
 
@@ -367,9 +367,9 @@ blame(const ErrorData *error, RecoHealth *health)
 const RecoRoutine reco_publish_routine = {
 	.name = "reco publish",
 	.id = RECO_PUBLISH,
-	.start = start,
-	.step = step,
-	.reloaded = reload,
-	.socket = socket_of_sink,
-	.blame = blame,
+	.start = publish_start,
+	.step = publish_step,
+	.reloaded = publish_reload,
+	.socket = publish_socket,
+	.blame = publish_blame,
 };

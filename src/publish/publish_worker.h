@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * publish_worker.h
- *	  The publish worker: changed rows to Redis.
+ *	  The worker that publishes changed rows to Redis.
  *
  *-------------------------------------------------------------------------
  */

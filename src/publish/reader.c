@@ -1,16 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * reader.c
- *	  Rows of the derived tables, as they are now, on their way to the sink.
+ *	  Reads current rows and passes them to the sink.
  *
- * Each function reads rows in a short transaction, formats them into memory,
- * leaves the transaction, and only then talks to the sink.  A round is bounded
- * by ROUND_ROWS and ROUND_BYTES, or a single value; while the sink works on one,
- * the next is read.  No lock is needed: a row that changes after it was read
- * has its key in the queue and is sent again.
+ * Each round reads rows in a short transaction, formats them in memory, commits,
+ * and only then calls the sink.  A round is bounded by ROUND_ROWS and ROUND_BYTES,
+ * or a single value; while the sink processes one, the next is read.  No lock is
+ * needed: if a row changes after it was read, its key is in the change queue and
+ * it is sent again.
  *
- * What a round holds lives in the memory context "reco send", emptied at the
- * begin of the next.
+ * A round's memory is reset at the beginning of the next.
  *
  *-------------------------------------------------------------------------
  */
@@ -32,7 +31,7 @@
 #define ROUND_ROWS 1000
 #define ROUND_BYTES (4 * 1024 * 1024)
 
-/* Rows of a first round, while nobody knows how long the lists are. */
+/* Rows of the first round, when the lists' length is unknown. */
 #define FIRST_ROWS 32
 
 /* A user's value, or a product of a window and its views. */
@@ -51,7 +50,7 @@ typedef struct Round
 	Entry	   *entries;
 	int			count;
 	int			size;
-	instr_time	begun;			/* its present phase */
+	instr_time	begun;			/* its current phase */
 } Round;
 
 static RecoPlan users_from_plan = {
@@ -60,45 +59,45 @@ static RecoPlan users_from_plan = {
 	2, {INT8OID, INT8OID}
 };
 
-static MemoryContext memory = NULL;
+static MemoryContext round_memory = NULL;
 
-/* Begin a round: an empty one, within a transaction. */
+/* Begin an empty round, and its transaction. */
 static void
-begin_round(Round *round)
+reader_begin_round(Round *round)
 {
 	round->begun = reco_metrics_phase_begin();
-	if (memory == NULL)
-		memory = AllocSetContextCreate(TopMemoryContext, "reco send", ALLOCSET_DEFAULT_SIZES);
-	MemoryContextReset(memory);
-	round->caller = MemoryContextSwitchTo(memory);
+	if (round_memory == NULL)
+		round_memory = AllocSetContextCreate(TopMemoryContext, "reco send", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextReset(round_memory);
+	round->caller = MemoryContextSwitchTo(round_memory);
 	reco_sql_begin();
-	MemoryContextSwitchTo(memory);
+	MemoryContextSwitchTo(round_memory);
 	initStringInfo(&round->bytes);
 	round->count = 0;
 	round->size = ROUND_ROWS;
 	round->entries = palloc(sizeof(Entry) * round->size);
 }
 
-/* The reading is done: leave the transaction. */
+/* Reading is done: commit. */
 static void
-end_reading(Round *round)
+reader_end_reading(Round *round)
 {
 	reco_sql_commit();
 	reco_metrics_phase_end(RECO_PHASE_READ, round->begun);
 	round->begun = reco_metrics_phase_begin();
 }
 
-/* All of it is on its way. */
+/* The round has been passed to the sink. */
 static void
-end_round(Round *round)
+reader_end_round(Round *round)
 {
 	reco_metrics_phase_end(RECO_PHASE_SEND, round->begun);
 	MemoryContextSwitchTo(round->caller);
 }
 
-/* Wait until the sink has done all rounds. */
+/* Wait until the sink has completed all rounds. */
 static void
-flush(RecoSinkLink *link)
+reader_flush(RecoSinkLink *link)
 {
 	instr_time	begun = reco_metrics_phase_begin();
 
@@ -106,9 +105,9 @@ flush(RecoSinkLink *link)
 	reco_metrics_phase_end(RECO_PHASE_SEND, begun);
 }
 
-/* A new one, whose bytes the caller then appends. */
+/* Add an entry, whose bytes the caller then appends. */
 static Entry *
-add_entry(Round *round, int64 id)
+reader_add_entry(Round *round, int64 id)
 {
 	Entry	   *entry;
 
@@ -126,30 +125,30 @@ add_entry(Round *round, int64 id)
 }
 
 static bool
-is_full(const Round *round)
+reader_is_full(const Round *round)
 {
 	return round->bytes.len >= ROUND_BYTES;
 }
 
 static void
-add_user(Round *round, int64 user, Datum list)
+reader_add_user(Round *round, int64 user, Datum list)
 {
-	Entry	   *entry = add_entry(round, user);
+	Entry	   *entry = reader_add_entry(round, user);
 
 	reco_value_append_list(&round->bytes, user, list);
 	entry->length = round->bytes.len - entry->offset;
 }
 
-/* What an entry holds; data is not NULL. */
+/* An entry's bytes; data is not NULL. */
 static RecoSlice
-entry_text(const Round *round, const Entry *entry)
+reader_entry_text(const Round *round, const Entry *entry)
 {
 	return (RecoSlice) {round->bytes.data + entry->offset, entry->length};
 }
 
 /* Send a round of users. */
 static void
-send_users(RecoSinkLink *link, Round *round)
+reader_send_users(RecoSinkLink *link, Round *round)
 {
 	for (int i = 0; i < round->count; i++)
 	{
@@ -158,67 +157,67 @@ send_users(RecoSinkLink *link, Round *round)
 		if (entry->length < 0)
 			reco_sink->drop_user(link, entry->id);
 		else
-			reco_sink->put_user(link, entry->id, entry_text(round, entry));
+			reco_sink->put_user(link, entry->id, reader_entry_text(round, entry));
 	}
-	end_round(round);
+	reader_end_round(round);
 	reco_metrics_add(RECO_METRIC_PUBLISHED, round->count);
 }
 
-/* Read the users' rows into a round; returns how many of them it took. */
+/* Read users' rows into a round; returns how many users it could take. */
 static int
-read_users(Round *round, const RecoKey *users, int count)
+reader_read_users(Round *round, const RecoKey *users, int count)
 {
 	Snapshot	snapshot = GetActiveSnapshot();
 	RecoTable  *table = reco_user_open_read(snapshot);
-	int			taken;
+	int			nread;
 
 	reco_value_begin(snapshot);
-	for (taken = 0; taken < count && !is_full(round); taken++)
+	for (nread = 0; nread < count && !reader_is_full(round); nread++)
 	{
-		RecoKey		user = users[taken];
+		RecoKey		user = users[nread];
 		Datum		list;
 
 		if (reco_user_fetch_list(table, user.id, &user.tid, &list))
-			add_user(round, user.id, list);
+			reader_add_user(round, user.id, list);
 		else
-			add_entry(round, user.id);
+			reader_add_entry(round, user.id);
 	}
 	reco_value_end();
 	reco_table_close(table);
-	return taken;
+	return nread;
 }
 
 /* Send the rows of keys of one kind, round by round. */
 static void
-send_rows(RecoSinkLink *link, const RecoKey *keys, int count,
-		  int (*read_round) (Round *, const RecoKey *, int), void (*send_round) (RecoSinkLink *, Round *))
+reader_send_rows(RecoSinkLink *link, const RecoKey *keys, int count,
+				 int (*read_round) (Round *, const RecoKey *, int), void (*send_round) (RecoSinkLink *, Round *))
 {
 	if (count == 0)
 		return;
 	while (count > 0)
 	{
 		Round		round;
-		int			taken;
+		int			nread;
 
-		begin_round(&round);
-		taken = read_round(&round, keys, Min(count, ROUND_ROWS));
-		end_reading(&round);
+		reader_begin_round(&round);
+		nread = read_round(&round, keys, Min(count, ROUND_ROWS));
+		reader_end_reading(&round);
 		send_round(link, &round);
-		keys += taken;
-		count -= taken;
+		keys += nread;
+		count -= nread;
 	}
-	flush(link);
+	reader_flush(link);
 }
 
 void
 reco_reader_send_users(RecoSinkLink *link, const RecoKey *users, int count)
 {
-	send_rows(link, users, count, read_users, send_users);
+	reader_send_rows(link, users, count, reader_read_users, reader_send_users);
 }
 
-/* Read users with a list, so many at most from one on, into a round. */
+/* Read at most limit users with a list, from "first" on, into a round. */
 static void
-read_users_from(Round *round, int64 first, int64 limit)
+reader_read_users_from(Round *round, int64 first, int64 limit)
 {
 	Datum		values[] = {Int64GetDatum(first), Int64GetDatum(limit)};
 	Snapshot	snapshot = GetActiveSnapshot();
@@ -227,20 +226,19 @@ read_users_from(Round *round, int64 first, int64 limit)
 	reco_value_begin(snapshot);
 	reco_sql_query_at(&users_from_plan, values, snapshot);
 	rows = SPI_tuptable;
-	for (uint64 row = 0; row < rows->numvals && !is_full(round); row++)
+	for (uint64 row = 0; row < rows->numvals && !reader_is_full(round); row++)
 	{
 		bool		null;
 		int64		user = DatumGetInt64(SPI_getbinval(rows->vals[row], rows->tupdesc, 1, &null));
 
-		add_user(round, user, SPI_getbinval(rows->vals[row], rows->tupdesc, 2, &null));
+		reader_add_user(round, user, SPI_getbinval(rows->vals[row], rows->tupdesc, 2, &null));
 	}
 	reco_value_end();
 }
 
 /*
- * The users with a list from *next on, some of them; false: that was the last.
- * Their rows are all in memory before the first is looked at, so how many are
- * asked for follows how long the lists of the last round were.
+ * See the header.  All rows of the query are in memory at once, so their number
+ * is adapted to the length of the lists in the last round.
  */
 bool
 reco_reader_send_users_from(RecoSinkLink *link, int64 *next)
@@ -249,12 +247,12 @@ reco_reader_send_users_from(RecoSinkLink *link, int64 *next)
 	Round		round;
 	int64		last;
 
-	begin_round(&round);
-	read_users_from(&round, *next, limit);
-	end_reading(&round);
-	limit = is_full(&round) ? Max(round.count, 1) : Min(limit * 2, ROUND_ROWS);
-	send_users(link, &round);
-	flush(link);
+	reader_begin_round(&round);
+	reader_read_users_from(&round, *next, limit);
+	reader_end_reading(&round);
+	limit = reader_is_full(&round) ? Max(round.count, 1) : Min(limit * 2, ROUND_ROWS);
+	reader_send_users(link, &round);
+	reader_flush(link);
 	if (round.count == 0)
 		return false;
 	last = round.entries[round.count - 1].id;
@@ -264,25 +262,25 @@ reco_reader_send_users_from(RecoSinkLink *link, int64 *next)
 	return true;
 }
 
-/* Read the windows' rows into a round; returns how many windows it took. */
+/* Read windows' rows into a round; returns how many windows it could take. */
 static int
-read_windows(Round *round, const RecoKey *windows, int count)
+reader_read_windows(Round *round, const RecoKey *windows, int count)
 {
 	Snapshot	snapshot = GetActiveSnapshot();
 	RecoTable  *table = reco_window_top_open_read(snapshot);
-	int			taken;
+	int			nread;
 
 	reco_lookup_begin(snapshot);
-	for (taken = 0; taken < count && !is_full(round); taken++)
+	for (nread = 0; nread < count && !reader_is_full(round); nread++)
 	{
-		RecoKey		window = windows[taken];
+		RecoKey		window = windows[nread];
 		RecoTopK	top;
 
 		if (reco_window_top_fetch_near(table, window.id, &window.tid, &top) == NULL)
-			add_entry(round, window.id);
+			reader_add_entry(round, window.id);
 		for (int i = 0; i < top.count; i++)
 		{
-			Entry	   *entry = add_entry(round, window.id);
+			Entry	   *entry = reader_add_entry(round, window.id);
 
 			reco_value_append_product(&round->bytes, PointerGetDatum(reco_lookup_product(top.ranks[i].number)));
 			entry->length = round->bytes.len - entry->offset;
@@ -291,12 +289,12 @@ read_windows(Round *round, const RecoKey *windows, int count)
 	}
 	reco_lookup_end();
 	reco_table_close(table);
-	return taken;
+	return nread;
 }
 
-/* Send a round of windows, whose products stand side by side. */
+/* Send a round of windows; a window's products are adjacent. */
 static void
-send_windows(RecoSinkLink *link, Round *round)
+reader_send_windows(RecoSinkLink *link, Round *round)
 {
 	RecoSinkField *fields = palloc_extended(sizeof(RecoSinkField) * Max(round->count, 1), MCXT_ALLOC_HUGE);
 	int			next;
@@ -310,16 +308,16 @@ send_windows(RecoSinkLink *link, Round *round)
 			const Entry *entry = &round->entries[next];
 
 			if (entry->length >= 0)
-				fields[count++] = (RecoSinkField) {entry_text(round, entry), entry->count};
+				fields[count++] = (RecoSinkField) {reader_entry_text(round, entry), entry->count};
 		}
 		reco_sink->put_window(link, round->entries[first].id, fields, count);
 		reco_metrics_add(RECO_METRIC_PUBLISHED, 1);
 	}
-	end_round(round);
+	reader_end_round(round);
 }
 
 void
 reco_reader_send_windows(RecoSinkLink *link, const RecoKey *windows, int count)
 {
-	send_rows(link, windows, count, read_windows, send_windows);
+	reader_send_rows(link, windows, count, reader_read_windows, reader_send_windows);
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * reader.h
- *	  Rows of the derived tables, as they are now, on their way to the sink.
+ *	  Reads current rows and passes them to the sink.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,13 +12,13 @@
 #include "shmem/change_queue.h"
 
 /*
- * All run outside transactions, read in short ones of their own, and return
- * when the sink has taken all.  Keys are without duplicates.
+ * All must be called outside transactions, read in short ones of their own, and
+ * return when the sink has completed all.  Keys must be unique.
  */
 extern void reco_reader_send_users(RecoSinkLink *link, const RecoKey *users, int count);
 extern void reco_reader_send_windows(RecoSinkLink *link, const RecoKey *windows, int count);
 
-/* The users with a list from *next on, some of them; false: that was the last. */
+/* Send some users with a list, from *next on; false: that was the last. */
 extern bool reco_reader_send_users_from(RecoSinkLink *link, int64 *next);
 
 #endif							/* RECO_READER_H */

@@ -1,18 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * resync.c
- *	  Everything is sent to the sink, and what is left over there deleted.
+ *	  Resync: sends everything to the sink, and deletes orphans there.
  *
- * Runs in pieces: between two of them the publisher sends what changed
- * meanwhile.  First the users in the order of their numbers, then the
- * windows, then the sink is scanned for keys without a row.  A row that changes
- * behind us has its key in the queue; so has one that comes back after we
- * found it gone and before we delete its key.
+ * Runs in steps, between which the publisher sends what has changed meanwhile:
+ * first the users by number, then the windows, then the sink is scanned for keys
+ * without a row.  A row that changes after it was sent has its key in the change
+ * queue; so has one that comes back before its orphaned key is deleted.
  *
- * Whoever begins again (lost stamp, full ring) begins from the first user.
- * A publisher that ends in between leaves the queue incomplete; its successor
- * goes on where it was, so that what the sink refuses again and again does not
- * make all the rest be sent each time.
+ * A new request (lost stamp, full queue) starts again from the first user.  A
+ * publisher that exits in between leaves the resync incomplete; its successor
+ * resumes it, so that a value which the sink rejects again and again does not
+ * make all others be sent each time.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,7 +27,7 @@
 #include "shmem/worker_status.h"
 #include "utils/timestamp.h"
 
-/* Windows sent in one piece. */
+/* Windows sent in one step. */
 #define PIECE_WINDOWS 500
 
 typedef enum Phase
@@ -37,7 +36,7 @@ typedef enum Phase
 } Phase;
 
 static const char *const phase_names[] = {
-	"idle", "users' lists", "windows", "users' keys left over", "windows' keys left over"
+	"idle", "users' lists", "windows", "orphaned keys of users", "orphaned keys of windows"
 };
 
 static RecoPlan windows_plan = {
@@ -46,11 +45,11 @@ static RecoPlan windows_plan = {
 };
 
 static Phase phase = IDLE;
-static int64 next;				/* user or window to go on with */
+static int64 next;				/* the user or window to continue with */
 static RecoSinkScan scan;
 
 static void
-enter(Phase new)
+resync_enter(Phase new)
 {
 	phase = new;
 	next = PG_INT64_MIN;
@@ -60,18 +59,18 @@ enter(Phase new)
 }
 
 /*
- * Begin, from the first user.  The caller has left a stamp before: one that is
- * lost from now on asks for everything again.
+ * Begin with the first user.  The caller has renewed the stamp before, so that a
+ * loss from now on requests another resync.
  */
 void
 reco_resync_begin(void)
 {
 	reco_queue_begin_publish_all();
 	reco_metrics_add(RECO_METRIC_RESYNCS, 1);
-	enter(USERS);
+	resync_enter(USERS);
 }
 
-/* Go on where an earlier publisher was; the sink still holds what it has sent. */
+/* Resume the resync of an earlier publisher; the sink still has what that one sent. */
 void
 reco_resync_resume(void)
 {
@@ -82,14 +81,14 @@ reco_resync_resume(void)
 		reco_resync_begin();
 		return;
 	}
-	enter(resync.phase);
+	resync_enter(resync.phase);
 	next = resync.next;
 	reco_queue_set_resync(resync);
 }
 
 /* Send some windows; false: there are no more. */
 static bool
-send_windows(RecoSinkLink *link)
+resync_send_windows(RecoSinkLink *link)
 {
 	Datum		values[] = {TimestampTzGetDatum(next), Int64GetDatum(PIECE_WINDOWS)};
 	RecoKey    *windows = palloc(sizeof(RecoKey) * PIECE_WINDOWS);
@@ -112,9 +111,9 @@ send_windows(RecoSinkLink *link)
 	return count == PIECE_WINDOWS;
 }
 
-/* Delete some keys without a row; false: there are no more. */
+/* Delete some orphans; false: there are no more. */
 static bool
-delete_orphans(RecoSinkLink *link, bool windows)
+resync_delete_orphans(RecoSinkLink *link, bool windows)
 {
 	RecoIds		found;
 
@@ -124,7 +123,7 @@ delete_orphans(RecoSinkLink *link, bool windows)
 		return true;
 
 	reco_sql_begin();
-	reco_orphans_drop_rows(windows, &found);
+	reco_orphan_keys_filter(windows, &found);
 	reco_sql_commit();
 	reco_sink->keep_own(link, windows, &found);
 	for (int i = 0; i < found.count; i++)
@@ -138,7 +137,7 @@ delete_orphans(RecoSinkLink *link, bool windows)
 	return true;
 }
 
-/* One piece, in the current memory context; true: there is more to do. */
+/* One step, in the current memory context; true: there is more to do. */
 bool
 reco_resync_step(RecoSinkLink *link)
 {
@@ -148,18 +147,18 @@ reco_resync_step(RecoSinkLink *link)
 			return false;
 		case USERS:
 			if (!reco_reader_send_users_from(link, &next))
-				enter(WINDOWS);
+				resync_enter(WINDOWS);
 			break;
 		case WINDOWS:
-			if (!send_windows(link))
-				enter(ORPHANED_USERS);
+			if (!resync_send_windows(link))
+				resync_enter(ORPHANED_USERS);
 			break;
 		case ORPHANED_USERS:
-			if (!delete_orphans(link, false))
-				enter(ORPHANED_WINDOWS);
+			if (!resync_delete_orphans(link, false))
+				resync_enter(ORPHANED_WINDOWS);
 			break;
 		case ORPHANED_WINDOWS:
-			if (!delete_orphans(link, true))
+			if (!resync_delete_orphans(link, true))
 			{
 				phase = IDLE;
 				reco_queue_set_resync((RecoResync) {phase, 0});

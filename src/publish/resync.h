@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * resync.h
- *	  Everything is sent to the sink, and what is left over there deleted.
+ *	  Resync: sends everything to the sink, and deletes orphans there.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,7 +10,7 @@
 
 #include "publish/sink.h"
 
-/* All outside transactions. */
+/* To be called outside transactions. */
 extern void reco_resync_begin(void);
 extern void reco_resync_resume(void);
 extern bool reco_resync_step(RecoSinkLink *link);	/* true: there is more to do */

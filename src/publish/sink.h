@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * sink.h
- *	  What publishes lists and windows asks of the store that it publishes to.
+ *	  The interface of a store that lists and windows are published to.
  *
- * A sink names and stores keys in its own way; who publishes knows users,
- * windows and their values only.  A failure of the store is an ERROR that ends
- * the link: whether what was put has arrived is not known then.
+ * How keys are named and stored is the sink's business; publish/ only knows
+ * users, windows and their values.  A failure of the store is an ERROR that ends
+ * the link; it is unknown then whether what was put has arrived.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,69 +26,69 @@ typedef struct RecoSinkField
 	int64		views;
 } RecoSinkField;
 
-/* How far a scan of keys is. */
+/* The progress of a scan of keys. */
 typedef struct RecoSinkScan
 {
 	bool		begun;
 	char		cursor[32];
 } RecoSinkScan;
 
-/* A key as it was found, valid while its handler runs. */
+/* A key that was fetched, valid while its handler runs. */
 typedef struct RecoSinkValue
 {
-	RecoSlice	key;			/* as the store names it */
-	const char *type;			/* likewise, clean; NULL: there is no such key */
-	bool		right_type;		/* for what it is to hold */
+	RecoSlice	key;			/* its name in the store */
+	const char *type;			/* its type there, cleaned; NULL: there is no such key */
+	bool		right_type;		/* is that the type of lists or windows? */
 	int64		ttl;			/* seconds; -1: it does not expire */
 	RecoSlice	value;			/* a list as it was put, or reco_value_join() of a window's fields; data NULL: none */
 } RecoSinkValue;
 
-/* Takes what was found of the n-th id. */
+/* Receives what was fetched for the n-th id. */
 typedef void (*RecoSinkHandler) (void *arg, int n, const RecoSinkValue *found);
 
 /*
- * All but is_configured() and target() run outside of reco's lock, and but for
+ * All but is_configured() and target() run without reco's lock, and, except
  * fetch() and scan(), which clients call as well, outside of transactions.
  */
 typedef struct RecoSink
 {
 	const char *name;			/* for messages */
 	bool		(*is_configured) (void);
-	uint32		(*target) (void);	/* a hash of the settings that say where, and under which keys */
+	uint32		(*target) (void);	/* a hash of the settings for the address and the keys */
 
-	/* A link lives in the memory context that is current; client: in a client's transaction. */
+	/* A link lives in the current memory context; client: used in a client's transaction. */
 	RecoSinkLink *(*connect) (bool client);
 	void		(*close) (RecoSinkLink *link);
 	void		(*check) (RecoSinkLink *link);	/* ERROR if the store has closed it */
 	pgsocket	(*socket) (RecoSinkLink *link); /* PGINVALID_SOCKET: it is closed */
 
 	/*
-	 * Is the copy in the store ours?  claim() asks before anything is put: 0, or
-	 * milliseconds until it should be asked again.  renew() after each batch and
-	 * once in a while: false if another publisher has taken it over.  Both ask
-	 * for everything to be sent where the store has lost something.
+	 * Are we the publisher of this store?  claim() must be called before anything
+	 * is put; it returns 0, or the milliseconds until the next attempt.  renew()
+	 * must be called after each batch and regularly; it returns false if another
+	 * publisher has taken over.  Both request a resync if the store has lost data.
 	 */
 	long		(*claim) (RecoSinkLink *link);
 	bool		(*renew) (RecoSinkLink *link);
 
-	/* These are done when flush() has returned; a window without fields is dropped. */
+	/* These are complete when flush() has returned; a window without fields is dropped. */
 	void		(*put_user) (RecoSinkLink *link, int64 user_id, RecoSlice value);
 	void		(*drop_user) (RecoSinkLink *link, int64 user_id);
 	void		(*put_window) (RecoSinkLink *link, TimestampTz window, const RecoSinkField *fields, int count);
 	void		(*flush) (RecoSinkLink *link);
 
-	/* Ids of keys that are there, a piece at a time, each at least once; false: there are no more. */
+	/* Scan for the ids of existing keys, some at a time, each at least once; false: there are no more. */
 	bool		(*scan) (RecoSinkLink *link, bool windows, RecoSinkScan *scan, RecoIds *found);
 
-	/* Leave those ids whose values are of reco's making. */
+	/* Keep only the ids whose values were written by reco. */
 	void		(*keep_own) (RecoSinkLink *link, bool windows, RecoIds *ids);
 
-	/* What the store holds of some ids, one after the other: values may be long. */
+	/* Fetch the keys of some ids, one after the other, since values may be long. */
 	void		(*fetch) (RecoSinkLink *link, bool windows, const int64 *ids, int count,
 						  RecoSinkHandler handler, void *arg);
 } RecoSink;
 
-/* The one that there is; in reco.c. */
+/* The sink in use; defined in reco.c. */
 extern const RecoSink *const reco_sink;
 
 #endif							/* RECO_SINK_H */

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * value.c
- *	  Values as applications read them, from lists and windows as rows hold them.
+ *	  Formats lists and windows as the values that applications read.
  *
  *		{"user_id":123,"recommended_products":["a","b"]}
  *
- * They are UTF-8 whatever the database's encoding.  Writes nothing.
+ * Values are UTF-8 whatever the database's encoding.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,7 +17,7 @@
 #include "publish/value.h"
 #include "utils/builtins.h"
 
-static RecoList numbers;		/* of the list at hand */
+static RecoList numbers;		/* of the current list */
 
 /* Begin to read lists under a snapshot. */
 void
@@ -35,7 +35,7 @@ reco_value_end(void)
 }
 
 static void
-append_head(StringInfo value, int64 user_id)
+value_append_head(StringInfo value, int64 user_id)
 {
 	char		number[MAXINT8LEN + 1];
 
@@ -44,12 +44,12 @@ append_head(StringInfo value, int64 user_id)
 	appendStringInfoString(value, ",\"recommended_products\":[");
 }
 
-/* Append the value of a user whose row holds the list. */
+/* Append the value for a user's list. */
 void
 reco_value_append_list(StringInfo value, int64 user_id, Datum list)
 {
 	reco_list_unpack(&numbers, list);
-	append_head(value, user_id);
+	value_append_head(value, user_id);
 	for (int i = 0; i < numbers.count; i++)
 	{
 		RecoSlice	id = reco_lookup_quoted(numbers.numbers[i]);
@@ -61,7 +61,7 @@ reco_value_append_list(StringInfo value, int64 user_id, Datum list)
 	appendStringInfoString(value, "]}");
 }
 
-/* Append a product_id as a window's field. */
+/* Append a product_id, as the name of a window's field. */
 void
 reco_value_append_product(StringInfo value, Datum product)
 {
@@ -74,7 +74,7 @@ reco_value_append_product(StringInfo value, Datum product)
 }
 
 static int
-compare_texts(const void *a, const void *b)
+value_compare_fields(const void *a, const void *b)
 {
 	const RecoSlice *left = a;
 	const RecoSlice *right = b;
@@ -83,14 +83,14 @@ compare_texts(const void *a, const void *b)
 	return order != 0 ? order : (left->length > right->length) - (left->length < right->length);
 }
 
-/* A window's fields as one text, in whatever order they come; sorts them. */
+/* Sort a window's fields, and join them to a text that does not depend on their order. */
 RecoSlice
 reco_value_join(RecoSlice *fields, int count)
 {
 	StringInfoData text;
 
 	initStringInfo(&text);
-	qsort(fields, count, sizeof(RecoSlice), compare_texts);
+	qsort(fields, count, sizeof(RecoSlice), value_compare_fields);
 	for (int i = 0; i < count; i++)
 	{
 		appendStringInfoString(&text, i > 0 ? ", " : "");
@@ -99,9 +99,9 @@ reco_value_join(RecoSlice *fields, int count)
 	return (RecoSlice) {text.data, text.len};
 }
 
-/* The end of the JSON string that begins at p; NULL if there is none. */
+/* Skip the JSON string that begins at p; NULL if there is none. */
 static const char *
-skip_json_string(const char *p, const char *end)
+value_skip_string(const char *p, const char *end)
 {
 	if (p >= end || *p++ != '"')
 		return NULL;
@@ -120,17 +120,17 @@ reco_value_is_list(const char *value, size_t length, int64 user_id)
 	bool		same;
 
 	initStringInfo(&head);
-	append_head(&head, user_id);
+	value_append_head(&head, user_id);
 	same = length > head.len && memcmp(value, head.data, head.len) == 0;
 	p = value + head.len;
 	pfree(head.data);
 	if (!same)
 		return false;
 
-	/* What reco writes has one element at least; an empty list is reco's too. */
+	/* an empty list is accepted, too */
 	if (*p != ']')
 	{
-		while ((p = skip_json_string(p, end)) != NULL && p < end && *p == ',')
+		while ((p = value_skip_string(p, end)) != NULL && p < end && *p == ',')
 			p++;
 	}
 	return p != NULL && end - p == 2 && p[0] == ']' && p[1] == '}';

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * value.h
- *	  Values as applications read them, from lists and windows as rows hold them.
+ *	  Formats lists and windows as the values that applications read.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,12 +12,12 @@
 #include "lib/stringinfo.h"
 #include "utils/snapshot.h"
 
-/* What is between begin and end is read under the snapshot; needs SPI. */
+/* Between begin and end products are read under the snapshot; needs SPI. */
 extern void reco_value_begin(Snapshot snapshot);
 extern void reco_value_append_list(StringInfo value, int64 user_id, Datum list);
 extern void reco_value_end(void);
 
-/* A transaction is needed where the database's encoding is not UTF-8. */
+/* Needs a transaction if the database's encoding is not UTF-8. */
 extern void reco_value_append_product(StringInfo value, Datum product);
 
 /* Each field: a product, a space, and its views. */

@@ -3,21 +3,21 @@
  * connection.c
  *	  A connection to Redis and its pipeline of commands.
  *
- * The only file that knows hiredis, which connects and writes.  The connection
- * does not block: all waits are the process's own (latch, interrupts, death of
- * the postmaster), with a limit of TIMEOUT_MS without any progress and one on
- * the whole.  The publisher waits outside any transaction; only a client's own
- * call (client = true) may wait inside.
+ * The only file that uses hiredis, for connecting and writing.  The connection is
+ * non-blocking: all waits react to the latch, to interrupts and to the death of
+ * the postmaster, with a limit of TIMEOUT_MS without progress and one on the
+ * total.  The publisher waits outside any transaction; only a client's own call
+ * (client = true) may wait inside.
  *
- * Commands are written into a buffer of our own, which goes to the socket
- * whenever it has grown to OUTPUT_BYTES; replies that arrive meanwhile wait
- * until they are collected.  So memory is bounded by OUTPUT_BYTES, the longest
- * command and INPUT_BYTES, whatever the other end sends.
+ * Commands are buffered, and sent when the buffer has grown to OUTPUT_BYTES;
+ * replies that arrive meanwhile are kept until they are collected.  So memory is
+ * bounded by OUTPUT_BYTES, the longest command and INPUT_BYTES, whatever the
+ * server sends.
  *
- * What it says is foreign: it is cleaned before it gets into a message, and
- * left out where it repeats the password.
+ * The server's texts are foreign: they are cleaned before they are used in a
+ * message, and suppressed if they contain the password.
  *
- * The connection is freed with the memory context that it was made in.
+ * The connection is freed with the memory context that it was created in.
  *
  *-------------------------------------------------------------------------
  */
@@ -42,37 +42,37 @@
 
 #define TIMEOUT_MS 10000
 
-/* So much of what Redis says is shown. */
+/* Bytes of the server's texts that are shown. */
 #define SHOWN_BYTES 200
 #define OUTPUT_BYTES (64 * 1024)
 
-/* Replies that have arrived: the longest one and what came along with it. */
+/* Limit for buffered replies: the longest one, and what arrived together with it. */
 #define INPUT_BYTES (RECO_REPLY_BYTES + 1024 * 1024)
 #define READ_BYTES (16 * 1024)
 
-/* What is sent and answered at less than this, in bytes/ms, takes too long. */
+/* The lowest rate of sending and answering that is accepted, in bytes/ms. */
 #define SLOWEST_RATE 64
 
 struct RecoRedis
 {
-	redisContext *context;		/* NULL: closed by an ERROR; not to be used any more */
+	redisContext *context;		/* NULL: closed by an ERROR, must not be used any more */
 	bool		client;			/* may wait inside a transaction */
-	bool		woken;			/* a wait took a wake-up that was not for us */
-	int			pending;		/* commands whose reply is not collected */
+	bool		woken;			/* a wait has consumed a wakeup of the latch */
+	int			pending;		/* commands whose reply has not been received */
 	char	   *where;			/* for messages */
 	char	   *secret;			/* the password, until we are logged in */
-	StringInfoData output;		/* commands that hiredis does not have yet */
-	StringInfoData input;		/* replies, from cursor on not yet taken */
+	StringInfoData output;		/* commands not yet passed to hiredis */
+	StringInfoData input;		/* replies; those from cursor on are not received yet */
 	size_t		wanted;			/* bytes from the cursor on that the next one needs */
-	size_t		traffic;		/* bytes both ways since all was answered */
-	int64		waited;			/* for it, in microseconds */
+	size_t		traffic;		/* bytes in both directions since nothing was pending */
+	int64		waited;			/* the same for the time waited, in microseconds */
 	MemoryContext memory;		/* of the connection */
 	MemoryContext scratch;		/* of one reply */
 	MemoryContextCallback at_reset;
 };
 
 static void
-free_connection(void *arg)
+connection_free(void *arg)
 {
 	RecoRedis  *redis = arg;
 
@@ -81,9 +81,9 @@ free_connection(void *arg)
 	redis->context = NULL;
 }
 
-/* What the other end says, as it may be shown. */
+/* The server's text, fit to be shown. */
 static char *
-shown_text(const RecoRedis *redis, const char *text, size_t length)
+connection_shown_text(const RecoRedis *redis, const char *text, size_t length)
 {
 	char	   *shown;
 
@@ -94,9 +94,9 @@ shown_text(const RecoRedis *redis, const char *text, size_t length)
 	return shown;
 }
 
-/* The next reply if all of it has arrived; it is good until more is read. */
+/* The next reply, if all of it has arrived; valid until more is read. */
 static bool
-next_in_input(RecoRedis *redis, RecoReply *reply, const char **wrong)
+connection_next_reply(RecoRedis *redis, RecoReply *reply, const char **wrong)
 {
 	char	   *data = redis->input.data + redis->input.cursor;
 	size_t		length = redis->input.len - redis->input.cursor;
@@ -122,47 +122,47 @@ next_in_input(RecoRedis *redis, RecoReply *reply, const char **wrong)
 	return true;
 }
 
-/* Report that the connection is lost, with Redis's parting words if any. */
+/* Report that the connection is lost, with Redis's last error reply if there is one. */
 pg_noreturn static void
-fail_connection(RecoRedis *redis, const char *why)
+connection_fail(RecoRedis *redis, const char *why)
 {
 	char	   *reason = pstrdup(why);
 	const char *wrong;
 	RecoReply	reply;
 
-	if (redis->context != NULL && next_in_input(redis, &reply, &wrong) &&
+	if (redis->context != NULL && connection_next_reply(redis, &reply, &wrong) &&
 		reply.type == RECO_REPLY_ERROR)
-		reason = shown_text(redis, reply.text, reply.length);
-	free_connection(redis);
+		reason = connection_shown_text(redis, reply.text, reply.length);
+	connection_free(redis);
 	ereport(ERROR,
 			(errcode(ERRCODE_CONNECTION_FAILURE),
 			 errmsg("lost the connection to Redis at %s: %s", redis->where, reason)));
 }
 
-/* What came is no reply that Redis would give. */
+/* Report a reply that violates the protocol. */
 pg_noreturn static void
-fail_reply(RecoRedis *redis, const char *wrong)
+connection_fail_reply(RecoRedis *redis, const char *wrong)
 {
-	free_connection(redis);
+	connection_free(redis);
 	ereport(ERROR,
 			(errcode(ERRCODE_PROTOCOL_VIOLATION),
 			 errmsg("invalid reply from Redis at %s: %s", redis->where, wrong),
 			 errhint("Check that reco.redis_url names a Redis server, and a port without TLS.")));
 }
 
-/* A reply to a command is of a type that Redis does not give. */
+/* Report a reply of a type that the command cannot have. */
 void
-reco_redis_unexpected(RecoRedis *redis, const char *command)
+reco_redis_unexpected_reply(RecoRedis *redis, const char *command)
 {
-	fail_reply(redis, psprintf("unexpected type of reply to %s", command));
+	connection_fail_reply(redis, psprintf("unexpected type of reply to %s", command));
 }
 
 /*
- * Wait for one of the socket's events; true if it can be read.  Both this wait
- * and the sum of all until everything is answered are limited.
+ * Wait for one of the socket's events; true if it is readable.  Both this wait
+ * and the sum of all waits until nothing is pending are limited.
  */
 static bool
-wait_for_socket(RecoRedis *redis, int events)
+connection_wait(RecoRedis *redis, int events)
 {
 	int			happened = 0;
 	RecoMoment	begun = reco_monotonic_now();
@@ -172,11 +172,11 @@ wait_for_socket(RecoRedis *redis, int events)
 
 	CHECK_FOR_INTERRUPTS();
 	if (redis->waited / 1000 > TIMEOUT_MS + redis->traffic / SLOWEST_RATE)
-		fail_connection(redis, "it answers too slowly");
+		connection_fail(redis, "it answers too slowly");
 	while ((happened & (WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE)) == 0)
 	{
 		if (reco_monotonic_has_passed(no_progress))
-			fail_connection(redis, "no answer within 10 seconds");
+			connection_fail(redis, "no answer within 10 seconds");
 		happened = WaitLatchOrSocket(MyLatch, events | WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 									 redis->context->fd,
 									 Max(1, Min(reco_monotonic_left(no_progress), TIMEOUT_MS)),
@@ -192,9 +192,9 @@ wait_for_socket(RecoRedis *redis, int events)
 	return (happened & WL_SOCKET_READABLE) != 0;
 }
 
-/* Make room for more input, and give back what a long reply took. */
+/* Make room for more input, and free the memory of a long reply. */
 static void
-make_room(RecoRedis *redis)
+connection_make_room(RecoRedis *redis)
 {
 	StringInfo	input = &redis->input;
 
@@ -211,34 +211,34 @@ make_room(RecoRedis *redis)
 		input->maxlen = READ_BYTES;
 	}
 	if (input->len >= INPUT_BYTES)
-		fail_reply(redis, "more than was asked for");
+		connection_fail_reply(redis, "more than was asked for");
 	enlargeStringInfo(input, Max(READ_BYTES, input->len / 2));
 }
 
 /* Read what has arrived. */
 static void
-read_input(RecoRedis *redis)
+connection_read(RecoRedis *redis)
 {
 	StringInfo	input = &redis->input;
 	ssize_t		got;
 
-	make_room(redis);
+	connection_make_room(redis);
 	got = recv(redis->context->fd, input->data + input->len, input->maxlen - input->len - 1, 0);
 	if (got == 0)
-		fail_connection(redis, "the server closed the connection");
+		connection_fail(redis, "the server closed the connection");
 	if (got < 0)
 	{
 		if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
 			return;
-		fail_connection(redis, pstrdup(strerror(errno)));
+		connection_fail(redis, pstrdup(strerror(errno)));
 	}
 	input->len += got;
 	redis->traffic += got;
 }
 
-/* Send the buffer; what arrives meanwhile is kept for the collection. */
+/* Send the buffer; replies that arrive meanwhile are kept. */
 static void
-send_output(RecoRedis *redis)
+connection_send(RecoRedis *redis)
 {
 	int			done = 0;
 
@@ -246,74 +246,74 @@ send_output(RecoRedis *redis)
 		return;
 	redis->traffic += redis->output.len;
 	if (redisAppendFormattedCommand(redis->context, redis->output.data, redis->output.len) != REDIS_OK)
-		fail_connection(redis, redis->context->errstr);
+		connection_fail(redis, redis->context->errstr);
 	resetStringInfo(&redis->output);
 
 	for (;;)
 	{
 		if (redisBufferWrite(redis->context, &done) != REDIS_OK)
-			fail_connection(redis, redis->context->errstr);
+			connection_fail(redis, redis->context->errstr);
 		if (done)
 			return;
-		if (wait_for_socket(redis, WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE))
-			read_input(redis);
+		if (connection_wait(redis, WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE))
+			connection_read(redis);
 	}
 }
 
-/* The first error in a reply, also within the array that EXEC gives; NULL: none. */
+/* The first error in a reply, or in the array that EXEC returns; NULL: none. */
 static const RecoReply *
-find_error(const RecoReply *reply)
+connection_find_error(const RecoReply *reply)
 {
 	const RecoReply *error = reply->type == RECO_REPLY_ERROR ? reply : NULL;
 
 	for (int i = 0; i < reply->nelements && error == NULL; i++)
-		error = find_error(&reply->elements[i]);
+		error = connection_find_error(&reply->elements[i]);
 	return error;
 }
 
-/* Raise an error reply, and close the connection: what came after in the pipeline is unknown. */
+/* Raise an error reply, and close the connection: the fate of later commands is unknown. */
 void
-reco_redis_refused(RecoRedis *redis, const RecoReply *error)
+reco_redis_rejected(RecoRedis *redis, const RecoReply *error)
 {
-	char	   *text = shown_text(redis, error->text, error->length);
+	char	   *text = connection_shown_text(redis, error->text, error->length);
 
-	free_connection(redis);
-	reco_redis_report(redis->where, text);
+	connection_free(redis);
+	reco_redis_raise(redis->where, text);
 }
 
-/* Wait for the next reply; an error is raised unless the caller wants to see it. */
+/* Receive the next reply; raise: raise an error reply as an ERROR. */
 static void
-take_reply(RecoRedis *redis, RecoReply *reply, bool raise)
+connection_receive(RecoRedis *redis, RecoReply *reply, bool raise)
 {
 	const RecoReply *error;
 	const char *wrong;
 
-	while (!next_in_input(redis, reply, &wrong))
+	while (!connection_next_reply(redis, reply, &wrong))
 	{
 		if (wrong != NULL)
-			fail_reply(redis, wrong);
-		wait_for_socket(redis, WL_SOCKET_READABLE);
-		read_input(redis);
+			connection_fail_reply(redis, wrong);
+		connection_wait(redis, WL_SOCKET_READABLE);
+		connection_read(redis);
 	}
 	if (--redis->pending == 0)
 		redis->traffic = redis->waited = 0;
-	error = raise ? find_error(reply) : NULL;
+	error = raise ? connection_find_error(reply) : NULL;
 	if (error != NULL)
-		reco_redis_refused(redis, error);
+		reco_redis_rejected(redis, error);
 }
 
-/* A wake-up that our waits took was meant for the caller. */
+/* Set the latch again, if a wait has consumed a wakeup that was meant for the caller. */
 static void
-hand_wake_on(RecoRedis *redis)
+connection_pass_wakeup(RecoRedis *redis)
 {
 	if (redis->woken)
 		SetLatch(MyLatch);
 	redis->woken = false;
 }
 
-/* *3 or $12 and the end of the line */
+/* Append a header such as "*3" or "$12". */
 static void
-append_header(StringInfo output, char mark, uint64 n)
+connection_append_header(StringInfo output, char mark, uint64 n)
 {
 	char		text[24];
 	int			length = 1;
@@ -325,37 +325,36 @@ append_header(StringInfo output, char mark, uint64 n)
 	appendBinaryStringInfo(output, text, length);
 }
 
-/* Add a command to the pipeline; its reply is collected later. */
+/* Append a command to the pipeline; its reply is collected later. */
 void
 reco_redis_append(RecoRedis *redis, int nwords, const RecoWord *words)
 {
-	append_header(&redis->output, '*', nwords);
+	connection_append_header(&redis->output, '*', nwords);
 	for (int i = 0; i < nwords; i++)
 	{
-		append_header(&redis->output, '$', words[i].length);
+		connection_append_header(&redis->output, '$', words[i].length);
 		appendBinaryStringInfo(&redis->output, words[i].data, words[i].length);
 		appendBinaryStringInfo(&redis->output, "\r\n", 2);
 	}
 	redis->pending++;
 	if (redis->output.len >= OUTPUT_BYTES)
-		send_output(redis);
+		connection_send(redis);
 }
 
 /*
- * Send what is left and wait for the reply to each command appended since
- * the last collection.  The handler, which may be NULL, must copy what it
- * keeps.
+ * Send what is left, and receive the replies to all commands appended since the
+ * last collection.  The handler, which may be NULL, must copy what it keeps.
  */
 void
 reco_redis_collect(RecoRedis *redis, RecoReplyHandler handler, void *arg)
 {
-	send_output(redis);
+	connection_send(redis);
 	for (int n = 0; redis->pending > 0; n++)
 	{
 		RecoReply	reply;
 		MemoryContext caller = MemoryContextSwitchTo(redis->scratch);
 
-		take_reply(redis, &reply, true);
+		connection_receive(redis, &reply, true);
 		MemoryContextSwitchTo(caller);
 		if (handler != NULL)
 			handler(arg, n, &reply);
@@ -363,57 +362,57 @@ reco_redis_collect(RecoRedis *redis, RecoReplyHandler handler, void *arg)
 			MemoryContextReset(redis->scratch);
 	}
 	MemoryContextReset(redis->scratch);
-	hand_wake_on(redis);
+	connection_pass_wakeup(redis);
 }
 
-/* One command and its reply, in the current memory context. */
+/* Send one command; returns its reply, in the current memory context. */
 static RecoReply *
-call(RecoRedis *redis, int nwords, const RecoWord *words, bool raise)
+connection_call(RecoRedis *redis, int nwords, const RecoWord *words, bool raise)
 {
 	RecoReply  *reply = palloc(sizeof(RecoReply));
 	RecoReply	taken;
 
 	Assert(redis->pending == 0);
 	reco_redis_append(redis, nwords, words);
-	send_output(redis);
-	take_reply(redis, &taken, raise);
+	connection_send(redis);
+	connection_receive(redis, &taken, raise);
 	reco_reply_copy(&taken, reply);
-	hand_wake_on(redis);
+	connection_pass_wakeup(redis);
 	return reply;
 }
 
 RecoReply *
 reco_redis_call(RecoRedis *redis, int nwords, const RecoWord *words)
 {
-	return call(redis, nwords, words, true);
+	return connection_call(redis, nwords, words, true);
 }
 
-/* The same; an error reply is given to the caller. */
+/* The same, but an error reply is returned. */
 RecoReply *
 reco_redis_try(RecoRedis *redis, int nwords, const RecoWord *words)
 {
-	return call(redis, nwords, words, false);
+	return connection_call(redis, nwords, words, false);
 }
 
-/* Between commands: has Redis closed the connection, or said what nobody asked for?  ERROR if so. */
+/* Between commands: raise an ERROR if Redis has closed the connection, or sent something unrequested. */
 void
 reco_redis_check(RecoRedis *redis)
 {
-	read_input(redis);
+	connection_read(redis);
 	if (redis->input.len > redis->input.cursor)
-		fail_connection(redis, "it says what it was not asked for");
+		connection_fail(redis, "it sent a reply without a command");
 }
 
-/* The socket, to wait for: without commands in flight it says that Redis went away. */
+/* The socket, to wait for; without pending commands it becomes readable when Redis goes away. */
 pgsocket
 reco_redis_socket(RecoRedis *redis)
 {
 	return redis->context ? redis->context->fd : PGINVALID_SOCKET;
 }
 
-/* Begin to connect, and wait until it is done. */
+/* Open the socket, and wait until it is connected. */
 static void
-open_socket(RecoRedis *redis, const RecoRedisUrl *url)
+connection_open_socket(RecoRedis *redis, const RecoRedisUrl *url)
 {
 	int			error = 0;
 	socklen_t	size = sizeof(error);
@@ -425,7 +424,7 @@ open_socket(RecoRedis *redis, const RecoRedisUrl *url)
 
 	if (redis->context->err == 0)
 	{
-		wait_for_socket(redis, WL_SOCKET_WRITEABLE);
+		connection_wait(redis, WL_SOCKET_WRITEABLE);
 		if (getsockopt(redis->context->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
 			error = errno;
 	}
@@ -433,7 +432,7 @@ open_socket(RecoRedis *redis, const RecoRedisUrl *url)
 	{
 		char	   *why = pstrdup(error ? strerror(error) : redis->context->errstr);
 
-		free_connection(redis);
+		connection_free(redis);
 		ereport(ERROR,
 				(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
 				 errmsg("could not connect to Redis at %s: %s", redis->where, why),
@@ -444,7 +443,7 @@ open_socket(RecoRedis *redis, const RecoRedisUrl *url)
 }
 
 static void
-log_in(RecoRedis *redis, const RecoRedisUrl *url)
+connection_log_in(RecoRedis *redis, const RecoRedisUrl *url)
 {
 	char	   *password = reco_redis_read_password(reco_redis_password_file);
 	RecoWord	words[3] = {reco_redis_word("AUTH")};
@@ -461,25 +460,25 @@ log_in(RecoRedis *redis, const RecoRedisUrl *url)
 }
 
 /*
- * Is it a Redis that we can publish to?  One that does not let us ask may be:
- * it will say so when we write.
+ * Raise an ERROR if it is a server that we cannot publish to.  If INFO is not
+ * permitted, writing will tell.
  */
 static void
-check_server(RecoRedis *redis)
+connection_check_server(RecoRedis *redis)
 {
 	RecoReply  *info = reco_redis_try(redis, 2, (RecoWord[]) {{"INFO", 4}, {"server", 6}});
 	const char *wrong = NULL;
 	const char *hint = NULL;
 
 	if (info->type == RECO_REPLY_TEXT)
-		wrong = reco_redis_judge_server(info->text, &hint);
+		wrong = reco_redis_check_info(info->text, &hint);
 	else if (info->type != RECO_REPLY_ERROR)
-		reco_redis_unexpected(redis, "INFO");
+		reco_redis_unexpected_reply(redis, "INFO");
 	else if (strncmp(info->text, "NOPERM ", 7) != 0 && strncmp(info->text, "ERR unknown command", 19) != 0)
-		reco_redis_refused(redis, info);
+		reco_redis_rejected(redis, info);
 	if (wrong != NULL)
 	{
-		free_connection(redis);
+		connection_free(redis);
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot publish to Redis at %s: %s", redis->where, wrong),
@@ -487,14 +486,14 @@ check_server(RecoRedis *redis)
 	}
 }
 
-/* Say who we are, see whom we talk to, and choose the database. */
+/* Log in, check the server, and select the database. */
 static void
-introduce(RecoRedis *redis, const RecoRedisUrl *url)
+connection_handshake(RecoRedis *redis, const RecoRedisUrl *url)
 {
 	char		db[12];
 
-	log_in(redis, url);
-	check_server(redis);
+	connection_log_in(redis, url);
+	connection_check_server(redis);
 	if (url->db != 0)
 	{
 		pg_ltoa(url->db, db);
@@ -502,7 +501,7 @@ introduce(RecoRedis *redis, const RecoRedisUrl *url)
 	}
 }
 
-/* Connect as the settings say; ERROR if it cannot be. */
+/* Connect as the settings say. */
 RecoRedis *
 reco_redis_connect(bool client)
 {
@@ -524,20 +523,20 @@ reco_redis_connect(bool client)
 	redis->memory = memory;
 	redis->scratch = AllocSetContextCreate(memory, "reco redis reply", ALLOCSET_DEFAULT_SIZES);
 	redis->where = url.host ? psprintf("%s:%d", url.host, url.port) : url.path;
-	redis->at_reset.func = free_connection;
+	redis->at_reset.func = connection_free;
 	redis->at_reset.arg = redis;
 	MemoryContextRegisterResetCallback(memory, &redis->at_reset);
 	initStringInfo(&redis->output);
 	initStringInfo(&redis->input);
 	redis->wanted = 1;
 
-	open_socket(redis, &url);
-	introduce(redis, &url);
+	connection_open_socket(redis, &url);
+	connection_handshake(redis, &url);
 	MemoryContextSwitchTo(caller);
 	return redis;
 }
 
-/* Close it and free all that belongs to it. */
+/* Close the connection and free its memory. */
 void
 reco_redis_close(RecoRedis *redis)
 {

@@ -3,9 +3,9 @@
  * connection.h
  *	  A connection to Redis and its pipeline of commands.
  *
- * Every failure, an error reply included, is an ERROR that closes the
- * connection: whether what was sent has been done is not known then.  So is a
- * reply that is longer or takes longer than it may.
+ * Every failure, including an error reply and one that is too long or too slow,
+ * is an ERROR that closes the connection: it is unknown then whether what was
+ * sent has been executed.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,14 +16,14 @@
 
 typedef struct RecoRedis RecoRedis;
 
-/* One word of a command; any bytes. */
+/* A word of a command: any bytes. */
 typedef struct RecoWord
 {
 	const char *data;
 	size_t		length;
 } RecoWord;
 
-/* Takes the reply to the n-th command (from 0) since the last collection. */
+/* Receives the reply to the n-th command (from 0) since the last collection. */
 typedef void (*RecoReplyHandler) (void *arg, int n, const RecoReply *reply);
 
 /* Lives as long as the current memory context; client: in a client's transaction. */
@@ -32,7 +32,7 @@ extern void reco_redis_close(RecoRedis *redis);
 extern pgsocket reco_redis_socket(RecoRedis *redis);
 extern void reco_redis_check(RecoRedis *redis);
 
-/* A word out of a string. */
+/* A string as a word. */
 static inline RecoWord
 reco_redis_word(const char *text)
 {
@@ -43,7 +43,7 @@ extern void reco_redis_append(RecoRedis *redis, int nwords, const RecoWord *word
 extern void reco_redis_collect(RecoRedis *redis, RecoReplyHandler handler, void *arg);
 extern RecoReply *reco_redis_call(RecoRedis *redis, int nwords, const RecoWord *words);
 extern RecoReply *reco_redis_try(RecoRedis *redis, int nwords, const RecoWord *words);
-pg_noreturn extern void reco_redis_refused(RecoRedis *redis, const RecoReply *error);
-pg_noreturn extern void reco_redis_unexpected(RecoRedis *redis, const char *command);
+pg_noreturn extern void reco_redis_rejected(RecoRedis *redis, const RecoReply *error);
+pg_noreturn extern void reco_redis_unexpected_reply(RecoRedis *redis, const char *command);
 
 #endif							/* RECO_CONNECTION_H */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * fetch.c
- *	  What Redis holds under reco's keys: types, times to live, values.
+ *	  Fetches reco's keys from Redis: types, TTLs, values.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,21 +26,21 @@ typedef struct Fetch
 	bool		windows;
 	Key		   *keys;
 	int			count;
-	int			next;			/* that is handed over next */
+	int			next;			/* the key to deliver next */
 	RecoSinkHandler handler;
 	void	   *arg;
-	MemoryContext scratch;		/* of one hash */
+	MemoryContext scratch;		/* for one hash */
 } Fetch;
 
-/* Replies come in pairs: to TYPE and to TTL. */
+/* Handle the replies to TYPE and TTL, which alternate. */
 static void
-take_type(void *arg, int n, const RecoReply *reply)
+fetch_handle_type(void *arg, int n, const RecoReply *reply)
 {
 	Fetch	   *fetch = arg;
 	Key		   *key = &fetch->keys[n / 2];
 
 	if (reply->type != (n % 2 == 0 ? RECO_REPLY_TEXT : RECO_REPLY_INTEGER))
-		reco_redis_unexpected(fetch->redis, n % 2 == 0 ? "TYPE" : "TTL");
+		reco_redis_unexpected_reply(fetch->redis, n % 2 == 0 ? "TYPE" : "TTL");
 	if (n % 2 == 0)
 	{
 		reco_text_copy(key->type, reply->text, sizeof(key->type));
@@ -51,7 +51,7 @@ take_type(void *arg, int n, const RecoReply *reply)
 }
 
 static void
-hand_over(Fetch *fetch, RecoSlice value)
+fetch_deliver(Fetch *fetch, RecoSlice value)
 {
 	const Key  *key = &fetch->keys[fetch->next];
 	RecoSinkValue found = {
@@ -61,17 +61,17 @@ hand_over(Fetch *fetch, RecoSlice value)
 	fetch->handler(fetch->arg, fetch->next++, &found);
 }
 
-/* Those whose values are not asked for. */
+/* Deliver the next keys whose values are not requested. */
 static void
-hand_over_without_value(Fetch *fetch)
+fetch_deliver_without_value(Fetch *fetch)
 {
 	while (fetch->next < fetch->count && !fetch->keys[fetch->next].right_type)
-		hand_over(fetch, (RecoSlice) {NULL, 0});
+		fetch_deliver(fetch, (RecoSlice) {NULL, 0});
 }
 
-/* A hash's fields and values as one text. */
+/* Join a hash's fields and values to one text. */
 static RecoSlice
-join_hash(RecoRedis *redis, const RecoReply *reply)
+fetch_join_hash(RecoRedis *redis, const RecoReply *reply)
 {
 	RecoSlice  *fields = palloc(sizeof(RecoSlice) * (reply->nelements / 2 + 1));
 
@@ -82,7 +82,7 @@ join_hash(RecoRedis *redis, const RecoReply *reply)
 		StringInfoData text;
 
 		if (field->type != RECO_REPLY_TEXT || count->type != RECO_REPLY_TEXT)
-			reco_redis_unexpected(redis, "HGETALL");
+			reco_redis_unexpected_reply(redis, "HGETALL");
 		initStringInfo(&text);
 		appendBinaryStringInfo(&text, field->text, field->length);
 		appendStringInfoChar(&text, ' ');
@@ -92,20 +92,20 @@ join_hash(RecoRedis *redis, const RecoReply *reply)
 	return reco_value_join(fields, reply->nelements / 2);
 }
 
-/* A string's value, or a hash's fields and values; nil if it has just gone. */
+/* Handle a string's value, or a hash's fields and values; nil if the key has just been deleted. */
 static void
-take_value(void *arg, int n, const RecoReply *reply)
+fetch_handle_value(void *arg, int n, const RecoReply *reply)
 {
 	Fetch	   *fetch = arg;
 	MemoryContext caller = MemoryContextSwitchTo(fetch->scratch);
 	RecoSlice	value = {NULL, 0};
 
-	hand_over_without_value(fetch);
+	fetch_deliver_without_value(fetch);
 	if (reply->type == RECO_REPLY_TEXT)
 		value = (RecoSlice) {reply->text, (int) reply->length};
 	else if (reply->type == RECO_REPLY_ARRAY && fetch->windows)
-		value = join_hash(fetch->redis, reply);
-	hand_over(fetch, value);
+		value = fetch_join_hash(fetch->redis, reply);
+	fetch_deliver(fetch, value);
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(fetch->scratch);
 }
@@ -132,14 +132,14 @@ reco_redis_fetch(RecoRedis *redis, const RecoRedisTemplate *template, const int6
 		reco_redis_append(redis, 2, (RecoWord[]) {{"TYPE", 4}, key});
 		reco_redis_append(redis, 2, (RecoWord[]) {{"TTL", 3}, key});
 	}
-	reco_redis_collect(redis, take_type, &fetch);
+	reco_redis_collect(redis, fetch_handle_type, &fetch);
 
 	for (int i = 0; i < count; i++)
 	{
 		if (fetch.keys[i].right_type)
 			reco_redis_append(redis, 2, (RecoWord[]) {get, {fetch.keys[i].name.data, fetch.keys[i].name.length}});
 	}
-	reco_redis_collect(redis, take_value, &fetch);
-	hand_over_without_value(&fetch);
+	reco_redis_collect(redis, fetch_handle_value, &fetch);
+	fetch_deliver_without_value(&fetch);
 	MemoryContextDelete(fetch.scratch);
 }

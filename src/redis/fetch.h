@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * fetch.h
- *	  What Redis holds under reco's keys: types, times to live, values.
+ *	  Fetches reco's keys from Redis: types, TTLs, values.
  *
  *-------------------------------------------------------------------------
  */

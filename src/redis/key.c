@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * key.c
- *	  Names of keys in Redis, and back; no I/O.
+ *	  Formats and parses the names of keys in Redis; no I/O.
  *
  *		123                             a user's list
  *		trending:2025-02-25T10:00:00    a window, by its start in UTC
  *
- * They are made of the templates' bytes as they stand in the settings.
+ * The bytes of the templates are used as they are in the settings.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,11 +17,11 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-/* The longest number or time that stands for a placeholder, and its NUL. */
+/* The longest number or time that replaces a placeholder, and its NUL. */
 #define ID_BYTES 64
 
 static RecoRedisTemplate
-make_template(const char *text, const char *placeholder, bool window)
+key_make_template(const char *text, const char *placeholder, bool window)
 {
 	const char *at = strstr(text, placeholder);
 	RecoRedisTemplate template;
@@ -37,18 +37,18 @@ make_template(const char *text, const char *placeholder, bool window)
 RecoRedisTemplate
 reco_redis_user_key_template(void)
 {
-	return make_template(reco_redis_user_key, "{user_id}", false);
+	return key_make_template(reco_redis_user_key, "{user_id}", false);
 }
 
 RecoRedisTemplate
 reco_redis_window_key_template(void)
 {
-	return make_template(reco_redis_trending_key, "{window_start}", true);
+	return key_make_template(reco_redis_trending_key, "{window_start}", true);
 }
 
-/* A number, or 2025-02-25T10:00:00 in UTC; returns its length. */
+/* Print a number, or 2025-02-25T10:00:00 in UTC; returns the length. */
 static int
-print_id(int64 id, bool window, char *text)
+key_print_id(int64 id, bool window, char *text)
 {
 	struct pg_tm tm;
 	fsec_t		fsec;
@@ -62,9 +62,9 @@ print_id(int64 id, bool window, char *text)
 					tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
 }
 
-/* The opposite of print_id; what it would not print so is refused. */
+/* The inverse of key_print_id; false if that would not print the text so. */
 static bool
-scan_id(const char *text, bool window, int64 *id)
+key_parse_id(const char *text, bool window, int64 *id)
 {
 	char		again[ID_BYTES];
 
@@ -82,16 +82,16 @@ scan_id(const char *text, bool window, int64 *id)
 	}
 	else
 		*id = strtoll(text, NULL, 10);
-	print_id(*id, window, again);
+	key_print_id(*id, window, again);
 	return strcmp(again, text) == 0;
 }
 
-/* The key of a user or window. */
+/* Print the key of a user or window. */
 void
 reco_redis_key_print(const RecoRedisTemplate *template, int64 id, StringInfo key)
 {
 	char		text[ID_BYTES];
-	int			length = print_id(id, template->window, text);
+	int			length = key_print_id(id, template->window, text);
 
 	resetStringInfo(key);
 	appendStringInfoString(key, template->prefix);
@@ -99,7 +99,7 @@ reco_redis_key_print(const RecoRedisTemplate *template, int64 id, StringInfo key
 	appendStringInfoString(key, template->suffix);
 }
 
-/* Whose key is it?  False if the template does not make it. */
+/* Parse a key; false if it does not match the template. */
 bool
 reco_redis_key_parse(const RecoRedisTemplate *template, const char *key, size_t length, int64 *id)
 {
@@ -114,10 +114,10 @@ reco_redis_key_parse(const RecoRedisTemplate *template, const char *key, size_t 
 	length -= before + after;
 	memcpy(text, key + before, length);
 	text[length] = '\0';
-	return scan_id(text, template->window, id);
+	return key_parse_id(text, template->window, id);
 }
 
-/* Redis's glob pattern for all keys of a template, and some that are not. */
+/* Redis's glob pattern for all keys of a template, which matches some others, too. */
 char *
 reco_redis_key_pattern(const RecoRedisTemplate *template)
 {

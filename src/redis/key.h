@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * key.h
- *	  Names of keys in Redis, and back; no I/O.
+ *	  Formats and parses the names of keys in Redis; no I/O.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,19 +10,19 @@
 
 #include "lib/stringinfo.h"
 
-/* A key's template, cut at its placeholder: what stands before and after it. */
+/* A key's template: what is before and after its placeholder. */
 typedef struct RecoRedisTemplate
 {
 	char	   *prefix;
 	char	   *suffix;
-	bool		window;			/* of windows, not of users */
+	bool		window;			/* for windows, not for users */
 } RecoRedisTemplate;
 
-/* The settings' templates; they are palloc'd. */
+/* The templates of the settings, palloc'd. */
 extern RecoRedisTemplate reco_redis_user_key_template(void);
 extern RecoRedisTemplate reco_redis_window_key_template(void);
 
-/* id: a user_id, or a window's start as TimestampTz.  The text replaces what key held. */
+/* id: a user_id, or a window's start as TimestampTz.  The text replaces the contents of key. */
 extern void reco_redis_key_print(const RecoRedisTemplate *template, int64 id, StringInfo key);
 extern bool reco_redis_key_parse(const RecoRedisTemplate *template, const char *key, size_t length,
 								 int64 *id);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * login.c
- *	  How to log in to Redis, and what its refusals mean; no sockets.
+ *	  The password for Redis, and the meaning of its error replies; no sockets.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,10 +14,10 @@
 
 #define CLUSTER_HINT "reco does not publish to a Redis Cluster yet: let reco.redis_url name a server that is none."
 
-/* The first one whose HSET takes several fields. */
+/* The first version whose HSET takes several fields. */
 #define OLDEST_MAJOR 4
 
-/* What the first word of an error reply means to us. */
+/* What the first word of an error reply means. */
 typedef struct ReplyError
 {
 	const char *word;
@@ -48,7 +48,7 @@ static const ReplyError reply_errors[] = {
 	{NULL, ERRCODE_EXTERNAL_ROUTINE_EXCEPTION, NULL}
 };
 
-/* The first line of a file. */
+/* See the header. */
 char *
 reco_redis_read_password(const char *path)
 {
@@ -72,9 +72,9 @@ reco_redis_read_password(const char *path)
 	return line;
 }
 
-/* The value of a line "name:value" of INFO; NULL if there is none. */
+/* The value of a line "name:value" in INFO; NULL if there is none. */
 static const char *
-info_value(const char *info, const char *name)
+login_info_value(const char *info, const char *name)
 {
 	const char *at = strstr(info, name);
 
@@ -83,10 +83,10 @@ info_value(const char *info, const char *name)
 
 /* See the header. */
 const char *
-reco_redis_judge_server(const char *info, const char **hint)
+reco_redis_check_info(const char *info, const char **hint)
 {
-	const char *mode = info_value(info, "\nredis_mode:");
-	const char *version = info_value(info, "\nredis_version:");
+	const char *mode = login_info_value(info, "\nredis_mode:");
+	const char *version = login_info_value(info, "\nredis_version:");
 
 	if (mode != NULL && strncmp(mode, "cluster", 7) == 0)
 	{
@@ -108,7 +108,7 @@ reco_redis_judge_server(const char *info, const char **hint)
 
 /* Raise an error reply as an ERROR. */
 void
-reco_redis_report(const char *where, const char *reply)
+reco_redis_raise(const char *where, const char *reply)
 {
 	const ReplyError *known = reply_errors;
 	size_t		length = strcspn(reply, " ");

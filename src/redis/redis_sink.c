@@ -3,8 +3,8 @@
  * redis_sink.c
  *	  Redis as a sink.
  *
- * A link is a connection and the keys' templates as they were when it was
- * made: with others it is closed (target()).
+ * A link has a connection and the keys' templates at the time of connecting; the
+ * publisher closes it when they change, see target().
  *
  *-------------------------------------------------------------------------
  */
@@ -27,7 +27,7 @@ struct RecoSinkLink
 };
 
 static const RecoRedisTemplate *
-template_of(const RecoSinkLink *link, bool windows)
+sink_template(const RecoSinkLink *link, bool windows)
 {
 	return windows ? &link->windows : &link->users;
 }
@@ -51,7 +51,7 @@ sink_connect(bool client)
 }
 
 static void
-free_template(RecoRedisTemplate *template)
+sink_free_template(RecoRedisTemplate *template)
 {
 	pfree(template->prefix);
 	pfree(template->suffix);
@@ -61,9 +61,9 @@ static void
 sink_close(RecoSinkLink *link)
 {
 	reco_redis_close(link->redis);
-	reco_stamp_look_away();
-	free_template(&link->users);
-	free_template(&link->windows);
+	reco_stamp_stop_watching();
+	sink_free_template(&link->users);
+	sink_free_template(&link->windows);
 	pfree(link);
 }
 
@@ -118,19 +118,19 @@ sink_flush(RecoSinkLink *link)
 static bool
 sink_scan(RecoSinkLink *link, bool windows, RecoSinkScan *scan, RecoIds *found)
 {
-	return reco_redis_scan(link->redis, template_of(link, windows), scan, found);
+	return reco_redis_scan(link->redis, sink_template(link, windows), scan, found);
 }
 
 static void
 sink_keep_own(RecoSinkLink *link, bool windows, RecoIds *ids)
 {
-	reco_redis_keep_own(link->redis, template_of(link, windows), ids);
+	reco_redis_keep_own(link->redis, sink_template(link, windows), ids);
 }
 
 static void
 sink_fetch(RecoSinkLink *link, bool windows, const int64 *ids, int count, RecoSinkHandler handler, void *arg)
 {
-	reco_redis_fetch(link->redis, template_of(link, windows), ids, count, handler, arg);
+	reco_redis_fetch(link->redis, sink_template(link, windows), ids, count, handler, arg);
 }
 
 const RecoSink reco_redis_sink = {

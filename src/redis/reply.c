@@ -1,16 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * reply.c
- *	  Replies of Redis: what they are, and how bytes become one; no I/O.
+ *	  Parser of Redis's replies; no I/O.
  *
- * RESP2, which Redis speaks unless asked for more:
+ * The protocol is RESP2, Redis's default:
  *
  *		+text  -error  :number  $length bytes  *count elements
  *
- * Who sits on the other end may send anything without end, so a reply is
- * measured, within bounds on length, count and depth, before anything is
- * allocated for it.  hiredis's own reader has no such bounds in the versions
- * that are about.
+ * The other end may send anything, so a reply is measured, within limits on
+ * length, count and depth, before anything is allocated for it.  hiredis's own
+ * reader lacks such limits in the versions that are in use.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,24 +17,24 @@
 
 #include "redis/reply.h"
 
-/* Bounds on a line, on elements of elements, and on all of a reply's elements. */
+/* Limits on a line, on the nesting of arrays, and on all of a reply's elements. */
 #define MAX_LINE (64 * 1024)
 #define MAX_DEPTH 8
 #define MAX_ELEMENTS (1024 * 1024)
 
-/* The head of a reply or element: its mark, and the line that follows. */
+/* The header of a reply or element: its mark, and the rest of its line. */
 typedef struct Head
 {
 	char		mark;
 	const char *line;
-	size_t		length;			/* without the line's end */
-	int64		number;			/* that the line says; of : $ * */
-	size_t		next;			/* where the next head is, or the bytes of $ */
+	size_t		length;			/* without \r\n */
+	int64		number;			/* the line as a number; only for : $ * */
+	size_t		next;			/* position after the line */
 } Head;
 
-/* A decimal number that is all of the line; false if it is none. */
+/* Parse a line as a decimal number; false if it is none. */
 static bool
-parse_number(const char *line, size_t length, int64 *number)
+reply_parse_number(const char *line, size_t length, int64 *number)
 {
 	bool		minus = length > 0 && line[0] == '-';
 	uint64		value = 0;
@@ -55,9 +54,9 @@ parse_number(const char *line, size_t length, int64 *number)
 	return true;
 }
 
-/* Read the head at a position. */
+/* Read the header at a position. */
 static RecoReplyState
-read_head(const char *data, size_t length, size_t at, Head *head, const char **wrong)
+reply_read_head(const char *data, size_t length, size_t at, Head *head, const char **wrong)
 {
 	const char *end;
 
@@ -80,16 +79,16 @@ read_head(const char *data, size_t length, size_t at, Head *head, const char **w
 		return RECO_REPLY_WRONG;
 	head->length = end - head->line;
 	head->next = end + 2 - data;
-	if (strchr(":$*", head->mark) != NULL && !parse_number(head->line, head->length, &head->number))
+	if (strchr(":$*", head->mark) != NULL && !reply_parse_number(head->line, head->length, &head->number))
 		return RECO_REPLY_WRONG;
 	if (strchr("$*", head->mark) != NULL && head->number < -1)
 		return RECO_REPLY_WRONG;
 	return RECO_REPLY_COMPLETE;
 }
 
-/* Move on behind the bytes of a $. */
+/* Skip the bytes that follow a $ header. */
 static RecoReplyState
-skip_bytes(const char *data, size_t length, Head *head, size_t *end, const char **wrong)
+reply_skip_bytes(const char *data, size_t length, Head *head, size_t *end, const char **wrong)
 {
 	if (head->number > RECO_REPLY_BYTES)
 	{
@@ -117,11 +116,11 @@ reco_reply_measure(const char *data, size_t length, size_t *end, const char **wr
 	for (;;)
 	{
 		Head		head;
-		RecoReplyState state = read_head(data, length, at, &head, wrong);
+		RecoReplyState state = reply_read_head(data, length, at, &head, wrong);
 
 		*end = length + 1;
 		if (state == RECO_REPLY_COMPLETE && head.mark == '$' && head.number >= 0)
-			state = skip_bytes(data, length, &head, end, wrong);
+			state = reply_skip_bytes(data, length, &head, end, wrong);
 		if ((state == RECO_REPLY_MORE && *end > RECO_REPLY_BYTES) ||
 			(state == RECO_REPLY_COMPLETE && head.next > RECO_REPLY_BYTES))
 		{
@@ -151,14 +150,14 @@ reco_reply_measure(const char *data, size_t length, size_t *end, const char **wr
 	}
 }
 
-/* Build what stands at a position of complete bytes, and return where the next one is. */
+/* Build the reply or element at a position; returns the position after it. */
 static size_t
-build(char *data, size_t length, size_t at, RecoReply *reply)
+reply_build(char *data, size_t length, size_t at, RecoReply *reply)
 {
 	Head		head;
 	const char *wrong;
 
-	(void) read_head(data, length, at, &head, &wrong);
+	(void) reply_read_head(data, length, at, &head, &wrong);
 	memset(reply, 0, sizeof(*reply));
 	switch (head.mark)
 	{
@@ -181,7 +180,7 @@ build(char *data, size_t length, size_t at, RecoReply *reply)
 				reply->nelements = (int) head.number;
 				reply->elements = palloc(sizeof(RecoReply) * Max(reply->nelements, 1));
 				for (int i = 0; i < reply->nelements; i++)
-					head.next = build(data, length, head.next, &reply->elements[i]);
+					head.next = reply_build(data, length, head.next, &reply->elements[i]);
 				return head.next;
 			}
 			reply->type = RECO_REPLY_TEXT;
@@ -190,21 +189,21 @@ build(char *data, size_t length, size_t at, RecoReply *reply)
 			head.next += head.number + 2;
 			break;
 	}
-	data[reply->text + reply->length - data] = '\0';	/* in the place of the \r */
+	data[reply->text + reply->length - data] = '\0';	/* in place of \r */
 	return head.next;
 }
 
 /*
- * Build a reply that has been measured to end there.  Its texts stay where they are in
- * data, which is changed; elements are palloc'd.
+ * Build a reply that has been measured.  Its texts point into data, which is
+ * modified; elements are palloc'd.
  */
 void
 reco_reply_build(char *data, size_t end, RecoReply *reply)
 {
-	(void) build(data, end, 0, reply);
+	(void) reply_build(data, end, 0, reply);
 }
 
-/* Copy a reply and all that it refers to into the present memory context. */
+/* Copy a reply and all that it refers to into the current memory context. */
 void
 reco_reply_copy(const RecoReply *from, RecoReply *to)
 {

@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * reply.h
- *	  Replies of Redis: what they are, and how bytes become one; no I/O.
+ *	  Parser of Redis's replies; no I/O.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef RECO_REPLY_H
 #define RECO_REPLY_H
 
-/* The longest reply that is taken, headers included. */
+/* The longest reply that is accepted, including headers. */
 #define RECO_REPLY_BYTES (64 * 1024 * 1024)
 
 typedef enum RecoReplyType
@@ -16,7 +16,7 @@ typedef enum RecoReplyType
 	RECO_REPLY_NIL, RECO_REPLY_TEXT, RECO_REPLY_ERROR, RECO_REPLY_INTEGER, RECO_REPLY_ARRAY
 } RecoReplyType;
 
-/* Text, an error's too, ends with a NUL beyond its length; NULL in other types. */
+/* text is NUL-terminated beyond its length; NULL unless TEXT or ERROR. */
 typedef struct RecoReply
 {
 	RecoReplyType type;
@@ -28,8 +28,8 @@ typedef struct RecoReply
 } RecoReply;
 
 /*
- * What the bytes that have arrived begin with.  COMPLETE: *end says where the
- * reply ends; MORE: not before so many bytes are there; WRONG: why not.
+ * Whether some bytes begin with a reply.  COMPLETE: it ends at *end; MORE: it
+ * needs at least *end bytes; WRONG: *wrong says why it is invalid.
  */
 typedef enum RecoReplyState
 {

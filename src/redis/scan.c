@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * scan.c
- *	  Keys of reco's form in Redis, and which of them are its own.
+ *	  Scans Redis for reco's keys.
  *
- * Others may keep keys in the same database of Redis, so a key must have the
- * form that the template gives, and a value as reco writes it: for a user JSON
- * with the same user_id, for a window a hash.
+ * Others may have keys in the same database of Redis, so a key must match the
+ * template, and its value must be one that reco writes: for a user JSON with the
+ * same user_id, for a window a hash.
  *
- * SCAN gives each key that is there from begin to end of the scan at least
- * once, which is all that is needed.
+ * SCAN returns each key that exists during the whole scan at least once, which is
+ * sufficient.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,21 +17,21 @@
 #include "publish/value.h"
 #include "redis/scan.h"
 
-/* Keys that one SCAN looks at, about. */
+/* The approximate number of keys that a SCAN examines. */
 #define SCAN_COUNT "1000"
 
-/* Values asked for at once: who knows how long those of others are. */
+/* Values requested at once, since those of others may be long. */
 #define PIECE_KEYS 100
 
 /* For reco_redis_keep_own: which replies are of reco's own values. */
-typedef struct Verdict
+typedef struct OwnKeys
 {
 	const RecoIds *ids;
 	bool	   *own;
 	int			first;			/* that the first reply of this collection is about */
-} Verdict;
+} OwnKeys;
 
-/* One piece of all keys that a template makes; false: there are no more. */
+/* See RecoSink. */
 bool
 reco_redis_scan(RecoRedis *redis, const RecoRedisTemplate *template, RecoSinkScan *scan, RecoIds *found)
 {
@@ -54,7 +54,7 @@ reco_redis_scan(RecoRedis *redis, const RecoRedisTemplate *template, RecoSinkSca
 	if (reply->nelements != 2 || reply->elements[0].type != RECO_REPLY_TEXT ||
 		reply->elements[0].length >= sizeof(scan->cursor) ||
 		reply->elements[1].type != RECO_REPLY_ARRAY)
-		reco_redis_unexpected(redis, "SCAN");
+		reco_redis_unexpected_reply(redis, "SCAN");
 	strlcpy(scan->cursor, reply->elements[0].text, sizeof(scan->cursor));
 
 	keys = &reply->elements[1];
@@ -71,32 +71,32 @@ reco_redis_scan(RecoRedis *redis, const RecoRedisTemplate *template, RecoSinkSca
 	return true;
 }
 
-/* The reply to TYPE of a window's key. */
+/* Handle the reply to TYPE of a window's key. */
 static void
-judge_window(void *arg, int n, const RecoReply *reply)
+scan_check_window(void *arg, int n, const RecoReply *reply)
 {
-	Verdict    *verdict = arg;
+	OwnKeys    *keys = arg;
 
-	verdict->own[verdict->first + n] = reply->type == RECO_REPLY_TEXT && strcmp(reply->text, "hash") == 0;
+	keys->own[keys->first + n] = reply->type == RECO_REPLY_TEXT && strcmp(reply->text, "hash") == 0;
 }
 
-/* The reply to MGET of a user's key; what is not a string comes as nil. */
+/* Handle the reply to MGET of a user's key; nil if it is not a string. */
 static void
-judge_user(void *arg, int n, const RecoReply *reply)
+scan_check_user(void *arg, int n, const RecoReply *reply)
 {
-	Verdict    *verdict = arg;
+	OwnKeys    *keys = arg;
 	const RecoReply *value = reply->nelements == 1 ? &reply->elements[0] : NULL;
 
-	n += verdict->first;
-	verdict->own[n] = value != NULL && value->type == RECO_REPLY_TEXT &&
-		reco_value_is_list(value->text, value->length, verdict->ids->ids[n]);
+	n += keys->first;
+	keys->own[n] = value != NULL && value->type == RECO_REPLY_TEXT &&
+		reco_value_is_list(value->text, value->length, keys->ids->ids[n]);
 }
 
-/* Leave those whose value is reco's own. */
+/* See RecoSink. */
 void
 reco_redis_keep_own(RecoRedis *redis, const RecoRedisTemplate *template, RecoIds *ids)
 {
-	Verdict		verdict = {ids, palloc0(sizeof(bool) * Max(ids->count, 1)), 0};
+	OwnKeys		keys = {ids, palloc0(sizeof(bool) * Max(ids->count, 1)), 0};
 	RecoWord	command = reco_redis_word(template->window ? "TYPE" : "MGET");
 	int			kept = 0;
 
@@ -107,16 +107,16 @@ reco_redis_keep_own(RecoRedis *redis, const RecoRedisTemplate *template, RecoIds
 		initStringInfo(&key);
 		reco_redis_key_print(template, ids->ids[i], &key);
 		reco_redis_append(redis, 2, (RecoWord[]) {command, {key.data, key.len}});
-		if (i + 1 == ids->count || i + 1 - verdict.first == PIECE_KEYS)
+		if (i + 1 == ids->count || i + 1 - keys.first == PIECE_KEYS)
 		{
-			reco_redis_collect(redis, template->window ? judge_window : judge_user, &verdict);
-			verdict.first = i + 1;
+			reco_redis_collect(redis, template->window ? scan_check_window : scan_check_user, &keys);
+			keys.first = i + 1;
 		}
 	}
 
 	for (int i = 0; i < ids->count; i++)
 	{
-		if (verdict.own[i])
+		if (keys.own[i])
 			ids->ids[kept++] = ids->ids[i];
 	}
 	ids->count = kept;

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * sender.c
- *	  Lists and windows to Redis.
+ *	  Commands that write lists and windows to Redis.
  *
- * A user is a string, a window a hash of views by product_id.  Both expire, so
- * that nothing stays for ever of a reco that is gone.
+ * A list is a string, a window a hash of views by product_id.  Both expire, so
+ * that nothing stays for ever if reco is removed.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,12 +15,12 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-/* Fields of a hash that one HSET brings. */
+/* Fields of a hash that one HSET sets. */
 #define HSET_FIELDS 500
 
-/* The name of a key, valid until the next. */
+/* The name of a key, valid until the next call. */
 static RecoWord
-key_of(const RecoRedisTemplate *template, int64 id)
+sender_key(const RecoRedisTemplate *template, int64 id)
 {
 	static StringInfoData key = {0};
 
@@ -39,7 +39,9 @@ void
 reco_redis_put_user(RecoRedis *redis, const RecoRedisTemplate *template, int64 user_id, RecoSlice value)
 {
 	char		seconds[12];
-	RecoWord	words[] = {{"SET", 3}, key_of(template, user_id), {value.data, value.length}, {"EX", 2}, {seconds, 0}};
+	RecoWord	words[] = {
+		{"SET", 3}, sender_key(template, user_id), {value.data, value.length}, {"EX", 2}, {seconds, 0}
+	};
 
 	words[4].length = pg_ltoa(reco_guc_redis_ttl(), seconds);
 	reco_redis_append(redis, lengthof(words), words);
@@ -48,12 +50,12 @@ reco_redis_put_user(RecoRedis *redis, const RecoRedisTemplate *template, int64 u
 void
 reco_redis_drop_user(RecoRedis *redis, const RecoRedisTemplate *template, int64 user_id)
 {
-	reco_redis_append(redis, 2, (RecoWord[]) {{"DEL", 3}, key_of(template, user_id)});
+	reco_redis_append(redis, 2, (RecoWord[]) {{"DEL", 3}, sender_key(template, user_id)});
 }
 
-/* HSET with some of a window's products. */
+/* Append an HSET with some of a window's products. */
 static void
-append_fields(RecoRedis *redis, RecoWord key, const RecoSinkField *fields, int count)
+sender_append_fields(RecoRedis *redis, RecoWord key, const RecoSinkField *fields, int count)
 {
 	RecoWord	words[2 + 2 * HSET_FIELDS];
 	char		views[HSET_FIELDS][MAXINT8LEN + 1];
@@ -70,32 +72,32 @@ append_fields(RecoRedis *redis, RecoWord key, const RecoSinkField *fields, int c
 }
 
 /*
- * Seconds that a window's key lives.  Its row lives until the clock has passed
- * its end by the retention; its first view may be ahead of the clock.
+ * The TTL of a window's key, in seconds.  Its row lives until the clock has
+ * passed its end by the retention; its first view may be ahead of the clock.
  */
 static int64
-window_life(void)
+sender_window_ttl(void)
 {
 	int64		life = (int64) reco_guc_retention() + 2 * reco_trending_window + reco_max_future;
 
 	return Max(life, reco_guc_redis_ttl());
 }
 
-/* Replace one window's hash, or delete it; readers never see a part. */
+/* Replace a window's hash, or delete it, atomically. */
 void
 reco_redis_put_window(RecoRedis *redis, const RecoRedisTemplate *template, TimestampTz window,
 					  const RecoSinkField *fields, int count)
 {
-	RecoWord	key = key_of(template, window);
+	RecoWord	key = sender_key(template, window);
 	char		seconds[MAXINT8LEN + 1];
-	size_t		length = pg_lltoa(window_life(), seconds);
+	size_t		length = pg_lltoa(sender_window_ttl(), seconds);
 
 	reco_redis_append(redis, 1, (RecoWord[]) {{"MULTI", 5}});
 	reco_redis_append(redis, 2, (RecoWord[]) {{"DEL", 3}, key});
 	if (count > 0)
 	{
 		for (int i = 0; i < count; i += HSET_FIELDS)
-			append_fields(redis, key, fields + i, Min(HSET_FIELDS, count - i));
+			sender_append_fields(redis, key, fields + i, Min(HSET_FIELDS, count - i));
 		reco_redis_append(redis, 3, (RecoWord[]) {{"EXPIRE", 6}, key, {seconds, length}});
 	}
 	reco_redis_append(redis, 1, (RecoWord[]) {{"EXEC", 4}});

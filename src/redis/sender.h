@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * sender.h
- *	  Lists and windows to Redis.
+ *	  Commands that write lists and windows to Redis.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,7 +12,7 @@
 #include "redis/connection.h"
 #include "redis/key.h"
 
-/* See RecoSink; all are done when reco_redis_collect() has returned. */
+/* See RecoSink; all are complete when reco_redis_collect() has returned. */
 extern void reco_redis_put_user(RecoRedis *redis, const RecoRedisTemplate *template, int64 user_id, RecoSlice value);
 extern void reco_redis_drop_user(RecoRedis *redis, const RecoRedisTemplate *template, int64 user_id);
 extern void reco_redis_put_window(RecoRedis *redis, const RecoRedisTemplate *template, TimestampTz window,

@@ -1,40 +1,40 @@
 /*-------------------------------------------------------------------------
  *
  * stamp.c
- *	  The stamp key: who publishes, and does Redis still hold it?
+ *	  The stamp key: which publisher owns Redis, and has Redis lost data?
  *
- * The key reco.redis_stamp_key holds
+ * The value of the key reco.redis_stamp_key is
  *
  *		system:timeline:counter:instance:place:since:database
  *
- * GETSET swaps it for the next counter and gives the old one, after the
- * replies to a batch and before its keys leave the queue.  So Redis may hold
- * the last acknowledged counter, or, if the reply to the last swap was lost,
- * the one that was sent.  Another counter of our own means that Redis lost
- * something since (an older copy became the primary), no stamp that it was
- * flushed or restarted empty: everything is sent again.
+ * GETSET replaces it by one with the next counter and returns the old one, after
+ * the replies to a batch and before its keys leave the change queue.  So Redis
+ * must have the last acknowledged counter, or, if the reply to the last swap was
+ * lost, the one that was sent.  Another counter of our own means that Redis has
+ * lost data (an older copy became the primary), no stamp that it was flushed or
+ * restarted empty: then everything is sent again.
  *
- * The stamp of another publisher says that Redis is his.  Two would overwrite
- * and delete each other's lists for ever, so there is one: who finds the other's
- * stamp writes nothing and looks on.  A publisher renews its stamp once a second;
- * one whose stamp does not change while we look is gone, and we take over.
- * The clocks of two hosts are never compared.  How long we look:
+ * The stamp of another publisher means that it owns Redis.  Two publishers would
+ * overwrite and delete each other's keys for ever, so whoever finds the other's
+ * stamp writes nothing and watches it.  A publisher renews its stamp once a
+ * second; if a stamp does not change for a while, its owner is gone, and we take
+ * over.  The clocks of two hosts are never compared.  How long we watch a stamp
  *
- *	  - of an older timeline of our own system: not at all, for it is the work of
- *		a server that was left behind by a failover, which stops in its turn;
- *	  - of our own place, so most likely of this server before its last start:
- *		RENEWALS_MS.  A copy of the whole machine may have that place too, but
+ *	  - of an older timeline of our own system: not at all, because its server was
+ *		left behind by a failover, and will stop when it finds our stamp;
+ *	  - of our own place, so probably of this server before its last restart:
+ *		RENEWALS_MS.  A copy of the whole machine may have the same place, but
  *		renews its stamp if it is alive;
- *	  - of another: GONE_MS, longer than the longest pause after failures, since
- *		both may have lost Redis and one comes back before the other.
+ *	  - of another server: GONE_MS, longer than the longest pause after failures,
+ *		since both may have lost Redis, and one may come back before the other.
  *
- * instance is random and made with shared memory: it tells this server from
- * all clones, since none of them runs with the same memory.  A stamp that we
- * replaced though it was another's is put back with counter 0, so that he finds
- * his own again, and sends everything again: we have written meanwhile.
+ * instance is random and created with shared memory: it distinguishes this server
+ * from all clones.  If we have replaced a stamp of another publisher by mistake,
+ * it is put back with counter 0, so that the owner finds its own stamp again, and
+ * sends everything again, since we have written meanwhile.
  *
- * Counters come from the clock, so none comes twice, also after a restart
- * that emptied shared memory.  Runs outside transactions.
+ * Counters are taken from the clock, so they are unique even after a restart that
+ * emptied shared memory.  Runs outside transactions.
  *
  *-------------------------------------------------------------------------
  */
@@ -56,18 +56,18 @@
 #include "shmem/worker_status.h"
 #include "utils/timestamp.h"
 
-/* A publisher that is alive has renewed its stamp meanwhile; ms. */
+/* Within this time a publisher that is alive renews its stamp; ms. */
 #define RENEWALS_MS 5000
 #define GONE_MS 20000
 
-/* How often another's stamp is looked at, at first and later; ms. */
-#define FIRST_LOOK_MS 500
-#define LONGEST_LOOK_MS 5000
+/* How often another's stamp is polled, at first and later; ms. */
+#define FIRST_POLL_MS 500
+#define LONGEST_POLL_MS 5000
 
-/* The longest stamp that is taken for one. */
+/* The size of a stamp's text, including NUL. */
 #define STAMP_BYTES 320
 
-/* What a stamp says; instance = 0: it does not say whose it is. */
+/* A parsed stamp; instance = 0: unknown. */
 typedef struct Stamp
 {
 	uint64		system;
@@ -75,27 +75,27 @@ typedef struct Stamp
 	uint64		counter;
 	uint64		instance;
 	uint64		place;
-	int64		since;			/* seconds since 1970; 0: not told */
+	int64		since;			/* seconds since 1970; 0: unknown */
 	char		database[NAMEDATALEN];
 } Stamp;
 
-/* Whose a stamp is; see above. */
+/* The owner of a stamp; see above. */
 typedef enum Whose
 {
 	NOBODYS, OURS, OUR_PLACES, OLDER, NEWER, OTHERS
 } Whose;
 
-/* Another's stamp that we look at. */
+/* Another's stamp that we watch. */
 static struct
 {
-	bool		looking;
-	bool		renewed;		/* it has changed meanwhile */
+	bool		active;
+	bool		renewed;		/* it has changed since we began */
 	RecoMoment	begun;
-	RecoMoment	changed;		/* when it was first seen as it is */
+	RecoMoment	changed;		/* when it last changed */
 	char		text[STAMP_BYTES];
 }			watch;
 
-/* A hash of the settings that say which keys reco writes where. */
+/* A hash of the settings for the address and the keys. */
 uint32
 reco_stamp_target(void)
 {
@@ -110,9 +110,9 @@ reco_stamp_target(void)
 	return hash;
 }
 
-/* A hash of where this server runs, which its next start will find again. */
+/* A hash of the server's host, port and data directory, which stays the same after a restart. */
 static uint64
-own_place(void)
+stamp_own_place(void)
 {
 	char		text[MAXPGPATH + 400] = "";
 	char		host[256] = "";
@@ -126,10 +126,10 @@ own_place(void)
 }
 
 static Stamp
-own_stamp(const RecoStamp *own)
+stamp_own(const RecoStamp *own)
 {
 	Stamp		stamp = {
-		GetSystemIdentifier(), GetWALInsertionTimeLine(), own->sent, own->instance, own_place(),
+		GetSystemIdentifier(), GetWALInsertionTimeLine(), own->sent, own->instance, stamp_own_place(),
 		own->owned_since / USECS_PER_SEC +
 		(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (int64) SECS_PER_DAY
 	};
@@ -138,9 +138,9 @@ own_stamp(const RecoStamp *own)
 	return stamp;
 }
 
-/* Returns the length. */
+/* Print a stamp; returns the length. */
 static size_t
-print_stamp(const Stamp *stamp, char *text)
+stamp_print(const Stamp *stamp, char *text)
 {
 	return snprintf(text, STAMP_BYTES,
 					UINT64_FORMAT ":%u:" UINT64_FORMAT ":%llx:%llx:" INT64_FORMAT ":%s",
@@ -149,9 +149,9 @@ print_stamp(const Stamp *stamp, char *text)
 					stamp->since, stamp->database);
 }
 
-/* False if the text is none. */
+/* Parse a stamp; false if the text is none. */
 static bool
-parse_stamp(const char *text, Stamp *stamp)
+stamp_parse(const char *text, Stamp *stamp)
 {
 	unsigned long long system;
 	unsigned long long counter;
@@ -175,28 +175,27 @@ parse_stamp(const char *text, Stamp *stamp)
 }
 
 static Whose
-whose_is(const char *text, const RecoStamp *own, Stamp *stamp)
+stamp_whose(const char *text, const RecoStamp *own, Stamp *stamp)
 {
 	TimeLineID	timeline = GetWALInsertionTimeLine();
 
-	if (!parse_stamp(text, stamp))
+	if (!stamp_parse(text, stamp))
 		return NOBODYS;
 	if (stamp->instance == own->instance)
 		return OURS;
 	if (stamp->system == GetSystemIdentifier() && stamp->timeline != timeline)
 		return stamp->timeline < timeline ? OLDER : NEWER;
-	if (stamp->system == GetSystemIdentifier() && (stamp->instance == 0 || stamp->place == own_place()))
+	if (stamp->system == GetSystemIdentifier() && (stamp->instance == 0 || stamp->place == stamp_own_place()))
 		return OUR_PLACES;
 	return OTHERS;
 }
 
 /*
- * Ask for the stamp, and if text is given leave that instead; "" if there is
- * none.  A key of another type is no stamp, and gives way to one: the setting
- * says that it is ours.
+ * Get the stamp, and if text is given, replace it by that; "" if there is none.
+ * A key of another type is deleted: by the setting it is ours.
  */
 static void
-ask(RecoRedis *redis, const char *text, size_t length, char *found)
+stamp_exchange(RecoRedis *redis, const char *text, size_t length, char *found)
 {
 	RecoWord	key = reco_redis_word(reco_redis_stamp_key);
 	RecoWord	words[] = {reco_redis_word(text ? "GETSET" : "GET"), key, {text, length}};
@@ -208,47 +207,47 @@ ask(RecoRedis *redis, const char *text, size_t length, char *found)
 		reply = reco_redis_try(redis, text ? 3 : 2, words);
 	}
 	if (reply->type == RECO_REPLY_ERROR)
-		reco_redis_refused(redis, reply);
+		reco_redis_rejected(redis, reply);
 	if (reply->type != RECO_REPLY_TEXT && reply->type != RECO_REPLY_NIL)
-		reco_redis_unexpected(redis, "GET");
+		reco_redis_unexpected_reply(redis, "GET");
 	found[0] = '\0';
 	if (reply->type == RECO_REPLY_TEXT)
 		strlcpy(found, reply->text, STAMP_BYTES);
 }
 
-/* Everything is to be sent once there is reason to. */
+/* Request a resync, unless one is requested already. */
 static void
-distrust(void)
+stamp_distrust(void)
 {
 	if (!reco_queue_publish_all_requested())
 		reco_queue_request_publish_all();
 }
 
-/* Begin to look at a stamp. */
+/* Watch a stamp, or note that the stamp we watch has changed. */
 static void
-look_at(const char *text)
+stamp_watch(const char *text)
 {
-	if (!watch.looking)
+	if (!watch.active)
 	{
 		watch.begun = reco_monotonic_now();
 		watch.renewed = false;
 	}
 	else
 		watch.renewed = true;
-	watch.looking = true;
+	watch.active = true;
 	watch.changed = reco_monotonic_now();
 	strlcpy(watch.text, text, sizeof(watch.text));
 }
 
 void
-reco_stamp_look_away(void)
+reco_stamp_stop_watching(void)
 {
-	watch.looking = false;
+	watch.active = false;
 }
 
-/* Say whose Redis is. */
+/* Report that another publisher owns Redis. */
 static void
-report(Whose whose, const Stamp *stamp)
+stamp_report(Whose whose, const Stamp *stamp)
 {
 	char		since[80] = "";
 	char		database[NAMEDATALEN + 32] = "";
@@ -256,7 +255,7 @@ report(Whose whose, const Stamp *stamp)
 	if (whose == OUR_PLACES && !watch.renewed)
 	{
 		reco_status_report(RECO_PUBLISH, RECO_HEALTH_STARTING,
-						 "looking whether the publisher before this one has gone");
+						   "checking whether the previous publisher has gone");
 		return;
 	}
 	if (stamp->since > 0)
@@ -270,7 +269,7 @@ report(Whose whose, const Stamp *stamp)
 	if (stamp->database[0] != '\0')
 		snprintf(database, sizeof(database), "database \"%s\" of ", stamp->database);
 	reco_status_report(RECO_PUBLISH, RECO_HEALTH_FAILING,
-					 "stopped, for another publisher writes to this Redis");
+					   "stopped, because another publisher writes to this Redis");
 	if (whose == NEWER)
 		reco_trouble_begin(RECO_PUBLISH, RECO_TROUBLE_PUBLISHER, RECO_HEALTH_FAILING,
 						   "Another server was promoted: stop this one, or let reco.redis_url name another Redis.",
@@ -278,24 +277,24 @@ report(Whose whose, const Stamp *stamp)
 						   database, stamp->timeline, since, GetWALInsertionTimeLine());
 	else
 		reco_trouble_begin(RECO_PUBLISH, RECO_TROUBLE_PUBLISHER, RECO_HEALTH_FAILING,
-						   "Stop the other, or let reco.redis_url name another Redis or database of it.",
+						   "Stop the other one, or let reco.redis_url name another Redis or another database.",
 						   "another publisher writes to Redis: %ssystem identifier " UINT64_FORMAT "%s%s",
 						   database, stamp->system,
 						   stamp->system == GetSystemIdentifier() ? ", a copy of this one," : "", since);
 }
 
-/* How long a stamp must stay as it is before we take over, in ms. */
+/* How long a stamp must remain unchanged before we take over, in ms. */
 static int
-patience_with(Whose whose)
+stamp_timeout(Whose whose)
 {
 	switch (whose)
 	{
 		case OLDER:
 			return 0;
 		case NOBODYS:
-			return watch.looking ? RENEWALS_MS : 0; /* his, who was here, may come back */
+			return watch.active ? RENEWALS_MS : 0;	/* the one that we watched may come back */
 		case OURS:
-			return RENEWALS_MS; /* we had left, and the other may not know it yet */
+			return RENEWALS_MS; /* put back by another that may still be writing */
 		case OUR_PLACES:
 			return watch.renewed ? GONE_MS : RENEWALS_MS;
 		default:
@@ -303,30 +302,30 @@ patience_with(Whose whose)
 	}
 }
 
-/* Leave the next stamp of ours; what was there is found. */
+/* Replace the stamp by our next one; *found is the old one. */
 static void
-swap(RecoRedis *redis, RecoStamp *own, char *found)
+stamp_swap(RecoRedis *redis, RecoStamp *own, char *found)
 {
 	char		text[STAMP_BYTES];
 	Stamp		stamp;
 
 	own->sent = Max(own->sent + 1, (uint64) GetCurrentTimestamp());
 	reco_queue_set_stamp(own);
-	stamp = own_stamp(own);
-	ask(redis, text, print_stamp(&stamp, text), found);
+	stamp = stamp_own(own);
+	stamp_exchange(redis, text, stamp_print(&stamp, text), found);
 }
 
-/* Redis has our stamp. */
+/* Note that Redis has our stamp. */
 static void
-acknowledge(RecoStamp *own)
+stamp_acknowledge(RecoStamp *own)
 {
 	own->acknowledged = own->sent;
 	reco_queue_set_stamp(own);
 }
 
-/* Redis is another's: leave him his stamp, which we have replaced. */
+/* Another publisher owns Redis: put back its stamp, which we have replaced. */
 static void
-give_back(RecoRedis *redis, RecoStamp *own, const Stamp *his)
+stamp_give_back(RecoRedis *redis, RecoStamp *own, const Stamp *his)
 {
 	Stamp		stamp = *his;
 	char		text[STAMP_BYTES];
@@ -336,11 +335,11 @@ give_back(RecoRedis *redis, RecoStamp *own, const Stamp *his)
 
 	own->owned_since = 0;
 	reco_queue_set_stamp(own);
-	distrust();
+	stamp_distrust();
 	stamp.counter = 0;
-	words[2].length = print_stamp(&stamp, text);
+	words[2].length = stamp_print(&stamp, text);
 	(void) reco_redis_call(redis, lengthof(words), words);
-	look_at(text);
+	stamp_watch(text);
 }
 
 /* See the header. */
@@ -353,35 +352,35 @@ reco_stamp_claim(RecoRedis *redis)
 	Stamp		stamp;
 	Whose		whose;
 
-	ask(redis, NULL, 0, found);
-	whose = whose_is(found, &own, &stamp);
+	stamp_exchange(redis, NULL, 0, found);
+	whose = stamp_whose(found, &own, &stamp);
 	if (own.owned_since != 0 && (whose == OURS || whose == NOBODYS))
-		return reco_stamp_swap(redis) ? 0 : FIRST_LOOK_MS;
+		return reco_stamp_swap(redis) ? 0 : FIRST_POLL_MS;
 
-	/* what we wrote once the other may have replaced */
+	/* the other may have overwritten what we wrote earlier */
 	own.owned_since = 0;
 	reco_queue_set_stamp(&own);
-	distrust();
-	if ((whose != NOBODYS || watch.looking) &&
-		(!watch.looking || strcmp(found, watch.text) != 0))
-		look_at(found);
-	if (watch.looking && reco_monotonic_since(watch.changed) < patience_with(whose))
+	stamp_distrust();
+	if ((whose != NOBODYS || watch.active) &&
+		(!watch.active || strcmp(found, watch.text) != 0))
+		stamp_watch(found);
+	if (watch.active && reco_monotonic_since(watch.changed) < stamp_timeout(whose))
 	{
 		if (whose != NOBODYS && whose != OURS)
-			report(whose, &stamp);
-		return Min(LONGEST_LOOK_MS, FIRST_LOOK_MS + reco_monotonic_since(watch.begun) / 8);
+			stamp_report(whose, &stamp);
+		return Min(LONGEST_POLL_MS, FIRST_POLL_MS + reco_monotonic_since(watch.begun) / 8);
 	}
 
 	own.owned_since = GetCurrentTimestamp();
-	swap(redis, &own, replaced);
-	if (strcmp(replaced, found) != 0 && whose_is(replaced, &own, &stamp) != NOBODYS)
+	stamp_swap(redis, &own, replaced);
+	if (strcmp(replaced, found) != 0 && stamp_whose(replaced, &own, &stamp) != NOBODYS)
 	{
-		/* somebody was quicker */
-		give_back(redis, &own, &stamp);
-		return FIRST_LOOK_MS;
+		/* another publisher was quicker */
+		stamp_give_back(redis, &own, &stamp);
+		return FIRST_POLL_MS;
 	}
-	acknowledge(&own);
-	watch.looking = false;
+	stamp_acknowledge(&own);
+	watch.active = false;
 	reco_trouble_end(RECO_PUBLISH, RECO_TROUBLE_PUBLISHER);
 	return 0;
 }
@@ -392,22 +391,22 @@ reco_stamp_swap(RecoRedis *redis)
 {
 	RecoStamp	own = reco_queue_stamp();
 	char		found[STAMP_BYTES];
-	uint64		sent = own.sent;	/* may have arrived though its answer did not */
+	uint64		sent = own.sent;	/* may have arrived though its reply did not */
 	Stamp		stamp;
 	Whose		whose;
 
-	swap(redis, &own, found);
-	whose = whose_is(found, &own, &stamp);
+	stamp_swap(redis, &own, found);
+	whose = stamp_whose(found, &own, &stamp);
 	if (whose == OTHERS || whose == NEWER || (whose == OUR_PLACES && stamp.instance != 0))
 	{
-		give_back(redis, &own, &stamp);
-		report(whose, &stamp);
+		stamp_give_back(redis, &own, &stamp);
+		stamp_report(whose, &stamp);
 		return false;
 	}
 	if (whose != OURS || (stamp.counter != own.acknowledged && stamp.counter != sent))
-		distrust();
-	acknowledge(&own);
-	watch.looking = false;
+		stamp_distrust();
+	stamp_acknowledge(&own);
+	watch.active = false;
 	reco_trouble_end(RECO_PUBLISH, RECO_TROUBLE_PUBLISHER);
 	return true;
 }

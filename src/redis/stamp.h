@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * stamp.h
- *	  The stamp key: who publishes, and does Redis still hold it?
+ *	  The stamp key: which publisher owns Redis, and has Redis lost data?
  *
  *-------------------------------------------------------------------------
  */
@@ -13,15 +13,15 @@
 extern uint32 reco_stamp_target(void);
 
 /*
- * May we write?  0: Redis is ours from now on, as long as the stamp is swapped
- * in time; else milliseconds until it should be asked again.
+ * May we write?  0: we own Redis from now on, as long as the stamp is swapped in
+ * time; otherwise the milliseconds until the next attempt.
  */
 extern long reco_stamp_claim(RecoRedis *redis);
 
-/* Look and leave a new one, after every batch and while idle; false: Redis is another's. */
+/* Renew the stamp, after every batch and while idle; false: another publisher owns Redis. */
 extern bool reco_stamp_swap(RecoRedis *redis);
 
-/* The connection ends: another's silence is not seen any more. */
-extern void reco_stamp_look_away(void);
+/* Stop watching another's stamp, since the connection ends. */
+extern void reco_stamp_stop_watching(void);
 
 #endif							/* RECO_STAMP_H */

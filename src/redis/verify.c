@@ -1,15 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * verify.c
- *	  reco_redis_verify(): does Redis hold what the tables say?
+ *	  reco_redis_verify(): does Redis match the tables?
  *
- * Runs in a client's transaction, with a connection of its own.  First it
- * waits until the publisher has sent what was committed before the call.
- * Then it looks at the key of every row, and scans Redis for keys without
- * one.  What differs may merely be on its way: it is looked at again, with a
- * wait for the publisher between the look at its row and the one at its key,
- * and reported only if it stays.  Each look takes a new snapshot, which READ
- * COMMITTED alone gives; no lock is taken.
+ * Runs in a client's transaction, with a connection of its own.  First it waits
+ * until the publisher has sent what was committed before the call.  Then it
+ * compares the key of every row, and scans Redis for keys without one.  A
+ * mismatch may merely be in transit: it is compared again, with a wait for the
+ * publisher between reading its row and its key, and reported only if it
+ * persists.  Each attempt needs a new snapshot, and so READ COMMITTED; no lock is
+ * taken.
  *
  *-------------------------------------------------------------------------
  */
@@ -34,19 +34,19 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-/* Keys looked at in one go: adapted to the memory that they take. */
+/* Keys compared at once: adapted to the memory that they take. */
 #define FIRST_KEYS 64
 #define MOST_KEYS 2000
 #define PIECE_BYTES (16 * 1024 * 1024)
 
-/* How long to wait for the publisher, and how often to look; ms. */
-#define PATIENCE_MS 30000
-#define LOOK_MS 10
+/* How long to wait for the publisher, and how often to poll; ms. */
+#define TIMEOUT_MS 30000
+#define POLL_MS 10
 
-/* Looks at a key that differs before it is reported. */
-#define LOOKS 20
+/* Comparisons of a key before a mismatch is reported. */
+#define ATTEMPTS 20
 
-/* One run over the users, or over the windows. */
+/* A run over the users, or over the windows. */
 typedef struct Run
 {
 	RecoSinkLink *link;
@@ -54,7 +54,7 @@ typedef struct Run
 	RecoState	state;
 	RecoIds		suspects;
 	int			size;			/* allocated for suspects */
-	int			keys;			/* in one piece */
+	int			keys;			/* of a piece */
 	MemoryContext piece;		/* emptied after each piece */
 } Run;
 
@@ -71,19 +71,19 @@ static RecoPlan windows_plan = {
 	" ORDER BY window_start LIMIT $2", 2, {TIMESTAMPTZOID, INT8OID}
 };
 
-/* Wait until all is sent that was committed by now; false: it takes too long. */
+/* Wait until all that has been committed is sent; false: it takes too long. */
 static bool
-wait_for_publisher(void)
+verify_wait_for_publisher(void)
 {
 	uint64		position = reco_queue_position();
-	RecoMoment	patience_ends = reco_monotonic_after(PATIENCE_MS);
+	RecoMoment	end = reco_monotonic_after(TIMEOUT_MS);
 
 	while (reco_service_is_replaying() || !reco_queue_has_published(position) ||
 		   reco_queue_stamp().target != reco_sink->target())
 	{
-		if (!reco_enabled || reco_monotonic_has_passed(patience_ends))
+		if (!reco_enabled || reco_monotonic_has_passed(end))
 			return false;
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LOOK_MS,
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, POLL_MS,
 						 reco_wait_event(RECO_WAIT_PUBLISHED));
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
@@ -92,7 +92,7 @@ wait_for_publisher(void)
 }
 
 static void
-read_state(RecoState *state)
+verify_read_state(RecoState *state)
 {
 	if (!reco_state_peek(state))
 		ereport(ERROR,
@@ -101,9 +101,9 @@ read_state(RecoState *state)
 				 errhint("The workers fill it after a crash: see reco_status().")));
 }
 
-/* A piece is done: empty its memory, and see how large the next one may be. */
+/* Reset a piece's memory, and adapt the size of the next one. */
 static void
-end_piece(Run *run)
+verify_end_piece(Run *run)
 {
 	Size		used = MemoryContextMemAllocated(run->piece, true);
 
@@ -115,29 +115,29 @@ end_piece(Run *run)
 	CHECK_FOR_INTERRUPTS();
 }
 
-/* Compare some keys, and remember those that differ. */
+/* Compare some keys, and remember mismatches. */
 static void
-examine(Run *run, const int64 *ids, int count, bool (*settle) (void))
+verify_keys(Run *run, const int64 *ids, int count, bool (*settle) (void))
 {
-	List	   *differences = reco_compare_keys(run->link, run->windows, &run->state, ids, count, settle);
+	List	   *mismatches = reco_comparison_run(run->link, run->windows, &run->state, ids, count, settle);
 	ListCell   *cell;
 
-	foreach(cell, differences)
+	foreach(cell, mismatches)
 	{
-		RecoKeyDifference *difference = lfirst(cell);
+		RecoKeyMismatch *mismatch = lfirst(cell);
 
 		if (run->suspects.count == run->size)
 		{
 			run->size = Max(run->size * 2, MOST_KEYS);
 			run->suspects.ids = repalloc_huge(run->suspects.ids, sizeof(int64) * run->size);
 		}
-		run->suspects.ids[run->suspects.count++] = difference->id;
+		run->suspects.ids[run->suspects.count++] = mismatch->id;
 	}
 }
 
-/* Look at the key of every row. */
+/* Compare the key of every row. */
 static void
-examine_rows(Run *run)
+verify_rows(Run *run)
 {
 	RecoPlan   *plan = run->windows ? &windows_plan : &users_plan;
 	int64		next = PG_INT64_MIN;
@@ -157,7 +157,7 @@ examine_rows(Run *run)
 			ids[i] = DatumGetInt64(reco_sql_value(i, 1, &null));
 		}
 		SPI_freetuptable(SPI_tuptable);
-		examine(run, ids, count, NULL);
+		verify_keys(run, ids, count, NULL);
 		if (count > 0)
 		{
 			if (ids[count - 1] == PG_INT64_MAX)
@@ -166,13 +166,13 @@ examine_rows(Run *run)
 				next = ids[count - 1] + 1;
 		}
 		MemoryContextSwitchTo(caller);
-		end_piece(run);
+		verify_end_piece(run);
 	}
 }
 
 /* Scan Redis for keys without a row. */
 static void
-examine_keys(Run *run)
+verify_scan(Run *run)
 {
 	RecoSinkScan scan = {.begun = false};
 	RecoIds		found;
@@ -185,18 +185,18 @@ examine_keys(Run *run)
 		more = reco_sink->scan(run->link, run->windows, &scan, &found);
 		if (more && found.count > 0)
 		{
-			reco_orphans_drop_rows(run->windows, &found);
+			reco_orphan_keys_filter(run->windows, &found);
 			for (int i = 0; i < found.count; i += run->keys)
-				examine(run, found.ids + i, Min(run->keys, found.count - i), NULL);
+				verify_keys(run, found.ids + i, Min(run->keys, found.count - i), NULL);
 		}
 		MemoryContextSwitchTo(caller);
-		end_piece(run);
+		verify_end_piece(run);
 	}
 }
 
-/* Look at the suspects once more. */
+/* Compare the suspects again. */
 static void
-examine_suspects(Run *run)
+verify_suspects(Run *run)
 {
 	RecoIds		ids = run->suspects;
 
@@ -207,31 +207,31 @@ examine_suspects(Run *run)
 		MemoryContext caller = MemoryContextSwitchTo(run->piece);
 		int			count = Min(run->keys, ids.count - next);
 
-		examine(run, ids.ids + next, count, wait_for_publisher);
+		verify_keys(run, ids.ids + next, count, verify_wait_for_publisher);
 		next += count;
 		MemoryContextSwitchTo(caller);
-		end_piece(run);
+		verify_end_piece(run);
 	}
 	pfree(ids.ids);
 }
 
-/* Look at them for the last time, and return what differs. */
+/* Compare them for the last time, and return mismatches. */
 static void
-report_suspects(Run *run, ReturnSetInfo *output)
+verify_report(Run *run, ReturnSetInfo *output)
 {
 	for (int next = 0; next < run->suspects.count;)
 	{
 		MemoryContext caller = MemoryContextSwitchTo(run->piece);
 		int			count = Min(run->keys, run->suspects.count - next);
-		List	   *differences = reco_compare_keys(run->link, run->windows, &run->state,
-													run->suspects.ids + next, count, NULL);
+		List	   *mismatches = reco_comparison_run(run->link, run->windows, &run->state,
+													 run->suspects.ids + next, count, NULL);
 		ListCell   *cell;
 
 		next += count;
 
-		foreach(cell, differences)
+		foreach(cell, mismatches)
 		{
-			RecoKeyDifference *d = lfirst(cell);
+			RecoKeyMismatch *d = lfirst(cell);
 			Datum		values[3] = {CStringGetTextDatum(d->key)};
 			bool		nulls[3] = {false, d->expected == NULL, d->found == NULL};
 
@@ -240,13 +240,13 @@ report_suspects(Run *run, ReturnSetInfo *output)
 			tuplestore_putvalues(output->setResult, output->setDesc, values, nulls);
 		}
 		MemoryContextSwitchTo(caller);
-		end_piece(run);
+		verify_end_piece(run);
 	}
 }
 
 /* Compare all users or all windows. */
 static void
-verify(RecoSinkLink *link, bool windows, bool sent, ReturnSetInfo *output)
+verify_run(RecoSinkLink *link, bool windows, bool sent, ReturnSetInfo *output)
 {
 	Run			run = {.link = link, .windows = windows};
 
@@ -254,17 +254,17 @@ verify(RecoSinkLink *link, bool windows, bool sent, ReturnSetInfo *output)
 	run.suspects.ids = palloc(sizeof(int64) * MOST_KEYS);
 	run.size = MOST_KEYS;
 	run.keys = FIRST_KEYS;
-	read_state(&run.state);
-	examine_rows(&run);
-	examine_keys(&run);
+	verify_read_state(&run.state);
+	verify_rows(&run);
+	verify_scan(&run);
 	reco_ids_sort(&run.suspects);
-	for (int look = 1; look < LOOKS && sent && run.suspects.count > 0; look++)
+	for (int attempt = 1; attempt < ATTEMPTS && sent && run.suspects.count > 0; attempt++)
 	{
-		sent = wait_for_publisher();
-		read_state(&run.state);
-		examine_suspects(&run);
+		sent = verify_wait_for_publisher();
+		verify_read_state(&run.state);
+		verify_suspects(&run);
 	}
-	report_suspects(&run, output);
+	verify_report(&run, output);
 	MemoryContextDelete(run.piece);
 }
 
@@ -285,7 +285,7 @@ reco_redis_verify(PG_FUNCTION_ARGS)
 				 errhint("Set reco.database and reco.redis_url, and shared_preload_libraries = 'reco'.")));
 	reco_sql_require_read_committed("compare Redis with reco's tables");
 	InitMaterializedSRF(fcinfo, 0);
-	sent = wait_for_publisher();
+	sent = verify_wait_for_publisher();
 	if (!sent)
 		ereport(WARNING,
 				(errmsg("the publisher has not caught up: Redis is compared as it is"),
@@ -294,8 +294,8 @@ reco_redis_verify(PG_FUNCTION_ARGS)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	link = reco_sink->connect(true);
-	verify(link, false, sent, output);
-	verify(link, true, sent, output);
+	verify_run(link, false, sent, output);
+	verify_run(link, true, sent, output);
 	reco_sink->close(link);
 	SPI_finish();
 	return (Datum) 0;

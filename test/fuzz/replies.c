@@ -109,7 +109,7 @@ use_stamp(FuzzCorpus *corpus)
 
 	if (reco_stamp_claim(redis) == 0)
 		(void) reco_stamp_swap(redis);
-	reco_stamp_look_away();
+	reco_stamp_stop_watching();
 	reco_redis_close(redis);
 	status = reco_status_read(RECO_PUBLISH);
 	check_shown(status.state);
@@ -127,7 +127,7 @@ use_scan(FuzzCorpus *corpus)
 
 	for (int n = 0; n < MAX_SCANS && reco_redis_scan(redis, &template, &scan, &found); n++)
 	{
-		reco_orphans_drop_rows(windows, &found);
+		reco_orphan_keys_filter(windows, &found);
 		reco_redis_keep_own(redis, &template, &found);
 	}
 	reco_redis_close(redis);

@@ -15,7 +15,7 @@
  */
 typedef struct RecoXactModule
 {
-	void		(*pre_prepare) (void);	/* PREPARE TRANSACTION: may refuse it */
+	void		(*pre_prepare) (void);	/* PREPARE TRANSACTION: may reject it */
 	void		(*commit) (void);	/* new snapshots see the transaction */
 	void		(*abort) (void);	/* it was rolled back, or prepared */
 	void		(*reset) (void);	/* last, however it ended: forget it */

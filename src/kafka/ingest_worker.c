@@ -295,7 +295,7 @@ ingest_report_denial(void)
 			reco_trouble_end(RECO_INGEST, RECO_TROUBLE_PARTITION);
 		return false;
 	}
-	reco_status_report(RECO_INGEST, RECO_HEALTH_FAILING, "refused by Kafka");
+	reco_status_report(RECO_INGEST, RECO_HEALTH_FAILING, "access denied by Kafka");
 	reco_trouble_begin(RECO_INGEST, RECO_TROUBLE_PARTITION, RECO_HEALTH_FAILING,
 					   "Give the user in reco.kafka_config READ and DESCRIBE of the topic.",
 					   "%s", denial);

@@ -109,7 +109,7 @@ reco_metadata_cluster(RecoConsumer *consumer, int timeout)
 /* A partition's low and high watermarks: its first offset, and the one that its next message gets. */
 bool
 reco_metadata_range(RecoConsumer *consumer, int32 partition, int timeout,
-				 int64 *low, int64 *high)
+					int64 *low, int64 *high)
 {
 	rd_kafka_resp_err_t err = rd_kafka_query_watermark_offsets(consumer->handle,
 															   consumer->topic_name, partition,
@@ -136,7 +136,7 @@ metadata_make_list(RecoConsumer *consumer, const RecoPosition *positions, int co
  */
 bool
 reco_metadata_find_time(RecoConsumer *consumer, RecoPosition *positions, int count,
-					 int64 stamp, int timeout)
+						int64 stamp, int timeout)
 {
 	rd_kafka_topic_partition_list_t *list;
 	rd_kafka_resp_err_t err;

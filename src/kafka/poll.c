@@ -49,7 +49,7 @@ reco_poll_start(RecoConsumer *consumer, int32 partition, int64 offset)
 		rd_kafka_consume_start_queue(consumer->topic, partition, offset, consumer->queue) == 0;
 	if (!consumer->started[partition])
 		reco_consumer_set_error(consumer, "could not start partition %d: %s", partition,
-							 rd_kafka_err2str(rd_kafka_last_error()));
+								rd_kafka_err2str(rd_kafka_last_error()));
 }
 
 /* Stop reading a partition, and drop its queued messages. */
@@ -151,7 +151,7 @@ poll_reserve(RecoConsumer *consumer, int more)
 		return;
 	if (consumer->held == NULL)
 		consumer->held = MemoryContextAlloc(TopMemoryContext,
-										 needed * sizeof(rd_kafka_message_t *));
+											needed * sizeof(rd_kafka_message_t *));
 	else
 		consumer->held = repalloc(consumer->held, needed * sizeof(rd_kafka_message_t *));
 	consumer->maxheld = needed;
@@ -178,7 +178,7 @@ reco_poll_messages(RecoConsumer *consumer, RecoMessage *messages, int max)
 	{
 		wanted = max - count;
 		polled = rd_kafka_consume_batch_queue(consumer->queue, 0,
-											 consumer->held + consumer->nheld, wanted);
+											  consumer->held + consumer->nheld, wanted);
 		for (ssize_t i = 0; i < polled; i++)
 		{
 			if (poll_accept(consumer, consumer->held[consumer->nheld + i], &messages[count]))

@@ -48,7 +48,7 @@
 #define POLLS_TO_MISS 3
 
 static RecoPartitions partitions = {NULL, NULL, 0};
-static RecoTopicState state = {NULL, false};
+static RecoTopicState topic_state = {NULL, false};
 
 static bool other_cluster = false;	/* reco.offsets refers to another one */
 static bool topic_changed = false;	/* reco.kafka_topic is out of date */
@@ -67,8 +67,8 @@ topic_reset(void)
 	MemoryContextReset(partitions.context);
 	partitions.at = NULL;
 	partitions.count = 0;
-	state.cluster = NULL;
-	state.replaying = false;
+	topic_state.cluster = NULL;
+	topic_state.replaying = false;
 }
 
 /* Start again from reco.offsets, for a new consumer or another topic. */
@@ -110,7 +110,7 @@ topic_store(const char *topic, bool all)
 	if (all)
 		reco_offsets_forget(topic);
 	reco_offsets_store(topic, checkpoints, count);
-	reco_offsets_store_topic(topic, &state);
+	reco_offsets_store_topic(topic, &topic_state);
 	reco_sql_commit();
 	for (int i = 0; i < count; i++)
 		partitions.at[checkpoints[i].position.partition].changed = false;
@@ -280,7 +280,7 @@ topic_start_at_time(RecoConsumer *consumer, const char *topic)
 				(errmsg("%d of %d partitions of topic \"%s\" may no longer hold all messages since %s",
 						incomplete, partitions.count, topic, timestamptz_to_str(time)),
 				 errhint("Let Kafka keep messages for at least reco.retention + reco.trending_window + reco.max_future.")));
-	state.replaying = reco_partitions_past_is_left(&partitions);
+	topic_state.replaying = reco_partitions_past_is_left(&partitions);
 	topic_changed = true;
 	return done;
 }
@@ -324,8 +324,8 @@ topic_begin(RecoConsumer *consumer, const char *topic, int count)
 		if (stored[i].position.partition >= count && !topic_is_missing())
 			return false;
 	}
-	state.cluster = MemoryContextStrdup(partitions.context, cluster);
-	state.replaying = before.replaying;
+	topic_state.cluster = MemoryContextStrdup(partitions.context, cluster);
+	topic_state.replaying = before.replaying;
 	other_cluster = topic_is_other_cluster(topic, before.cluster, cluster);
 	topic_changed = before.cluster == NULL || other_cluster;
 
@@ -343,7 +343,7 @@ topic_begin(RecoConsumer *consumer, const char *topic, int count)
 	for (int i = 0; i < count; i++)
 	{
 		partitions.at[i].by_time = nstored == 0 || (other_cluster && partitions.at[i].next < 0);
-		if (state.replaying || nstored == 0 || other_cluster)
+		if (topic_state.replaying || nstored == 0 || other_cluster)
 			partitions.at[i].replay_end = -1;
 	}
 	return true;
@@ -392,12 +392,12 @@ topic_resume(RecoConsumer *consumer, const char *topic, bool all)
 		by_time = by_time || partitions.at[i].by_time;
 	if (by_time)
 		done = topic_start_at_time(consumer, topic) && done;
-	else if (state.replaying)
+	else if (topic_state.replaying)
 		done = topic_find_replay_ends(consumer) && done;
 	done = topic_start_at_beginning(consumer) && done;
 
 	topic_store(topic, all);
-	reco_service_set_replaying(state.replaying);
+	reco_service_set_replaying(topic_state.replaying);
 	for (int i = 0; i < partitions.count; i++)
 	{
 		RecoPartition *partition = &partitions.at[i];
@@ -502,11 +502,11 @@ reco_topic_committed(const RecoCheckpoint *checkpoints, int count)
 void
 reco_topic_end_replay(const char *topic)
 {
-	if (!state.replaying || reco_partitions_past_is_left(&partitions))
+	if (!topic_state.replaying || reco_partitions_past_is_left(&partitions))
 		return;
-	state.replaying = false;
+	topic_state.replaying = false;
 	reco_sql_begin();
-	reco_offsets_store_topic(topic, &state);
+	reco_offsets_store_topic(topic, &topic_state);
 	reco_sql_commit();
 	reco_service_set_replaying(false);
 }

@@ -73,9 +73,9 @@ subscription_check_one(const RecoSource *source, uint64 row, int64 *total, bool 
 		subscription_report(source, name, "is disabled",
 							psprintf("Run ALTER SUBSCRIPTION %s ENABLE.", quote_identifier(name)));
 	else if (!running && absent + 1 >= ABSENT_POLLS)
-		subscription_report(source, name, "does not run", "Its apply worker's error stands in the server's log.");
+		subscription_report(source, name, "does not run", "See the server's log for the error of its apply worker.");
 	else if (unclean > 0)
-		subscription_report(source, name, "has failed", "Its apply worker's error stands in the server's log.");
+		subscription_report(source, name, "has failed", "See the server's log for the error of its apply worker.");
 	*runs &= running || !enabled;
 	return !enabled || !running || unclean > 0;
 }

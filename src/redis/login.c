@@ -28,7 +28,7 @@ typedef struct ReplyError
 static const ReplyError reply_errors[] = {
 	{"READONLY", ERRCODE_READ_ONLY_SQL_TRANSACTION, "Let reco.redis_url name the primary."},
 	{"OOM", ERRCODE_INSUFFICIENT_RESOURCES, "Raise Redis's maxmemory."},
-	{"MISCONF", ERRCODE_IO_ERROR, "Redis cannot save its data: look at its log and disk."},
+	{"MISCONF", ERRCODE_IO_ERROR, "Redis cannot save its data: check its log and disk."},
 	{"LOADING", ERRCODE_CANNOT_CONNECT_NOW, "Redis loads its data and will be ready soon."},
 	{"BUSY", ERRCODE_CANNOT_CONNECT_NOW, "A script blocks Redis."},
 	{"MASTERDOWN", ERRCODE_CANNOT_CONNECT_NOW, "Let reco.redis_url name the primary."},
@@ -118,6 +118,6 @@ reco_redis_raise(const char *where, const char *reply)
 		known++;
 	ereport(ERROR,
 			(errcode(known->sqlstate),
-			 errmsg("Redis at %s refused a command: %s", where, reply),
+			 errmsg("Redis at %s rejected a command: %s", where, reply),
 			 known->hint ? errhint("%s", known->hint) : 0));
 }

@@ -79,7 +79,7 @@ worker_note_unexpected_exit(RecoWorkerId worker, int code)
 		counted = reco_trouble_begin(worker, RECO_TROUBLE_WORKER, RECO_HEALTH_FAILING, NULL,
 									 "%s", last_message);
 	reco_status_failed(worker, counted);
-	reco_status_report(worker, RECO_HEALTH_FAILING, "was terminated, starts again soon");
+	reco_status_report(worker, RECO_HEALTH_FAILING, "terminated, will be restarted soon");
 }
 
 /* before_shmem_exit callback; worker is a RecoWorkerId. */
@@ -211,7 +211,7 @@ worker_fail(const RecoRoutine *routine, MemoryContext context)
 	counted = reco_trouble_begin(routine->id, kind, health, error->hint, "%s%s%s", error->message,
 								 error->detail ? "; " : "", error->detail ? error->detail : "");
 	reco_status_failed(routine->id, counted);
-	reco_status_report(routine->id, health, "ended by an error, starts again soon");
+	reco_status_report(routine->id, health, "exited after an error, will be restarted soon");
 	error->elevel = DEBUG1;
 	ThrowErrorData(error);
 	proc_exit(1);

@@ -51,7 +51,7 @@ follow_becomes('the conflict is gone', '^ok, 0');
 is($reco->sql(q{SELECT category FROM reco.product WHERE product_id = 'a3'}), 'A', 'with the row of the shop');
 
 is(logged('WARNING:  reco follow: subscription "catalog"'), 2, 'a warning for each trouble');
-is(logged('LOG:  reco follow: the subscriptions that feed the catalog stand'), 2, 'and a line at its end');
+is(logged('LOG:  reco follow: the subscriptions that feed the catalog run again'), 2, 'and a line at its end');
 
 $reco->sql('ALTER SUBSCRIPTION catalog DISABLE');
 follow_becomes('disabled once more', '^waiting');

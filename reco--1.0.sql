@@ -811,6 +811,16 @@ END
 $$;
 COMMENT ON FUNCTION reco.verify_catalog() IS 'the part of reco_verify() that compares mirror and catalog';
 
+CREATE FUNCTION reco.apply_events() RETURNS void
+	AS 'MODULE_PATHNAME', 'reco_apply_events'
+	LANGUAGE C STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION reco.apply_events() IS 'let the events of this transaction take effect now, not at its commit';
+
+CREATE FUNCTION reco.require_no_pending(what text) RETURNS void
+	AS 'MODULE_PATHNAME', 'reco_require_no_pending'
+	LANGUAGE C STRICT;
+COMMENT ON FUNCTION reco.require_no_pending(text) IS 'an error in a transaction whose events have not taken effect';
+
 CREATE FUNCTION @extschema@.reco_verify(sample double precision DEFAULT 1)
 RETURNS TABLE (relation text, key text, expected text, found text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -823,6 +833,7 @@ BEGIN
 			USING ERRCODE = 'invalid_parameter_value',
 				  HINT = 'It is the share of users to verify: 1 for all, 0.01 for one in a hundred.';
 	END IF;
+	PERFORM reco.require_no_pending('reco_verify()');
 	IF pg_is_in_recovery() THEN
 		RAISE EXCEPTION 'cannot read reco''s unlogged tables during recovery'
 			USING ERRCODE = 'feature_not_supported',

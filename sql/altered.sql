@@ -26,6 +26,7 @@ BEGIN
     BEGIN
       EXECUTE alteration;
       EXECUTE use;
+      PERFORM reco.apply_events();
       RAISE EXCEPTION 'it went through' USING ERRCODE = 'RE000';
     EXCEPTION WHEN OTHERS THEN
       GET STACKED DIAGNOSTICS sqlstate_ = RETURNED_SQLSTATE, detail = PG_EXCEPTION_DETAIL;

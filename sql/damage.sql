@@ -47,6 +47,7 @@ BEGIN;
 ALTER TABLE reco.activity DROP CONSTRAINT product_id_present, ALTER event_type DROP NOT NULL, ALTER user_id DROP NOT NULL;
 INSERT INTO reco.activity VALUES ('page_view', 1, NULL, NULL, '2100-01-01 12:00Z'),
   (NULL, 1, 'c', NULL, '2100-01-01 12:00Z'), ('page_view', NULL, 'c', NULL, '2100-01-01 12:00Z');
+SELECT FROM reco.apply_events();
 SELECT user_id, product_id FROM reco.user_views WHERE user_id = 1 OR user_id IS NULL;
 SELECT reco_rebuild();
 SELECT user_id, product_id FROM reco.user_views WHERE user_id = 1 OR user_id IS NULL;
@@ -59,6 +60,7 @@ BEGIN;
 UPDATE reco.window_top SET view_counts = view_counts || 7::bigint;
 SELECT * FROM reco_verify() ORDER BY relation, key COLLATE "C";
 INSERT INTO reco.activity VALUES ('page_view', 1, 'c', NULL, '2100-01-01 12:00Z');
+SELECT FROM reco.apply_events();
 ROLLBACK;
 BEGIN;
 UPDATE reco.window_top SET numbers = numbers || 999999, view_counts = view_counts || 1000::bigint;
@@ -138,6 +140,7 @@ ROLLBACK;
 BEGIN;
 UPDATE reco.user_state SET recent = recent || '\x01' WHERE user_id = 1;
 INSERT INTO reco.activity VALUES ('page_view', 1, 'a', NULL, '2100-01-01 12:00Z');
+SELECT FROM reco.apply_events();
 ROLLBACK;
 BEGIN;
 UPDATE reco.user_state SET recent = recent || recent WHERE user_id = 1;
@@ -146,10 +149,12 @@ ROLLBACK;
 BEGIN;
 UPDATE reco.user_state SET recent = substr(recent, 1, 5) || '\xffffffff07' WHERE user_id = 1;	-- product 2147483647
 INSERT INTO reco.activity VALUES ('page_view', 1, 'a', NULL, '2100-01-01 12:00Z');
+SELECT FROM reco.apply_events();
 ROLLBACK;
 BEGIN;
 UPDATE reco.user_state SET recent = substr(recent, 1, 5) || '\xfeffffff07' WHERE user_id = 1;
 INSERT INTO reco.activity VALUES ('page_view', 1, 'a', NULL, '2100-01-01 12:00Z');
+SELECT FROM reco.apply_events();
 ROLLBACK;
 
 -- what is none is computed anew; a state that is not one row has to go first
@@ -183,6 +188,7 @@ INSERT INTO reco.activity SELECT 'page_view', 5, p, NULL, '2100-01-01 12:00Z' FR
 BEGIN;
 UPDATE reco.product_number SET product_id = 'renamed' WHERE product_id = 'unknown';
 INSERT INTO reco.activity VALUES ('page_view', 4, 'renamed', NULL, '2100-01-01 12:00Z');
+SELECT FROM reco.apply_events();
 SELECT product_id FROM reco.user_views WHERE user_id = 4;
 UPDATE reco.product_number SET number = 77 WHERE product_id = 'a';
 UPDATE reco.product SET category = 'z' WHERE product_id = 'a';
@@ -191,12 +197,14 @@ BEGIN;
 ALTER TABLE reco.product_number DROP CONSTRAINT product_number_number_check;
 INSERT INTO reco.product_number VALUES ('negative', -1);
 INSERT INTO reco.activity VALUES ('page_view', 4, 'negative', NULL, '2100-01-01 12:00Z');
+SELECT FROM reco.apply_events();
 ROLLBACK;
 BEGIN;
 ALTER TABLE reco.mirror_change DROP CONSTRAINT mirror_change_number_check;
 INSERT INTO reco.mirror_change SELECT mirror_version + 1, -1000000000 FROM reco.state;
 UPDATE reco.state SET mirror_version = mirror_version + 1;
 INSERT INTO reco.activity VALUES ('page_view', 4, 'a', NULL, '2100-01-01 12:00Z');
+SELECT FROM reco.apply_events();
 ROLLBACK;
 BEGIN;	-- nor are they shown, or given free
 ALTER TABLE reco.product_number DROP CONSTRAINT product_number_number_check;

@@ -69,9 +69,11 @@ SELECT user_id FROM reco.user_state ORDER BY 1;
 -- a transaction undone leaves no trace
 BEGIN;
 SELECT view_products(7, 'a1');
+SELECT FROM reco.apply_events();
 SELECT recommended_products FROM lists WHERE user_id = 7;
 SAVEPOINT s;
 SELECT view_products(7, 'b1', 'b1');
+SELECT FROM reco.apply_events();
 SELECT recommended_products FROM lists WHERE user_id = 7;
 ROLLBACK TO s;
 SELECT recommended_products FROM lists WHERE user_id = 7;

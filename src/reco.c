@@ -9,6 +9,7 @@
 
 #include "activity/insert_nesting.h"
 #include "activity/membership.h"
+#include "activity/pending_events.h"
 #include "activity/trigger.h"
 #include "common/guc.h"
 #include "common/xact.h"
@@ -49,7 +50,7 @@ const RecoSink *const reco_sink = &reco_redis_sink;
 /* Who has something to do when a transaction ends, in this order. */
 static const RecoXactModule *const xact_modules[] = {
 	&reco_write_xact, &reco_dictionary_xact, &reco_lookup_xact, &reco_change_queue_xact,
-	&reco_insert_nesting_xact, &reco_trigger_xact, &reco_launcher_xact
+	&reco_insert_nesting_xact, &reco_pending_xact, &reco_trigger_xact, &reco_launcher_xact
 };
 
 void

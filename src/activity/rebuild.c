@@ -16,6 +16,7 @@
 #include "common/compat.h"
 
 #include "activity/insert_nesting.h"
+#include "activity/pending_events.h"
 #include "activity/rebuild.h"
 #include "activity/view_batch.h"
 #include "catalog/pg_type.h"
@@ -150,6 +151,7 @@ void
 reco_rebuild_nothing(RecoWrite *write)
 {
 	reco_sql_execute(&truncate_plan, NULL, NULL);
+	reco_pending_discard();
 	reco_queue_add_everything();
 }
 
@@ -195,6 +197,7 @@ rebuild_everything(RecoWrite *write)
 	rebuild_replace_views(write, RECO_VIEWS_REBUILD, &since_plan, values, total);
 	values[0] = Int64GetDatum(state->generation);
 	reco_sql_execute(&drop_users_plan, values, NULL);
+	reco_pending_discard();
 	reco_queue_add_everything();
 }
 

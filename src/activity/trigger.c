@@ -8,8 +8,9 @@
  * client's COPY, a DBA's DELETE.  The rows of a worker's batch come to the same
  * functions from bulk_insert.c, the mirror's changes from mirror_writer.c.
  *
- * The triggers run as the owner of the extension (SECURITY DEFINER), take
- * reco's lock for the rest of the transaction, and check their protocol
+ * The views of an INSERT wait for the transaction's commit (pending_events.c);
+ * all else takes reco's lock for the rest of the transaction.  The triggers run
+ * as the owner of the extension (SECURITY DEFINER), and check their protocol
  * first, since the functions could be attached to any table.
  *
  *-------------------------------------------------------------------------
@@ -18,6 +19,7 @@
 
 #include "access/xact.h"
 #include "activity/insert_nesting.h"
+#include "activity/pending_events.h"
 #include "activity/rebuild.h"
 #include "activity/trigger.h"
 #include "activity/view_batch.h"
@@ -142,36 +144,59 @@ trigger_check_served(void)
 			 errhint("Insert there, or set reco.database and restart the server.")));
 }
 
+/* The state as it is now, without reco's lock unless there is no row yet. */
+static void
+trigger_read_state(RecoState *state)
+{
+	RecoWrite  *write;
+
+	if (reco_state_peek(state))
+		return;
+	write = reco_write_begin(NoLock);
+	*state = *reco_write_state(write);
+	reco_write_end(write);
+}
+
+/* A transaction that has reco's lock already gains nothing by waiting. */
+static void
+trigger_apply_pending(void)
+{
+	RecoWrite  *write;
+
+	if (!reco_pending_any() || !reco_write_is_locked())
+		return;
+	write = reco_write_begin(NoLock);
+	reco_pending_apply(write);
+	reco_write_end(write);
+}
+
+/* Check the rows, and keep the views among them until the transaction commits. */
 static void
 trigger_rows_inserted(TriggerData *data)
 {
 	Tuplestorestate *rows = trigger_transition_table(data->tg_newtable);
 	TupleTableSlot *slot = trigger_make_slot(data);
-	RecoViewBatch *views = NULL;
 	TimestampTz wall = GetCurrentTimestamp();
-	RecoWrite  *write = NULL;
+	RecoState	state;
+	bool		has_state = false;
 
 	while (tuplestore_gettupleslot(rows, true, false, slot))
 	{
+		RecoActivityView view;
 		TimestampTz at;
 		bool		null;
 
-		if (write == NULL)
-		{
-			write = reco_write_begin(NoLock);
-			views = reco_view_batch_begin(write, RECO_VIEWS_ADD);
-		}
-		at = DatumGetTimestampTz(slot_getattr(slot, RECO_ACTIVITY_TIMESTAMP, &null));
-		trigger_check_time(reco_write_state(write), wall, at);
-		reco_view_batch_put_row(views, slot);
 		CHECK_FOR_INTERRUPTS();
-	}
-	if (write != NULL)
-	{
-		reco_view_batch_end(views);
-		reco_write_end(write);
+		if (!has_state)
+			trigger_read_state(&state);
+		has_state = true;
+		at = DatumGetTimestampTz(slot_getattr(slot, RECO_ACTIVITY_TIMESTAMP, &null));
+		trigger_check_time(&state, wall, at);
+		if (reco_activity_view(slot, &view))
+			reco_pending_add(view.user_id, view.product, view.at);
 	}
 	ExecDropSingleTupleTableSlot(slot);
+	trigger_apply_pending();
 }
 
 /*
@@ -188,6 +213,7 @@ trigger_rows_deleted(TriggerData *data)
 	int			size = 1024;
 	RecoIds		users = {palloc(size * sizeof(int64)), 0};
 
+	reco_pending_apply(write);
 	views = reco_view_batch_begin(write, RECO_VIEWS_REMOVE);
 	while (tuplestore_gettupleslot(rows, true, false, slot))
 	{
@@ -230,6 +256,7 @@ reco_activity_changed(PG_FUNCTION_ARGS)
 	{
 		trigger_check_served();
 		reco_write_require_allowed();
+		reco_write_announce();
 		reco_insert_nesting_begin();
 		return PointerGetDatum(NULL);
 	}

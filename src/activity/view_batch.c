@@ -195,9 +195,9 @@ views_is_page_view(TupleTableSlot *row)
 		memcmp(VARDATA_ANY(type), PAGE_VIEW, sizeof(PAGE_VIEW) - 1) == 0;
 }
 
-/* Take a row of reco.activity, if it is a view: returns whether it is. */
+/* Read a row of reco.activity; false: it is no page view. */
 bool
-reco_view_batch_put_row(RecoViewBatch *views, TupleTableSlot *row)
+reco_activity_view(TupleTableSlot *row, RecoActivityView *view)
 {
 	bool		null;
 	text	   *product;
@@ -205,9 +205,21 @@ reco_view_batch_put_row(RecoViewBatch *views, TupleTableSlot *row)
 	if (!views_is_page_view(row))
 		return false;
 	product = DatumGetTextPP(slot_getattr(row, RECO_ACTIVITY_PRODUCT_ID, &null));
-	reco_view_batch_put(views, DatumGetInt64(slot_getattr(row, RECO_ACTIVITY_USER_ID, &null)),
-						(RecoSlice) {VARDATA_ANY(product), VARSIZE_ANY_EXHDR(product)},
-						DatumGetTimestampTz(slot_getattr(row, RECO_ACTIVITY_TIMESTAMP, &null)));
+	view->user_id = DatumGetInt64(slot_getattr(row, RECO_ACTIVITY_USER_ID, &null));
+	view->product = (RecoSlice) {VARDATA_ANY(product), VARSIZE_ANY_EXHDR(product)};
+	view->at = DatumGetTimestampTz(slot_getattr(row, RECO_ACTIVITY_TIMESTAMP, &null));
+	return true;
+}
+
+/* Add a row of reco.activity, if it is a page view: returns whether it is. */
+bool
+reco_view_batch_put_row(RecoViewBatch *views, TupleTableSlot *row)
+{
+	RecoActivityView view;
+
+	if (!reco_activity_view(row, &view))
+		return false;
+	reco_view_batch_put(views, view.user_id, view.product, view.at);
 	return true;
 }
 

@@ -29,6 +29,15 @@ typedef enum RecoViewBatchMode
 	RECO_VIEWS_REBUILD			/* the same, and counters get them */
 } RecoViewBatchMode;
 
+/* A page view, as a row of reco.activity holds it. */
+typedef struct RecoActivityView
+{
+	int64		user_id;
+	RecoSlice	product;		/* points into the row */
+	TimestampTz at;
+} RecoActivityView;
+
+extern bool reco_activity_view(TupleTableSlot *row, RecoActivityView *view);
 extern RecoViewBatch *reco_view_batch_begin(RecoWrite *write, RecoViewBatchMode mode);
 extern void reco_view_batch_put(RecoViewBatch *views, int64 user_id, RecoSlice product, TimestampTz at);
 extern bool reco_view_batch_put_row(RecoViewBatch *views, TupleTableSlot *row);

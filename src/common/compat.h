@@ -170,4 +170,17 @@ pg_cmp_s64(int64 a, int64 b)
 #define reco_qualified_name(name) stringToQualifiedNameList(name)
 #endif
 
+/* Before 16 a short read is no error. */
+#if PG_VERSION_NUM >= 160000
+#define reco_buffile_read(file, bytes, n) BufFileReadExact(file, bytes, n)
+#else
+#define reco_buffile_read(file, bytes, n) \
+	do { \
+		if (BufFileRead(file, bytes, n) != (n)) \
+			ereport(ERROR, \
+					(errcode_for_file_access(), \
+					 errmsg("could not read from temporary file: %m"))); \
+	} while (0)
+#endif
+
 #endif							/* RECO_COMPAT_H */

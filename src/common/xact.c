@@ -65,6 +65,10 @@ xact_callback(XactEvent event, void *arg)
 			xact_reset();
 			break;
 		case XACT_EVENT_PRE_COMMIT:
+			for (int i = 0; i < xact_nmodules; i++)
+				if (xact_modules[i]->pre_commit != NULL)
+					xact_modules[i]->pre_commit();
+			break;
 		case XACT_EVENT_PARALLEL_PRE_COMMIT:
 			break;
 	}

@@ -10,11 +10,12 @@
 
 /*
  * Callbacks of a module that keeps static variables which must not outlive the
- * transaction or subtransaction.  Any of them may be NULL.  Only pre_prepare
- * may raise an ERROR; in the others it is too late to abort.
+ * transaction or subtransaction.  Any of them may be NULL.  Only pre_commit
+ * and pre_prepare may raise an ERROR; in the others it is too late to abort.
  */
 typedef struct RecoXactModule
 {
+	void		(*pre_commit) (void);	/* last thing before COMMIT; may run SQL */
 	void		(*pre_prepare) (void);	/* PREPARE TRANSACTION: may reject it */
 	void		(*commit) (void);	/* new snapshots see the transaction */
 	void		(*abort) (void);	/* it was rolled back, or prepared */

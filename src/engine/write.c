@@ -111,6 +111,13 @@ reco_write_require_allowed(void)
 				 errmsg("cannot change reco's tables in a read-only transaction")));
 }
 
+/* The transaction will ask for the lock: DROP EXTENSION waits now, before it has locked a table. */
+void
+reco_write_announce(void)
+{
+	LockDatabaseObject(ExtensionRelationId, get_extension_oid("reco", false), 0, AccessShareLock);
+}
+
 /* Wait for other writers, and take the lock. */
 static void
 write_lock_extension(void)

@@ -34,6 +34,7 @@ extern void reco_write_numbers_changed(RecoWrite *write);
 
 /* The lock alone, for who waits for other locks with it. */
 extern void reco_write_require_allowed(void);
+extern void reco_write_announce(void);
 extern void reco_write_lock(LOCKMODE activity);
 extern void reco_write_unlock(void);
 extern bool reco_write_is_locked(void);

@@ -25,6 +25,7 @@
 #include "access/genam.h"
 #include "access/heapam.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "commands/trigger.h"
 #include "common/hashfn.h"
 #include "common/own_tables.h"
@@ -97,6 +98,7 @@ reco_table_open(const RecoTableDef *name)
 	table->written = MakeSingleTupleTableSlot(RelationGetDescr(table->heap), &TTSOpsVirtual);
 	table->estate = CreateExecutorState();
 	table->estate->es_snapshot = table->snapshot;
+	table->estate->es_output_cid = GetCurrentCommandId(true);	/* of rows that triggers may lock */
 	table->result = makeNode(ResultRelInfo);
 	InitResultRelInfo(table->result, table->heap, 0, NULL, 0);	/* of no query */
 	ExecOpenIndices(table->result, false);

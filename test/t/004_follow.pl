@@ -252,7 +252,7 @@ sub follow_waits
 
 my $client = $reco->session;
 my $worker = $reco->sql($follow);
-$client->say("BEGIN; INSERT INTO reco.activity VALUES ('page_view', 1, 'x1', NULL, now());");
+$client->say("BEGIN; INSERT INTO reco.activity VALUES ('page_view', 1, 'x1', NULL, now()); SELECT FROM reco.apply_events();");
 $reco->set('reco.popularity_interval', '1s');
 follow_waits('a popularity');
 is($client->say('TRUNCATE reco.activity; COMMIT;'), '', 'who may empty the activity');
@@ -260,7 +260,7 @@ $reco->set('reco.popularity_interval', '1h');
 is($reco->sql($follow), $worker, 'and the worker goes on');
 $reco->verify('a popularity beside TRUNCATE');
 
-$client->say("BEGIN; INSERT INTO reco.activity VALUES ('page_view', 1, 'x1', NULL, now());");
+$client->say("BEGIN; INSERT INTO reco.activity VALUES ('page_view', 1, 'x1', NULL, now()); SELECT FROM reco.apply_events();");
 $reco->sql(q{INSERT INTO "Shop"."Product List" VALUES ('x4', 'X', 'north')});
 follow_waits('a change of the catalog');
 my $taken = '';

@@ -65,7 +65,7 @@ fill();
 $reco->verify('truncated beside the worker');
 
 my $blocker = $reco->session;
-$blocker->say("BEGIN; INSERT INTO reco.activity VALUES ('page_view', 1, 'p1', NULL, now());");
+$blocker->say("BEGIN; INSERT INTO reco.activity VALUES ('page_view', 1, 'p1', NULL, now()); SELECT FROM reco.apply_events();");
 my $blocking = $reco->sql("SELECT pid FROM pg_stat_activity WHERE state = 'idle in transaction'");
 $reco->wait_for('a session that sits on the lock is named', "SELECT count(*) > 0 FROM reco_status() WHERE $blocking = ANY (blocked_by)");
 $blocker->say('COMMIT;');

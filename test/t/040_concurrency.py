@@ -132,6 +132,7 @@ class Idler(Client):
     def step(self):
         self.cursor.execute('BEGIN')
         self.committed += self.insert(5)
+        self.cursor.execute('SELECT reco.apply_events()')
         self.holding.set()
         time.sleep(3)
         self.holding.clear()

@@ -16,7 +16,9 @@ SELECT view_product(1, 'a1');
 SELECT count(*) FROM reco.activity;
 SELECT * FROM viewed;
 SELECT has_lock();
+\set SHOW_CONTEXT never
 SELECT * FROM reco_verify();
+\set SHOW_CONTEXT errors
 ROLLBACK;
 BEGIN;
 SELECT view_product(1, 'a1');

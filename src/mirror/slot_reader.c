@@ -397,7 +397,8 @@ reco_slot_reader_report_blocker(const char *catalog)
 
 	reco_sql_begin();
 	if (reco_sql_query(&plan, NULL, NULL, 1) > 0)
-		reco_status_report(RECO_FOLLOW, RECO_HEALTH_WAITING, "comparing now and then: to follow %s needs the transaction of %s to end",
+		reco_status_report(RECO_FOLLOW, RECO_HEALTH_WAITING,
+						   "comparing now and then: to follow %s needs the transaction of %s to end",
 						   catalog, SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
 	reco_sql_commit();
 }

@@ -93,11 +93,13 @@ END $$;
 CREATE TRIGGER zz_fail BEFORE TRUNCATE ON reco.activity FOR EACH STATEMENT EXECUTE FUNCTION fail();
 CREATE TRIGGER zz_fail BEFORE INSERT OR UPDATE ON reco.product FOR EACH ROW EXECUTE FUNCTION fail();
 CREATE TRIGGER zz_fail_row BEFORE INSERT ON reco.activity FOR EACH ROW EXECUTE FUNCTION fail();
+CREATE TRIGGER zz_fail BEFORE INSERT OR UPDATE ON reco.user_state FOR EACH ROW EXECUTE FUNCTION fail();
 END
 is($session->say(views(3, 'late') . "INSERT INTO reco.product VALUES ('late', 'c2');"), '', 'a product that brings its views along');
 my $versions = $reco->sql('SELECT mirror_version FROM reco.state');
 is($session->say("BEGIN; INSERT INTO reco.product VALUES ('mine', 'c3'); SELECT mirror_version - $versions FROM reco.state; COMMIT;"), "1\n", 'one change of the mirror is one version');
 is($reco->sql("SELECT popularity FROM reco.product WHERE product_id = 'mine'"), 2, 'with the popularity of the product');
+is($session->say('BEGIN; ' . views(4, 'mine') . views(4, 'late') . 'COMMIT;'), '', 'users\' rows written twice in a transaction');
 right('a trigger with an EXCEPTION clause');
 is($reco->sql_error('TRUNCATE reco.activity'), '', 'TRUNCATE');
 is($reco->sql('SELECT count(*) FROM reco.user_state'), 0, 'takes everything derived');

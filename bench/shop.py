@@ -35,10 +35,10 @@ def wait_for(condition, seconds, what, every=0.05):
 
 
 class Shop:
-    def __init__(self, options, tell, users=None, **settings):
+    def __init__(self, options, tell, users=None, products=None, **settings):
         self.options, self.tell = options, tell
-        self.users, self.products = users or options.users, options.products
-        self.categories = max(10, self.products // 100)
+        self.users = users or options.users
+        self.set_products(products or options.products)
         self.seed = 0
         self.running = []
         self.env = {}
@@ -49,6 +49,9 @@ class Shop:
         except BaseException:
             self.close()
             raise
+
+    def set_products(self, products):
+        self.products, self.categories = products, max(10, products // 100)
 
     # Services
 
@@ -135,12 +138,15 @@ class Shop:
         self.rows('DROP TABLE touched')
 
     def catalog(self):
-        self.tell('catalog of %d products in %d categories' % (self.products, self.categories))
         self.rows('CREATE TABLE products (product_id text PRIMARY KEY, category text, price integer)')
+        self.fill_catalog()
+        self.rows('CREATE EXTENSION reco')
+
+    def fill_catalog(self):
+        self.tell('catalog of %d products in %d categories' % (self.products, self.categories))
         self.rows("INSERT INTO products SELECT 'product_' || i, 'category_' || i %% %s FROM generate_series(0, %s - 1) i",
                   (self.categories, self.products))
         self.rows('VACUUM ANALYZE products')
-        self.rows('CREATE EXTENSION reco')
 
     # reco
 

@@ -72,8 +72,8 @@ def run_once(shop, events):
 
 def summary(events, before, begin, tables, redis, after):
     counted = {name: after['counters'][name] - value for name, value in begin['counters'].items()}
-    if counted['ingest.late'] + counted['ingest.rejected'] + counted['ingest.lost'] > 0:
-        raise Failure('events of the backlog were late, rejected or lost: %s' % counted)
+    if counted['ingest.below_retention'] + counted['ingest.rejected'] + counted['ingest.lost'] > 0:
+        raise Failure('events of the backlog were below retention, rejected or lost: %s' % counted)
     taken = counted['ingest.messages']
     cpu = cpu_between(begin['cpu'], after['cpu'])
     return {

@@ -32,7 +32,7 @@ def measure(bench):
     rows = [row('load', said['events'] / said['seconds'], 'events/s', ('>=', 0.97 * rate)), row('taken', events, 'events'),
             row('most messages behind', max(lags), 'messages'), row('messages behind at the end', lags[-1], 'messages', ('<=', rate)),
             row('rows that differ (reco_verify, 1 %)', differ, 'rows', ('<=', 0)),
-            row('late events', after['counters']['ingest.late'] - begin['counters']['ingest.late'], 'events')]
+            row('late events', after['counters']['ingest.below_retention'] - begin['counters']['ingest.below_retention'], 'events')]
     rows += growth_rows(taken, flat, until, 'from minute %.3g to the end' % (flat / 60), 5)
     rows += cpu_rows(cpu, events, said)
     return {'rows': rows, 'data': {'rate': rate, 'samples': taken, 'flat': flat, 'window': window, 'recent': recent}}

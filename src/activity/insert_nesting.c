@@ -24,21 +24,21 @@ static int	levels[MAX_DEPTH];
 static int	depth = 0;
 
 static void
-inflight_reset_xact(void)
+insert_nesting_reset_xact(void)
 {
 	depth = 0;
 }
 
 /* Inserts that a savepoint's rollback has ended are no longer under way. */
 static void
-inflight_abort_sub(int level)
+insert_nesting_abort_sub(int level)
 {
 	while (depth > 0 && levels[depth - 1] >= level)
 		depth--;
 }
 
 const RecoXactModule reco_insert_nesting_xact = {
-	.abort_sub = inflight_abort_sub,.reset = inflight_reset_xact
+	.abort_sub = insert_nesting_abort_sub,.reset = insert_nesting_reset_xact
 };
 
 /* An INSERT of activity begins. */

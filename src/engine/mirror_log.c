@@ -3,18 +3,18 @@
  * mirror_log.c
  *	  What each version of the mirror has changed.
  *
- * A process that caches the mirror catches up with the changes instead of
- * loading all of it.  reco.mirror_change names the products that a change of
- * the catalog wrote.  Few versions are kept, and none that changes many
- * products: loading all of them is cheaper then.
+ * A process that caches the mirror applies the changes instead of loading it
+ * again.  reco.mirror_change names the products that a change of the catalog
+ * wrote.  Only the latest versions are kept, and none that changed many
+ * products, since it is cheaper to load all of them then.
  *
- * A popularity changes the rank of nearly every product.  reco.product_order
- * holds the whole order as two arrays, which take 6 ms to read for 100,000
- * products; sorted by the executor the rows take 0.3 s.  It is written under
- * the locks of popularity.c, before reco's lock is taken, for the version that
- * the new generation will make.
+ * A new popularity changes the rank of nearly every product.
+ * reco.product_order contains the whole order as two arrays, which take 6 ms
+ * to read for 100,000 products; sorting the rows takes the executor 0.3 s.
+ * It is written under the locks of popularity.c, before reco's lock is taken,
+ * for the version that the new generation will begin.
  *
- * All else is done under reco's lock.
+ * Everything else here is done under reco's lock.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,7 +26,7 @@
 #include "engine/mirror_log.h"
 #include "utils/array.h"
 
-/* Versions that can be caught up with, and products that one may change. */
+/* Number of versions that are kept, and of products that one may change. */
 #define KEPT_VERSIONS 1000
 #define MAX_CHANGES 1000
 
@@ -57,7 +57,10 @@ static RecoPlan read_order_plan = {
 	2, {INT8OID, INT8OID}
 };
 
-/* The version changes these products; too many are not kept: it cannot be caught up with. */
+/*
+ * Record the products that a version changes; if they are too many, it is not
+ * recorded, and caches are loaded again.
+ */
 void
 reco_mirror_log_changes(RecoWrite *write, int64 version, const int32 *numbers, int n)
 {
@@ -76,9 +79,10 @@ reco_mirror_log_changes(RecoWrite *write, int64 version, const int32 *numbers, i
 }
 
 /*
- * The products that later versions have changed, as they are now: rows of SPI
- * (number, category or null, popularity, id), which the caller frees.  versions:
- * of how many versions up to one that is known; -1: more products than are read.
+ * Read the products that later versions have changed, as they are now: rows of
+ * SPI (number, category or null, popularity, id), which the caller frees.
+ * *versions is set to the number of recorded versions up to upto; -1 if too
+ * many products have changed.
  */
 int
 reco_mirror_log_read_changes(int64 after, int64 upto, int64 *versions)
@@ -95,7 +99,7 @@ reco_mirror_log_read_changes(int64 after, int64 upto, int64 *versions)
 	return (int) count;
 }
 
-/* Keep the order of the products as they are now: it makes this version of the mirror. */
+/* Record the present order of the products as that of a version of the mirror. */
 void
 reco_mirror_log_order(int64 version)
 {
@@ -106,8 +110,8 @@ reco_mirror_log_order(int64 version)
 }
 
 /*
- * The order that made a version later than after, and not later than version;
- * false: none did, or it is not known.
+ * Read the order that began a version later than after, up to version; false
+ * if none did, or if it is unknown.
  */
 bool
 reco_mirror_log_read_order(int64 after, int64 version, RecoOrder *order)

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * state.c
- *	  The row of clock, horizon, generation and parameters in force.
+ *	  The row of reco.state: clock, horizon, generation and parameters in force.
  *
- * The row is read where it last stood: beside an old snapshot the table holds
- * a version of each second.  write.c writes it.
+ * The row is fetched by its last TID, because with an old snapshot around the
+ * table contains a version of each second.  write.c writes it.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,24 +24,27 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
-/* Seconds from 1970, where windows begin to count, to 2000, where timestamps do. */
+/* Seconds from 1970, the origin of windows, to 2000, that of timestamps. */
 #define EPOCH_SHIFT (((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)) * SECS_PER_DAY)
 
-static ItemPointerData place;	/* of the row; invalid: not known */
+static ItemPointerData row_tid;	/* of the row; invalid: unknown */
 
-/* A column of reco.state and its place in RecoState; of an interval that holds the seconds. */
+/*
+ * A column of reco.state, and the offset of its field in RecoState; an
+ * interval is kept in seconds.
+ */
 typedef struct StateColumn
 {
 	const char *column;
 	Oid			type;
 	size_t		offset;
-	const int  *setting;		/* that a parameter takes over; NULL: it is none */
+	const int  *setting;		/* the setting of a parameter; NULL: no parameter */
 } StateColumn;
 
 #define FIELD(column, type) {#column, type, offsetof(RecoState, column), NULL}
 #define PARAMETER(column, type) {#column, type, offsetof(RecoState, column), &reco_##column}
 
-/* In the order of the table's columns; the one place where they stand in C. */
+/* In the order of the table's columns. */
 static const StateColumn fields[RECO_STATE_COLUMNS] = {
 	FIELD(clock, TIMESTAMPTZOID),
 	FIELD(horizon, TIMESTAMPTZOID),
@@ -62,7 +65,7 @@ static const StateColumn fields[RECO_STATE_COLUMNS] = {
 static RecoPlan read_plan;
 static RecoPlan read_at_plan;
 
-/* Make the statements out of the columns. */
+/* Build the statements from the columns. */
 static void
 state_prepare_plans(void)
 {
@@ -144,7 +147,7 @@ state_field_setting(const StateColumn *field)
 	return field->setting == &reco_retention ? reco_guc_retention() : *field->setting;
 }
 
-/* Tell who does not read the table what is committed in it; see service_state.c. */
+/* Publish the committed row for those who do not read the table; see service_state.c. */
 void
 reco_state_publish(const RecoState *state)
 {
@@ -160,7 +163,7 @@ state_whole_second(TimestampTz at)
 	return at - (rest < 0 ? rest + USECS_PER_SEC : rest);
 }
 
-/* The row's columns, RECO_STATE_COLUMNS of them. */
+/* Return the values of the RECO_STATE_COLUMNS columns. */
 void
 reco_state_values(const RecoState *state, Datum *values)
 {
@@ -172,42 +175,42 @@ reco_state_values(const RecoState *state, Datum *values)
 bool
 reco_state_peek(RecoState *state)
 {
-	Datum		at = PointerGetDatum(&place);
+	Datum		at = PointerGetDatum(&row_tid);
 	bool		null;
 
-	if (!(ItemPointerIsValid(&place) && reco_sql_query(state_plan(&read_at_plan), &at, NULL, 1) > 0) &&
+	if (!(ItemPointerIsValid(&row_tid) && reco_sql_query(state_plan(&read_at_plan), &at, NULL, 1) > 0) &&
 		reco_sql_query(state_plan(&read_plan), NULL, NULL, 1) == 0)
 		return false;
 	for (int i = 0; i < RECO_STATE_COLUMNS; i++)
 		state_field_set(&fields[i], state, reco_sql_value(0, i + 1, &null));
-	place = *(ItemPointer) DatumGetPointer(reco_sql_value(0, RECO_STATE_COLUMNS + 1, &null));
+	row_tid = *(ItemPointer) DatumGetPointer(reco_sql_value(0, RECO_STATE_COLUMNS + 1, &null));
 	SPI_freetuptable(SPI_tuptable);
 	return true;
 }
 
-/* Find the row that a snapshot shows; false: there is none. */
+/* Find the row that is visible to a snapshot; false if there is none. */
 static bool
 state_find_row(Relation table, Snapshot snapshot, TupleTableSlot *row)
 {
 	TableScanDesc scan;
 	bool		found;
 
-	if (ItemPointerIsValid(&place) &&
-		ItemPointerGetBlockNumber(&place) < RelationGetNumberOfBlocks(table) &&
-		table_tuple_fetch_row_version(table, &place, snapshot, row))
+	if (ItemPointerIsValid(&row_tid) &&
+		ItemPointerGetBlockNumber(&row_tid) < RelationGetNumberOfBlocks(table) &&
+		table_tuple_fetch_row_version(table, &row_tid, snapshot, row))
 		return true;
 	scan = table_beginscan(table, snapshot, 0, NULL);
 	found = table_scan_getnextslot(scan, ForwardScanDirection, row);
 	if (found)
 	{
-		ExecMaterializeSlot(row);	/* the scan's end lets go of its page */
-		place = row->tts_tid;
+		ExecMaterializeSlot(row);	/* before the end of the scan releases its page */
+		row_tid = row->tts_tid;
 	}
 	table_endscan(scan);
 	return found;
 }
 
-/* The versions that a snapshot shows; 0 where there is no row. */
+/* The versions visible to a snapshot; 0 if there is no row. */
 RecoVersions
 reco_state_versions(Snapshot snapshot)
 {
@@ -230,7 +233,7 @@ reco_state_versions(Snapshot snapshot)
 	return versions;
 }
 
-/* The state that begins with nothing. */
+/* The initial state. */
 void
 reco_state_init(RecoState *state)
 {
@@ -238,7 +241,7 @@ reco_state_init(RecoState *state)
 	state->clock = state_whole_second(GetCurrentTimestamp());
 	state->popularity_at = state->clock - reco_popularity_interval * USECS_PER_SEC; /* due */
 	state->generation = 1;
-	/* never those of an earlier row, which processes may have cached things for */
+	/* never those of an earlier row, which other processes may have cached */
 	state->mirror_version = state->numbers_version = GetCurrentTimestamp();
 	reco_state_apply_settings(state);
 }
@@ -258,7 +261,7 @@ reco_state_settings_differ(const RecoState *state)
 	return false;
 }
 
-/* Put the settings into force. */
+/* Make the settings the parameters in force. */
 void
 reco_state_apply_settings(RecoState *state)
 {
@@ -270,7 +273,7 @@ reco_state_apply_settings(RecoState *state)
 	reco_state_set_clock(state, state->clock);
 }
 
-/* Move the clock, and the horizon with it. */
+/* Advance the clock, and the horizon with it. */
 void
 reco_state_set_clock(RecoState *state, TimestampTz clock)
 {
@@ -278,7 +281,7 @@ reco_state_set_clock(RecoState *state, TimestampTz clock)
 	state->horizon = reco_state_window(state, state->clock - state->retention * USECS_PER_SEC);
 }
 
-/* The start of the window that holds a moment: date_bin(W, at, 'epoch'). */
+/* The start of the window that contains a time: date_bin(W, at, 'epoch'). */
 TimestampTz
 reco_state_window(const RecoState *state, TimestampTz at)
 {
@@ -289,9 +292,9 @@ reco_state_window(const RecoState *state, TimestampTz at)
 }
 
 /*
- * A moment in seconds, rounded up.  The clock is in whole seconds, so a view
- * is later than any of its moments exactly if its rounded second is.  Counted
- * from 2068, so that the years 2000 to 2136 fit.
+ * A time in seconds, rounded up.  The clock is in whole seconds, so a view is
+ * later than the clock exactly if its rounded second is.  Counted from 2068,
+ * so that the years 2000 to 2136 fit.
  */
 int32
 reco_state_second(TimestampTz at)
@@ -301,7 +304,7 @@ reco_state_second(TimestampTz at)
 	return (int32) (floor / USECS_PER_SEC + (at > floor ? 1 : 0) + PG_INT32_MIN);
 }
 
-/* The moment at the end of such a second. */
+/* The time at the end of such a second. */
 TimestampTz
 reco_state_moment(int32 second)
 {

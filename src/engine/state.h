@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * state.h
- *	  The row of clock, horizon, generation and parameters in force.
+ *	  The row of reco.state: clock, horizon, generation and parameters in force.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,10 +12,10 @@
 #include "shmem/service_state.h"
 #include "utils/snapshot.h"
 
-/* Columns of reco.state that a RecoState has, which come first in the table. */
+/* Number of columns that RecoState contains; they come first in the table. */
 #define RECO_STATE_COLUMNS 14
 
-/* What a process caches of product_cache.h and product_dictionary.h is good for these. */
+/* The versions for which a process's product cache and dictionary are valid. */
 typedef struct RecoVersions
 {
 	int64		mirror;
@@ -29,7 +29,7 @@ extern void reco_state_values(const RecoState *state, Datum *values);
 extern const char *reco_state_column(int i, Oid *type);
 extern bool reco_state_settings_differ(const RecoState *state);
 
-/* Of a row in memory. */
+/* These change or read a row in memory. */
 extern void reco_state_init(RecoState *state);
 extern void reco_state_apply_settings(RecoState *state);
 extern void reco_state_set_clock(RecoState *state, TimestampTz clock);

@@ -3,15 +3,16 @@
  * write.c
  *	  The right to change derived state.
  *
- * Every transaction that writes derived state holds one heavyweight lock, on
- * the extension as an object, until its end.  It is taken before any of
- * reco's rows is read, but after reco.product is locked (popularity.c), so
- * reco's workers and functions never deadlock with each other and the result
- * does not depend on how they interleave; transactions of several statements
- * may deadlock.  pg_locks shows it; no plain role can take it.
+ * Every transaction that writes derived state holds reco's lock, a
+ * heavyweight lock on the extension as an object, until it ends.  The lock is
+ * taken before any row of a derived table is read, but after reco.product has
+ * been locked (popularity.c).  So reco's workers and functions never deadlock
+ * with each other, and the result does not depend on how they interleave;
+ * transactions of several statements may deadlock.  The lock appears in
+ * pg_locks; no ordinary role can take it.
  *
- * reco.state is unlogged like all that it describes: after a crash it is
- * empty, and the first one to hold the lock makes the row again.
+ * reco.state is unlogged like everything that it describes: after a crash it
+ * is empty, and the first one to take the lock inserts the row.
  *
  *-------------------------------------------------------------------------
  */
@@ -36,20 +37,20 @@ struct RecoWrite
 {
 	RecoState	state;
 	bool		changed;
-	uint64		writes;			/* state_writes when it was read */
+	uint64		writes;			/* state_writes at the time it was read */
 };
 
-/* How often this process has written reco.state. */
+/* Number of times that this process has written reco.state. */
 static uint64 state_writes = 0;
 
-/* What the present transaction has written, and at which nest level; 0: nothing. */
+/* What the current transaction has written, and at which nest level; 0: nothing. */
 static RecoState written;
 static int	written_level = 0;
 
 static RecoPlan insert_plan;
 static RecoPlan update_plan;
 
-/* A prepared transaction would hold the lock with nobody to ask about it. */
+/* A prepared transaction would keep the lock, and no session could be blamed for it. */
 static void
 write_pre_prepare(void)
 {
@@ -79,7 +80,10 @@ write_commit_sub(int level)
 	written_level = Min(written_level, level - 1);
 }
 
-/* Shared memory has what stood before; the clock's next second publishes it again. */
+/*
+ * An earlier write of the transaction is then not published when it commits,
+ * but when the clock advances next.
+ */
 static void
 write_abort_sub(int level)
 {
@@ -96,9 +100,9 @@ const RecoXactModule reco_write_xact = {
 };
 
 /*
- * Refuse a transaction that may not change derived state.  A writer must see
- * what the last holder of the lock has committed; while CREATE EXTENSION runs
- * there was none.
+ * Raise an error in a transaction that may not change derived state.  A writer
+ * must see what the previous holder of the lock committed; while CREATE
+ * EXTENSION runs, there is none.
  */
 void
 reco_write_require_allowed(void)
@@ -135,13 +139,14 @@ write_lock_extension(void)
 }
 
 /*
- * Take the lock for the rest of the transaction, and reco.activity in a mode
- * (NoLock: not at all).  Statements from here on see what other writers have
+ * Take the lock for the rest of the transaction, and lock reco.activity in a
+ * mode (NoLock: not at all).  Later statements see what other writers have
  * committed.
  *
- * TRUNCATE has the table and asks for reco's lock; a transaction that has
- * inserted has both and asks for TRUNCATE.  So neither is waited for with the
- * other held, unless the caller's transaction came with one of them.
+ * TRUNCATE locks the table first and then waits for reco's lock, while a
+ * transaction that has inserted holds both and may TRUNCATE next.  So neither
+ * is waited for while holding the other, unless the caller's transaction
+ * already held one of them.
  */
 void
 reco_write_lock(LOCKMODE activity)
@@ -170,7 +175,7 @@ reco_write_lock(LOCKMODE activity)
 	}
 }
 
-/* Give the lock back, with nothing read or written under it. */
+/* Release the lock, when nothing has been read or written under it. */
 void
 reco_write_unlock(void)
 {
@@ -179,8 +184,8 @@ reco_write_unlock(void)
 }
 
 /*
- * Does the transaction hold the lock?  The lock manager knows, also where a
- * subtransaction that had taken it was rolled back.
+ * Does the transaction hold the lock?  The lock manager knows, even if the
+ * subtransaction that took it was rolled back.
  */
 bool
 reco_write_is_locked(void)
@@ -214,10 +219,7 @@ write_prepare_plans(void)
 	MemoryContextSwitchTo(caller);
 }
 
-/*
- * Run a statement that writes the row.  It scans the whole table and so
- * detects a second row.
- */
+/* Write the row.  The statement scans the whole table, and so detects a second row. */
 static void
 write_state(RecoWrite *write, RecoPlan *plan)
 {
@@ -239,7 +241,7 @@ write_state(RecoWrite *write, RecoPlan *plan)
 
 /*
  * Begin to change derived state, in a transaction that is connected to SPI:
- * takes reco's lock, and with it reco.activity in a mode (NoLock: not at all).
+ * takes reco's lock, and locks reco.activity in a mode (NoLock: not at all).
  */
 RecoWrite *
 reco_write_begin(LOCKMODE activity)
@@ -258,20 +260,20 @@ reco_write_begin(LOCKMODE activity)
 	return write;
 }
 
-/* The row as the caller has changed it. */
+/* The row of reco.state, with the caller's changes. */
 const RecoState *
 reco_write_state(const RecoWrite *write)
 {
 	return &write->state;
 }
 
-/* Write reco.state, if it has changed; the lock stays until the transaction ends. */
+/* Write reco.state if it has changed; the lock is kept until the transaction ends. */
 void
 reco_write_end(RecoWrite *write)
 {
 	if (write->changed)
 	{
-		/* a statement under this one would have to use the same handle */
+		/* a nested statement would have to use the same handle */
 		if (write->writes != state_writes)
 			elog(ERROR, "reco.state was written twice at a time");
 		write_state(write, &update_plan);
@@ -279,7 +281,7 @@ reco_write_end(RecoWrite *write)
 	pfree(write);
 }
 
-/* Move the clock, and the horizon with it. */
+/* Advance the clock, and the horizon with it. */
 void
 reco_write_set_clock(RecoWrite *write, TimestampTz clock)
 {
@@ -287,7 +289,7 @@ reco_write_set_clock(RecoWrite *write, TimestampTz clock)
 	write->changed = true;
 }
 
-/* Put the settings into force; the caller computes derived state again. */
+/* Make the settings the parameters in force; the caller computes derived state again. */
 void
 reco_write_apply_settings(RecoWrite *write)
 {
@@ -295,7 +297,7 @@ reco_write_apply_settings(RecoWrite *write)
 	write->changed = true;
 }
 
-/* Lists are to be computed again, by the sweep where nobody does it earlier. */
+/* Have all lists computed again, by the sweep unless their users' rows are written earlier. */
 void
 reco_write_next_generation(RecoWrite *write)
 {
@@ -303,7 +305,7 @@ reco_write_next_generation(RecoWrite *write)
 	write->changed = true;
 }
 
-/* The popularity is that of a moment of the clock. */
+/* Set the time of the popularity. */
 void
 reco_write_set_popularity_at(RecoWrite *write, TimestampTz at)
 {
@@ -311,7 +313,7 @@ reco_write_set_popularity_at(RecoWrite *write, TimestampTz at)
 	write->changed = true;
 }
 
-/* The transaction has changed n products of the mirror (NULL: any): a version begins. */
+/* Begin a new version of the mirror, after a change of n products (numbers NULL: any). */
 void
 reco_write_products_changed(RecoWrite *write, const int32 *numbers, int n)
 {
@@ -323,7 +325,10 @@ reco_write_products_changed(RecoWrite *write, const int32 *numbers, int n)
 	reco_product_sync(&write->state);
 }
 
-/* Numbers may stand for other products than before, and any product may have changed. */
+/*
+ * Begin a new version of the numbers: they may stand for other products, and
+ * any product may have changed.
+ */
 void
 reco_write_numbers_changed(RecoWrite *write)
 {

@@ -12,9 +12,10 @@
 #include "storage/lockdefs.h"
 
 /*
- * Whoever has one holds reco's lock and has read reco.state under it, and the
- * product cache is in step with that.  Functions that write a derived table
- * ask for it.  Valid until reco_write_end() or the end of the transaction.
+ * A RecoWrite proves that its holder has reco's lock, has read reco.state
+ * under it, and that the product cache has the version that it names.
+ * Functions that write derived tables require one.  It is valid until
+ * reco_write_end() or the end of the transaction.
  */
 typedef struct RecoWrite RecoWrite;
 
@@ -32,7 +33,7 @@ extern void reco_write_set_popularity_at(RecoWrite *write, TimestampTz at);
 extern void reco_write_products_changed(RecoWrite *write, const int32 *numbers, int n);
 extern void reco_write_numbers_changed(RecoWrite *write);
 
-/* The lock alone, for who waits for other locks with it. */
+/* Only the lock, for callers that also wait for other locks. */
 extern void reco_write_require_allowed(void);
 extern void reco_write_announce(void);
 extern void reco_write_lock(LOCKMODE activity);

@@ -33,7 +33,7 @@
 static const char *const worker_names[RECO_WORKERS] = {"ingest", "follow", "publish"};
 
 static const char *const counter_names[RECO_METRICS] = {
-	"ingest.messages", "ingest.events", "ingest.late", "ingest.rejected", "ingest.lost",
+	"ingest.messages", "ingest.events", "ingest.below_retention", "ingest.rejected", "ingest.lost",
 	"ingest.bytes", "ingest.batches", "ingest.lists", "follow.catalog", "follow.prescanned", "follow.swept",
 	"publish.published", "publish.resyncs"
 };

@@ -3,20 +3,21 @@
  * category_stale.c
  *	  The category strategy: does a change of products make a list stale?
  *
- * It does if the user has viewed one of them, since its views may count for
- * another category; if the list holds one; and if one would get into it.  That
- * takes a user who viewed its category, and a list with room or whose last
- * product comes after it: is in a category with fewer views, or in one with as
- * many and less popular.  Otherwise neither the order of the user's categories
- * nor that of the list's products is another one than before.
+ * It does if the user has viewed one of the products, since the views may now
+ * count for another category; if the list contains one; or if one would get
+ * into the list.  The last case requires that the user has viewed the
+ * product's category, and that the list has room, or ends with a product that
+ * ranks lower: one in a category with fewer views, or in one with as many
+ * views and less popular.  Otherwise neither the order of the user's
+ * categories nor that of the list's products changes.
  *
- * So one product of 100,000 that moves and is not popular makes some 200 lists
- * of a million stale, where 20,000 users viewed something of its two
- * categories.
+ * If a product that is not popular moves, with 100,000 products and a million
+ * users, some 200 lists are stale, although 20,000 users have viewed
+ * something in one of its two categories.
  *
- * Only what the change leaves as it is is asked of the product cache, so it may
- * be that of before the change or after it.  Products that are not cached are
- * looked up by SQL.
+ * Only what the change leaves as it is is looked up in the product cache,
+ * which may be that of before the change or after it.  Products that are not
+ * cached are looked up by SQL.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,13 +27,13 @@
 #include "engine/product_dictionary.h"
 #include "lists/category_stale.h"
 
-/* A category, and the best of the products that change and will be in it. */
+/* A category, and the best of the changed products that will be in it. */
 typedef struct StaleCategory
 {
-	bool		entered;		/* there is one */
+	bool		entered;		/* false: there is none */
 	int32		number;			/* of it */
 	int64		popularity;
-	int32		views;			/* of the user at hand, in this category */
+	int32		views;			/* of the user being checked, in this category */
 } StaleCategory;
 
 struct RecoStale
@@ -44,7 +45,7 @@ struct RecoStale
 	int32		categories_size;
 };
 
-/* Of the same rank, does a product come before another one?  If not known: yes. */
+/* Does a product come before another one of the same rank?  True if unknown. */
 static bool
 stale_comes_before(int64 popularity, int32 number, int64 other_popularity, int32 other)
 {
@@ -53,14 +54,14 @@ stale_comes_before(int64 popularity, int32 number, int64 other_popularity, int32
 	return number == RECO_NO_NUMBER || (other != RECO_NO_NUMBER && reco_dictionary_compare(number, other) < 0);
 }
 
-/* A damaged list may hold any number. */
+/* A damaged list may contain any number. */
 static inline bool
 stale_is_changed(const RecoStale *stale, int32 number)
 {
 	return number < 0 || (number < stale->changed_size && stale->changed[number]);
 }
 
-/* A product will be in its category. */
+/* Note a product that will be in its category. */
 static void
 stale_enter(StaleCategory *category, const RecoProductDelta *product)
 {
@@ -92,7 +93,7 @@ reco_category_stale_index(const RecoState *state, const RecoProductDelta *produc
 	return stale;
 }
 
-/* The category of a product viewed; NULL: none of the index. */
+/* The category of a viewed product; NULL if the index does not contain it. */
 static inline StaleCategory *
 stale_category_of(const RecoStale *stale, int32 number)
 {
@@ -101,7 +102,7 @@ stale_category_of(const RecoStale *stale, int32 number)
 	return category >= 0 && category < stale->categories_size ? &stale->categories[category] : NULL;
 }
 
-/* Add to the categories' views those of a user. */
+/* Add a user's views to the views of the categories. */
 static void
 stale_count_views(const RecoStale *stale, const RecoHistory *recent, int sign)
 {
@@ -114,7 +115,7 @@ stale_count_views(const RecoStale *stale, const RecoHistory *recent, int sign)
 	}
 }
 
-/* The user's views in a category, which the index may not have. */
+/* The number of the user's views in a category, which may be missing from the index. */
 static int32
 stale_views_in(const RecoStale *stale, const RecoHistory *recent, int32 category)
 {
@@ -127,7 +128,7 @@ stale_views_in(const RecoStale *stale, const RecoHistory *recent, int32 category
 	return views;
 }
 
-/* Would a product that enters come before the list's last one? */
+/* Would a product that enters come before the last one of the list? */
 static bool
 stale_gets_in(const RecoStale *stale, const RecoHistory *recent, int32 last)
 {
@@ -186,7 +187,7 @@ reco_category_is_stale(const RecoStale *stale, const RecoHistory *recent, const 
 	return result;
 }
 
-/* Does x enter whatever list y would enter? */
+/* Does x enter every list that y would enter? */
 static bool
 stale_is_as_good(const StaleCategory *x, const StaleCategory *y)
 {

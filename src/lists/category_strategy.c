@@ -25,7 +25,7 @@ typedef struct Interest
 	int32		views;
 } Interest;
 
-/* A category whose products are taken, and its next one. */
+/* A category whose products are merged, and its next product. */
 typedef struct MergeSource
 {
 	const RecoCategory *list;
@@ -33,7 +33,7 @@ typedef struct MergeSource
 	int32		order;			/* of the next product; see RecoProduct */
 } MergeSource;
 
-/* Where a category stands among the interests; good if mark is the present one. */
+/* The index of a category among the interests; valid if mark is the current one. */
 typedef struct MergeSlot
 {
 	uint32		mark;
@@ -43,12 +43,13 @@ typedef struct MergeSlot
 /* Scratch space of the process: slots by category. */
 static MergeSlot *slot_of = NULL;
 static int32 slots = 0;
-static uint32 mark = 0;			/* of the present list; nothing is cleared in between */
+static uint32 mark = 0;			/* of the current list; so nothing has to be cleared in between */
 
 /*
- * The products viewed, those that the mirror holds: a bit each, by number.  All
- * are clear between two lists, unless there was an error.  With a hash table of
- * the few, and sources sorted by pointers, lists took 0.92 instead of 0.63 us.
+ * The viewed products that the mirror contains: one bit each, by number.  All
+ * bits are clear between two lists, unless there was an error.  With a small
+ * hash table instead, and sources sorted by pointers, a list took 0.92 instead
+ * of 0.63 us.
  */
 static uint64 *viewed = NULL;
 static uint32 viewed_words = 0;
@@ -57,7 +58,7 @@ static bool viewed_is_clear = true;
 #define WORD_OF(number) ((uint32) (number) / 64)
 #define BIT_OF(number) (UINT64CONST(1) << ((number) & 63))
 
-/* Bring an array of n elements, which may be none yet, to a size; what is new is 0. */
+/* Enlarge an array of n elements, possibly NULL, to a size; new elements are zeroed. */
 static void *
 category_grow(void *array, Size element, int32 n, int32 wanted)
 {
@@ -67,7 +68,7 @@ category_grow(void *array, Size element, int32 n, int32 wanted)
 	return array;
 }
 
-/* Make room for the categories and products that are known. */
+/* Make room for all known categories and products. */
 static void
 category_make_room(void)
 {
@@ -96,7 +97,7 @@ category_next_mark(void)
 	}
 }
 
-/* Products that the mirror got after make_room are not viewed. */
+/* Products added to the mirror since make_room cannot have been viewed. */
 static inline bool
 category_is_viewed(int32 number)
 {
@@ -113,9 +114,11 @@ category_clear_viewed(const RecoHistory *recent)
 }
 
 /*
- * Count the views of each category, and note what was viewed; returns the number
- * of categories.  All are looked up first: so the processor waits for its misses
- * side by side, and with the selection below lists took 1.25 instead of 1.46 us.
+ * Count the views of each category, and mark the viewed products; returns the
+ * number of categories.
+ *
+ * All products are looked up first, so that the processor waits for its cache
+ * misses in parallel: a list takes 1.25 instead of 1.46 us.
  */
 static int
 category_count_interests(const RecoHistory *recent, Interest *interests)
@@ -150,8 +153,8 @@ category_count_interests(const RecoHistory *recent, Interest *interests)
 }
 
 /*
- * Put the most viewed of the interests from first on before the others;
- * returns where those end.  A few ranks are asked for, which need no sort.
+ * Move the most viewed of the interests from first on to the front; returns
+ * the end of those.  Only a few ranks are needed, so nothing is sorted.
  */
 static int
 category_select_most_viewed(Interest *interests, int first, int count)
@@ -173,7 +176,7 @@ category_select_most_viewed(Interest *interests, int first, int count)
 	return end;
 }
 
-/* Step over viewed products; false at the end. */
+/* Skip viewed products; returns false at the end. */
 static inline bool
 merge_find_next(MergeSource *source)
 {
@@ -192,7 +195,7 @@ merge_find_next(MergeSource *source)
 	return false;
 }
 
-/* Does the next product of x come before that of y? */
+/* Does the next product of x come before the next one of y? */
 static inline bool
 merge_is_better(const MergeSource *x, const MergeSource *y)
 {
@@ -202,9 +205,10 @@ merge_is_better(const MergeSource *x, const MergeSource *y)
 }
 
 /*
- * Put a source among n others, the one with the best next product first; returns
- * how many there are now.  Only so many are kept as products are wanted, for
- * each has one that is better than all of those behind it.
+ * Insert a source among n others, ordered by their next products; returns the
+ * new number of sources.  No more of them are kept than products are wanted,
+ * because each has a product that is better than everything in those behind
+ * it.
  */
 static int
 merge_insert(MergeSource *sorted, int n, int wanted, MergeSource source)
@@ -222,8 +226,8 @@ merge_insert(MergeSource *sorted, int n, int wanted, MergeSource source)
 }
 
 /*
- * Append the products of categories of one rank, as many as are wanted.  They are
- * few: keeping them sorted takes half the time of a binaryheap.
+ * Append the wanted number of products from categories of one rank.  There are
+ * few sources: keeping them sorted takes half the time of a binaryheap.
  */
 static void
 merge_append_group(RecoList *list, const Interest *group, int n, int wanted)

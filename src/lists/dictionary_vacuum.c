@@ -1,17 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * dictionary_vacuum.c
- *	  Product numbers that nothing refers to any more.
+ *	  Freeing product numbers that nothing refers to any more.
  *
- * Events may name products that do not exist, a new one each: their numbers
- * are given free when neither the mirror nor a user's row nor a window's
- * counter refers to them, and used again.  A process may have them cached, so
- * the numbers' version is raised.
+ * Events may name products that do not exist, each a new one.  Their numbers
+ * are freed, to be used again, when neither the mirror nor a user's row nor a
+ * window's counter refers to them.  Since other processes may have cached the
+ * numbers, a new numbers version begins.
  *
- * The users' rows are looked through without reco's lock, in a transaction before
- * the one that has it.  A view that comes in between shows in its window's
- * counter, which is held as long as the view; and a list holds only products of
- * the mirror, which must be the same version.
+ * The users' rows are scanned without reco's lock, in a transaction before
+ * the one that takes it.  A view that is stored in between appears in its
+ * window's counter, which is kept as long as the view counts.  A list
+ * contains only products of the mirror, which must still have the same
+ * version.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,10 +29,10 @@
 #include "trending/counter_bucket.h"
 #include "utils/array.h"
 
-/* Numbers of products outside of the catalog that are no reason to look. */
+/* Up to this many products outside of the catalog, nothing is freed. */
 #define MIN_STRAY 10000
 
-/* Numbers given free in one transaction. */
+/* Numbers freed in one transaction. */
 #define MAX_FREED 10000
 
 static RecoPlan stray_plan = {
@@ -51,7 +52,7 @@ static RecoPlan free_plan = {
 	" INSERT INTO reco.free_number SELECT number FROM gone", 2, {INT4ARRAYOID, INT4ARRAYOID}
 };
 
-/* Numbers that may be given free, as flags by number. */
+/* Numbers that may be freed, as flags by number. */
 typedef struct Unused
 {
 	bool	   *flags;
@@ -65,7 +66,7 @@ vacuum_mark_used(Unused *unused, int32 number)
 		unused->flags[number] = false;
 }
 
-/* Take the numbers in a user's row out; a list of an older generation may hold any. */
+/* Keep the numbers in a user's row; a list of an older generation may contain any. */
 static bool
 vacuum_visit(RecoUserRows *rows, TupleTableSlot *row, void *arg)
 {
@@ -96,7 +97,7 @@ vacuum_read_candidates(Unused *unused)
 	SPI_freetuptable(SPI_tuptable);
 }
 
-/* Numbers that nothing refers to, at most MAX_FREED; returns how many. */
+/* Find numbers that nothing refers to, at most MAX_FREED; returns how many. */
 static int
 vacuum_find_unused(int32 *numbers)
 {
@@ -105,7 +106,7 @@ vacuum_find_unused(int32 *numbers)
 	Unused		unused;
 	int			n = 0;
 
-	/* before the users' rows: their snapshot must not be older */
+	/* before the users' rows are scanned: their snapshot must not be older */
 	vacuum_read_candidates(&unused);
 	if (unused.size == 0)
 		return 0;
@@ -120,7 +121,7 @@ vacuum_find_unused(int32 *numbers)
 	return n;
 }
 
-/* Give them free, but for those that a view has come of; under reco's lock. */
+/* Free them, except those that have been viewed again; under reco's lock. */
 static void
 vacuum_free_numbers(RecoWrite *write, const int32 *numbers, int n)
 {
@@ -154,7 +155,7 @@ vacuum_count_stray(void)
 void
 reco_dictionary_vacuum_step(void)
 {
-	static int64 looked_at = 0; /* the generation */
+	static int64 checked = 0;	/* a generation */
 	int32	   *numbers = palloc(MAX_FREED * sizeof(int32));
 	RecoState	state;
 	const RecoState *now;
@@ -162,9 +163,9 @@ reco_dictionary_vacuum_step(void)
 	int			n = 0;
 
 	reco_sql_begin();
-	if (reco_state_peek(&state) && state.generation != looked_at)
+	if (reco_state_peek(&state) && state.generation != checked)
 	{
-		looked_at = state.generation;
+		checked = state.generation;
 		if (vacuum_count_stray() > MIN_STRAY)
 			n = vacuum_find_unused(numbers);
 	}
@@ -187,7 +188,7 @@ reco_dictionary_vacuum_step(void)
 
 PG_FUNCTION_INFO_V1(reco_reclaim);
 
-/* reco.reclaim(): the same, at once and however few they are. */
+/* reco.reclaim(): the same, immediately and however few there are. */
 Datum
 reco_reclaim(PG_FUNCTION_ARGS)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * dictionary_vacuum.h
- *	  Product numbers that nothing refers to any more.
+ *	  Freeing product numbers that nothing refers to any more.
  *
  *-------------------------------------------------------------------------
  */
@@ -9,9 +9,9 @@
 #define RECO_DICTIONARY_VACUUM_H
 
 /*
- * The follow worker's, in a transaction of its own: gives free some of the
- * numbers of products that are neither in the catalog nor viewed, once there
- * are many of them.  Looks again at a change of the generation only.
+ * Called by the follow worker outside of transactions: if there are many
+ * product numbers of products that are neither in the catalog nor viewed,
+ * frees some of them.  Checks this once in each generation.
  */
 extern void reco_dictionary_vacuum_step(void);
 

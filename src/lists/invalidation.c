@@ -3,13 +3,14 @@
  * invalidation.c
  *	  The lists that a change of the mirror makes stale.
  *
- * They are found among all users' rows, or among those that a prescan has found
- * (invalidation_prescan.c).  Up to RECO_MAX_STALE_USERS are brought up to date in
- * the transaction that changes the mirror.  Where there are more, a generation
- * begins, and the sweep brings them along in small steps.
+ * The search covers all users' rows, or those found by a prescan
+ * (invalidation_prescan.c).  Up to RECO_MAX_STALE_USERS stale lists are
+ * computed in the transaction that changes the mirror.  If there are more, a
+ * generation begins, and the sweep computes them in small steps.
  *
- * A change is an object: its products are collected, it may be planned before
- * reco's lock is taken, and is applied once, when reco.product holds it.
+ * A change is an object: products are added to it, it may be planned before
+ * reco's lock is taken, and it is applied once, after reco.product has been
+ * written.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,12 +32,12 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-/* Products that there is room for at first. */
+/* Initial size of the array of products. */
 #define FIRST_ROOM 64
 
 struct RecoInvalidation
 {
-	MemoryContext context;		/* holds all of it */
+	MemoryContext context;		/* that everything here is allocated in */
 	RecoProductChange *products;
 	int			count;
 	int			size;
@@ -44,7 +45,7 @@ struct RecoInvalidation
 	RecoPrescan *prescan;		/* NULL: there is none */
 };
 
-/* The views that products which enter have had already. */
+/* The views that products already have when they enter the mirror. */
 static RecoPlan views_plan = {
 	"SELECT n.product_id, sum(c.view_count)::bigint"
 	" FROM reco.window_count c JOIN reco.product_number n USING (number)"
@@ -53,7 +54,7 @@ static RecoPlan views_plan = {
 	3, {TIMESTAMPTZOID, INT4ARRAYOID, INT4ARRAYOID}
 };
 
-/* Nothing changes yet; in the present memory context. */
+/* Create an empty change in the current memory context. */
 RecoInvalidation *
 reco_invalidation_create(void)
 {
@@ -71,7 +72,10 @@ invalidation_copy(const text *value)
 	return value == NULL ? NULL : cstring_to_text_with_len(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
 }
 
-/* A product will be in a category (NULL: in none, or gone); enters: the mirror has not held it. */
+/*
+ * Add a product: category is its new one (NULL: none, or the product is gone),
+ * enters says that it is new to the mirror.
+ */
 void
 reco_invalidation_add(RecoInvalidation *change, const text *id, const text *category, bool enters)
 {
@@ -88,7 +92,7 @@ reco_invalidation_add(RecoInvalidation *change, const text *id, const text *cate
 	MemoryContextSwitchTo(caller);
 }
 
-/* All products may change. */
+/* Any product may have changed. */
 void
 reco_invalidation_add_everything(RecoInvalidation *change)
 {
@@ -105,7 +109,7 @@ reco_invalidation_plan(RecoInvalidation *change)
 	MemoryContextSwitchTo(caller);
 }
 
-/* Number the products; those that views do not know yet get a number. */
+/* The numbers of the products; assigns numbers to those that have none. */
 static int32 *
 invalidation_number(const RecoInvalidation *change, RecoWrite *write)
 {
@@ -118,7 +122,10 @@ invalidation_number(const RecoInvalidation *change, RecoWrite *write)
 	return numbers;
 }
 
-/* Count the views of products that enter; rows of SPI (id, views), which the caller frees if there are any. */
+/*
+ * Count the views of products that enter; returns the number of rows (id,
+ * views) in SPI_tuptable, which the caller frees if there are any.
+ */
 static uint64
 invalidation_count_views(const RecoInvalidation *change, const RecoState *state, const int32 *numbers)
 {
@@ -146,7 +153,7 @@ invalidation_count_views(const RecoInvalidation *change, const RecoState *state,
 	return found;
 }
 
-/* Products that enter bring the views along that they have had. */
+/* Products that enter the mirror start with the views that they already have. */
 static void
 invalidation_bring_popularity(const RecoInvalidation *change, const RecoState *state, const int32 *numbers)
 {
@@ -171,7 +178,7 @@ invalidation_bring_popularity(const RecoInvalidation *change, const RecoState *s
 	SPI_freetuptable(views);
 }
 
-/* The products as they are now. */
+/* Index the products as they are now. */
 static RecoStale *
 invalidation_index(const RecoInvalidation *change, const RecoState *state, const int32 *numbers)
 {
@@ -223,7 +230,7 @@ invalidation_search(const RecoInvalidation *change, RecoWrite *write, RecoUserRo
 		reco_user_rows_scan(rows, 0, blocks, reco_stale_users_visit, search);
 }
 
-/* Bring the stale lists up to date; false if there are too many. */
+/* Compute the stale lists; false if there are too many. */
 static bool
 invalidation_refresh(const RecoInvalidation *change, RecoWrite *write, const int32 *numbers)
 {

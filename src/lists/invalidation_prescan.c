@@ -1,21 +1,21 @@
 /*-------------------------------------------------------------------------
  *
  * invalidation_prescan.c
- *	  The lists that a change of products will make stale.
+ *	  Finding stale lists before reco's lock is taken.
  *
- * Looking through the rows of a million users takes some 0.3 s.  The follow
- * worker does that before it takes reco's lock to write the mirror: in short
- * transactions, while everybody else goes on.  Under the lock only the rows
- * found are left, and those that were written meanwhile, which the change queue
- * tells.
+ * Scanning the rows of a million users takes some 0.3 s.  The follow worker
+ * does so before it takes reco's lock to write the mirror, in short
+ * transactions, while everybody else continues.  Under the lock, only those
+ * rows remain to be checked that were found, and those that have been written
+ * meanwhile, which the change queue names.
  *
- * A prescan is valid for the mirror as it was, and for the products as they were
- * expected to become.  Where anything else has come in between, or the rows have
- * moved to another file, all of them are looked through under the lock; so they
- * are for whoever writes reco.product by SQL.
+ * A prescan is valid for the mirror as it was, and for the products as they
+ * were expected to become.  If anything else has changed meanwhile, or the
+ * table has been rewritten, all rows are scanned under the lock, as they are
+ * when reco.product is written by SQL.
  *
- * reco_prescan_run() runs transactions of its own; reco_prescan_finish() runs in
- * that of the change.
+ * reco_prescan_run() runs transactions of its own; reco_prescan_finish() runs
+ * in that of the change.
  *
  *-------------------------------------------------------------------------
  */
@@ -35,24 +35,27 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
-/* Products whose change is prescanned, at most. */
+/* A change of more products is not prescanned. */
 #define MAX_PRODUCTS 1000
 
-/* Tables of fewer blocks are looked through under the lock, in less than a millisecond. */
+/* Smaller tables are scanned under the lock, in less than a millisecond. */
 #define MIN_BLOCKS 100
 
-/* Blocks of one transaction, about 10 ms. */
+/* Blocks scanned in one transaction, in about 10 ms. */
 #define STEP_BLOCKS 2000
 
-/* Rows written meanwhile, at most: a second at 100,000 events/s, while a prescan takes less. */
+/*
+ * Limit of rows written meanwhile: one second at 100,000 events/s, while a
+ * prescan takes less.
+ */
 #define MAX_WRITTEN (128 * 1024)
 
 struct RecoPrescan
 {
 	bool		valid;
-	bool		guessed;		/* how popular a product will be: it makes fewer lists stale */
-	RecoState	state;			/* when it began */
-	uint64		position;		/* in the change queue, then */
+	bool		guessed;		/* some popularity, as the greatest: fewer lists may be stale */
+	RecoState	state;			/* when the prescan began */
+	uint64		position;		/* in the change queue, at that time */
 	uint64		epoch;			/* of the product cache, whose indexes of categories are used */
 	Oid			file;			/* of the users' rows */
 	BlockNumber blocks;
@@ -68,8 +71,9 @@ static RecoPlan products_plan = {
 };
 
 /*
- * From here on the change queue gets all rows that others write, those on new pages
- * among them.  False: there are so few rows that it is not worth it.
+ * Ask the change queue to record all rows that others write from now on, those
+ * on new pages included.  Returns false if there are so few rows that a
+ * prescan is not worthwhile.
  */
 static bool
 prescan_watch(RecoPrescan *prescan)
@@ -94,8 +98,9 @@ prescan_watch(RecoPrescan *prescan)
 }
 
 /*
- * A product as it will be.  One that the mirror does not hold yet brings the views
- * along that it has had: none if it has no number, and else it is not asked how many.
+ * A product as it will be.  One that is new to the mirror starts with the
+ * views that it already has: none if it has no number; otherwise they are not
+ * counted here.
  */
 static RecoProductDelta
 prescan_expect(RecoPrescan *prescan, const RecoProductChange *product, uint64 row)
@@ -108,7 +113,7 @@ prescan_expect(RecoPrescan *prescan, const RecoProductChange *product, uint64 ro
 	delta.popularity = DatumGetInt64(reco_sql_value(row, 2, &enters));
 	if (no_number)
 		delta.number = RECO_NO_NUMBER;
-	else						/* others are compared with its name, and must not look it up */
+	else						/* others are compared with its name, which must not be looked up then */
 		reco_dictionary_learn(product->id, delta.number);
 	if (product->category == NULL)
 		return delta;
@@ -122,7 +127,10 @@ prescan_expect(RecoPrescan *prescan, const RecoProductChange *product, uint64 ro
 	return delta;
 }
 
-/* Learn what to search for; after prescan_watch(), since a view gives a product its number. */
+/*
+ * Find out what to search for; after prescan_watch(), since a view gives a
+ * product its number.
+ */
 static void
 prescan_index(RecoPrescan *prescan, const RecoProductChange *products, int n)
 {
@@ -149,7 +157,7 @@ prescan_index(RecoPrescan *prescan, const RecoProductChange *products, int n)
 	reco_sql_commit();
 }
 
-/* Look through some of the rows; returns the block to go on with. */
+/* Scan some of the rows; returns the next block. */
 static BlockNumber
 prescan_step(RecoPrescan *prescan, BlockNumber first)
 {
@@ -167,8 +175,9 @@ prescan_step(RecoPrescan *prescan, BlockNumber first)
 }
 
 /*
- * Search for the lists that these products make stale.  In the present memory
- * context, which outlives transactions; NULL: it is not worth it.
+ * Search for the lists that these products make stale.  Allocates in the
+ * current memory context, which outlives transactions; NULL if a prescan is
+ * not worthwhile.
  */
 RecoPrescan *
 reco_prescan_run(const RecoProductChange *products, int n)
@@ -190,7 +199,7 @@ reco_prescan_run(const RecoProductChange *products, int n)
 	return prescan;
 }
 
-/* Is it still what the change, which has just been made, needs? */
+/* Does the prescan fit the change, which has just been made? */
 static bool
 prescan_is_valid(const RecoPrescan *prescan, const RecoState *state, const RecoStale *stale)
 {
@@ -210,7 +219,7 @@ prescan_compare_users(const void *a, const void *b)
 	return pg_cmp_s64(((const RecoUserTid *) a)->user_id, ((const RecoUserTid *) b)->user_id);
 }
 
-/* The users found and those written meanwhile, each once. */
+/* Merge the users found with those written meanwhile. */
 static int
 prescan_merge(const RecoPrescan *prescan, const RecoKey *written, int n, RecoUserTid **users)
 {
@@ -225,8 +234,8 @@ prescan_merge(const RecoPrescan *prescan, const RecoKey *written, int n, RecoUse
 }
 
 /*
- * The change has been made, under the lock; stale: the index of it.  All users whose
- * lists it may make stale.
+ * Called under the lock when the change has been made; stale is its index.
+ * Returns all users whose lists may be stale.
  */
 RecoPrescanResult
 reco_prescan_finish(RecoPrescan *prescan, RecoWrite *write, const RecoStale *stale,

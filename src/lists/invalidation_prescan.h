@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * invalidation_prescan.h
- *	  The lists that a change of products will make stale.
+ *	  Finding stale lists before reco's lock is taken.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,7 +11,7 @@
 #include "engine/write.h"
 #include "lists/stale_users.h"
 
-/* A product that is to change: its id, and its category afterwards; null: none. */
+/* A product that is about to change: its ID, and its category afterwards; NULL: none. */
 typedef struct RecoProductChange
 {
 	text	   *id;
@@ -19,14 +19,14 @@ typedef struct RecoProductChange
 	bool		enters;
 } RecoProductChange;
 
-/* What a look through the users' rows has found; for one change, which must follow. */
+/* The result of a prescan of users' rows; for one change, which must follow. */
 typedef struct RecoPrescan RecoPrescan;
 
 typedef enum RecoPrescanResult
 {
-	RECO_PRESCAN_INVALID,		/* look through all rows */
-	RECO_PRESCAN_SOME,			/* these users' lists may be stale */
-	RECO_PRESCAN_MANY			/* more are than are brought up to date at once */
+	RECO_PRESCAN_INVALID,		/* all rows must be scanned */
+	RECO_PRESCAN_SOME,			/* the lists of these users may be stale */
+	RECO_PRESCAN_MANY			/* more are stale than are computed at once */
 } RecoPrescanResult;
 
 extern RecoPrescan *reco_prescan_run(const RecoProductChange *products, int n);

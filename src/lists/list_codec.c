@@ -1,13 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * list_codec.c
- *	  A user's list as its row holds it: int4[] of product numbers.
+ *	  A user's list as stored: int4[] of product numbers.
  *
- * Twenty ids as text[] made the row three times as long, and the maintenance
- * of the users' rows took half as much time again.  Ids never change their
- * number while a list holds it; for_user.c turns numbers into ids.
- *
- * Touches memory only.
+ * With twenty IDs as text[], a row was three times as long, and maintaining
+ * the users' rows took half as much time again.  A product keeps its number
+ * as long as a list contains it; for_user.c turns numbers into IDs.  Does no
+ * I/O.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,7 +15,7 @@
 #include "catalog/pg_type.h"
 #include "lists/list_codec.h"
 
-/* An empty list with some room, in the present memory context. */
+/* Initialize an empty list, in the current memory context. */
 void
 reco_list_init(RecoList *list)
 {
@@ -41,7 +40,7 @@ reco_list_append(RecoList *list, int32 number)
 	list->numbers[list->count++] = number;
 }
 
-/* The array, in the present memory context. */
+/* Make the array, in the current memory context. */
 ArrayType *
 reco_list_pack(const RecoList *list)
 {
@@ -58,7 +57,7 @@ reco_list_pack(const RecoList *list)
 	return array;
 }
 
-/* Take the numbers of an array. */
+/* Extract the numbers from an array. */
 void
 reco_list_unpack(RecoList *list, Datum packed)
 {

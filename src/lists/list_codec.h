@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * list_codec.h
- *	  A user's list as its row holds it: int4[] of product numbers.
+ *	  A user's list as stored: int4[] of product numbers.
  *
  *-------------------------------------------------------------------------
  */

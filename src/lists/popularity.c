@@ -1,20 +1,21 @@
 /*-------------------------------------------------------------------------
  *
  * popularity.c
- *	  Generations: popularity is taken.
+ *	  Generations: computing the popularity of all products.
  *
  * A product's popularity is the sum of its counters in the windows that start
- * after clock - H.  When it is taken and any product's has changed, a
- * generation begins: rows of users who are touched are computed with it at
- * once, all others when the sweep (sweep.c) gets to them.
+ * after clock - H.  If it has changed for any product, a generation begins:
+ * rows of users with new events are computed with it at once, all others when
+ * the sweep (sweep.c) reaches them.
  *
- * Events do not wait for that: in a transaction of its own the worker loads the
- * products that the sweep will ask for, and in a second one it adds the counters
- * up, writes the products, with pauses, and their order, before it takes reco's
- * lock for the new generation.  So reco.product is locked before reco's lock,
- * here and where a change of the catalog is written (mirror_writer.c); no other
- * table is.  Who takes the popularity has a lock against others who do, and
- * meanwhile nobody else changes reco.product.
+ * Events do not wait for the computation.  In a first transaction the worker
+ * loads the products that the sweep will need.  In a second one it adds up
+ * the counters, and writes the products, with pauses, and their order, before
+ * it takes reco's lock for the new generation.  So reco.product is locked
+ * before reco's lock, here and where a change of the catalog is written
+ * (mirror_writer.c); no other table is.  Only one process at a time computes
+ * the popularity, which another lock ensures, and nobody else changes
+ * reco.product meanwhile.
  *
  *-------------------------------------------------------------------------
  */
@@ -42,32 +43,32 @@
 #include "utils/timestamp.h"
 
 /*
- * Products are written PART_SIZE at a time, in about 10 ms, with a pause of so
- * many milliseconds before each part.  Longer pauses do not help: until the
- * transaction ends, nobody can prune what ingestion has replaced, and the
- * catalog is not followed.
+ * Products are written PART_SIZE at a time, which takes about 10 ms, with a
+ * pause of PAUSE milliseconds before each part.  Longer pauses do not help:
+ * until the transaction ends, nobody can prune the rows that ingestion has
+ * replaced, and the catalog is not followed.
  */
 #define PART_SIZE 5000
 #define PAUSE 10
 
-/* A product whose popularity differs. */
+/* A product whose popularity changes. */
 typedef struct Change
 {
 	ItemPointerData tid;
 	int64		popularity;
 } Change;
 
-/* What the counters said. */
+/* The result of adding up the counters. */
 typedef struct Popularity
 {
-	RecoState	state;			/* by which they were added up */
+	RecoState	state;			/* used for the computation */
 	Change	   *changes;
-	int64		count;			/* 0: no product's differs */
-	int64		version;		/* of the mirror that they make */
+	int64		count;			/* 0: no popularity changes */
+	int64		version;		/* of the mirror, begun by the changes */
 } Popularity;
 
 static RecoPlan numbers_plan = {"SELECT next_number FROM reco.state"};
-static RecoPlan look_plan = {
+static RecoPlan changed_plan = {
 	"SELECT tid, views FROM ("
 	" SELECT p.ctid AS tid, p.popularity, coalesce($1[n.number], 0) AS views"
 	" FROM reco.product p LEFT JOIN reco.product_number n USING (product_id)) f"
@@ -76,8 +77,9 @@ static RecoPlan look_plan = {
 };
 
 /*
- * Nobody else takes the popularity or changes a product until the end of the
- * transaction.  Who holds reco's lock must not wait for who waits for it.
+ * Keep others from computing the popularity and from changing products, until
+ * the end of the transaction.  A process that holds reco's lock must not wait
+ * for one that waits for it.
  */
 static void
 popularity_lock(void)
@@ -87,7 +89,7 @@ popularity_lock(void)
 	bool		may_wait = !reco_write_is_locked();
 	LOCKTAG		tag;
 
-	/* DROP EXTENSION waits here, not when it has locked a table */
+	/* so that DROP EXTENSION waits before it has locked a table */
 	LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
 	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId, extension, 1);
 	if (LockAcquire(&tag, ExclusiveLock, false, !may_wait) == LOCKACQUIRE_NOT_AVAIL ||
@@ -100,7 +102,7 @@ popularity_lock(void)
 		LockRelationOid(products, ShareRowExclusiveLock);
 }
 
-/* Add the counters up; without reco's lock they are those of one snapshot. */
+/* Add up the counters; without reco's lock, as of one snapshot. */
 static void
 popularity_compute(Popularity *found, const RecoState *state)
 {
@@ -117,7 +119,7 @@ popularity_compute(Popularity *found, const RecoState *state)
 	sums = reco_window_counter_sums(state->clock - state->recent_window * USECS_PER_SEC, size);
 	values[0] = PointerGetDatum(construct_md_array((Datum *) sums, NULL, 1, &size, &first, INT8OID,
 												   sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-	found->count = reco_sql_query(&look_plan, values, NULL, 0);
+	found->count = reco_sql_query(&changed_plan, values, NULL, 0);
 	found->changes = palloc_extended(Max(1, found->count) * sizeof(Change), MCXT_ALLOC_HUGE);
 	for (int64 i = 0; i < found->count; i++)
 	{
@@ -127,7 +129,7 @@ popularity_compute(Popularity *found, const RecoState *state)
 	SPI_freetuptable(SPI_tuptable);
 }
 
-/* Let others have the processors; not to be done under reco's lock. */
+/* Yield the processors to others; not under reco's lock. */
 static void
 popularity_yield(void)
 {
@@ -171,7 +173,10 @@ popularity_write_products(Popularity *found, const RecoState *state, bool patien
 	reco_mirror_log_order(found->version);
 }
 
-/* The products are written: begin a generation, under reco's lock; taken: the clock's time. */
+/*
+ * Begin a generation, under reco's lock, after the products have been written;
+ * taken: the time of the popularity.
+ */
 static void
 popularity_begin_generation(RecoWrite *write, const Popularity *found, TimestampTz taken)
 {
@@ -211,7 +216,7 @@ reco_take_popularity(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(found.count > 0);
 }
 
-/* Milliseconds of the clock until the popularity is due. */
+/* Milliseconds until the popularity is due, by reco's clock. */
 static long
 popularity_due_in(const RecoState *state)
 {
@@ -220,7 +225,10 @@ popularity_due_in(const RecoState *state)
 	return due <= state->clock ? 0 : (long) ((due - state->clock) / 1000);
 }
 
-/* Load what the sweep will need, if the popularity is due; ms until it is. */
+/*
+ * Load what the sweep will need, if the popularity is due; returns the
+ * milliseconds until it is.
+ */
 static long
 popularity_prepare(void)
 {
@@ -238,7 +246,10 @@ popularity_prepare(void)
 	return left;
 }
 
-/* Take it, if nobody else has meanwhile; ms until the next is due. */
+/*
+ * Compute it, unless somebody else has done so meanwhile; returns the
+ * milliseconds until it is due again.
+ */
 static long
 popularity_take(void)
 {
@@ -270,8 +281,9 @@ popularity_take(void)
 }
 
 /*
- * Take it, if it is due; ms until the next step.  However short the interval, half
- * of the time is left to the sweep and to the catalog.
+ * Compute it, if it is due; returns the milliseconds until the next step.
+ * However short the interval, half of the time is left to the sweep and to
+ * following the catalog.
  */
 long
 reco_popularity_step(void)

@@ -3,7 +3,7 @@
  * stale_users.c
  *	  The users whose lists a change of products makes stale.
  *
- * Touches memory only, but for products that the strategy may look up.
+ * Does no I/O, except where the strategy looks up products.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,7 +11,7 @@
 
 #include "lists/stale_users.h"
 
-/* Nobody is found yet; in the present memory context. */
+/* Begin a search, in the current memory context. */
 void
 reco_stale_users_init(RecoStaleUsers *search, const RecoStale *stale)
 {
@@ -21,7 +21,7 @@ reco_stale_users_init(RecoStaleUsers *search, const RecoStale *stale)
 	search->too_many = false;
 }
 
-/* Visit a row that may be stale, as a RecoUserVisitor; false: there are too many. */
+/* Check a row, as a RecoUserVisitor; false if there are too many stale ones. */
 bool
 reco_stale_users_visit(RecoUserRows *rows, TupleTableSlot *row, void *arg)
 {

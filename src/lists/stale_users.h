@@ -11,17 +11,17 @@
 #include "lists/strategy.h"
 #include "lists/user_rows.h"
 
-/* Lists that a change brings up to date in its transaction, at most. */
+/* Limit of lists that are computed in the transaction of the change. */
 #define RECO_MAX_STALE_USERS 10000
 
-/* A user, and where the row is likely to stand. */
+/* A user, and where the row probably is. */
 typedef struct RecoUserTid
 {
 	int64		user_id;
 	ItemPointerData tid;
 } RecoUserTid;
 
-/* What is searched for, and what has been found. */
+/* A search, and what it has found. */
 typedef struct RecoStaleUsers
 {
 	const RecoStale *stale;

@@ -1,20 +1,20 @@
 /*-------------------------------------------------------------------------
  *
  * sweep.c
- *	  The lists are brought to the current generation.
+ *	  The sweep: bringing lists to the current generation.
  *
- * The sweep goes through the users' rows in steps, each a transaction, so that
- * events wait for milliseconds at most.  A row that moves meanwhile has been
- * written, and so is of the new generation already.
+ * The sweep goes through the users' rows in steps, each a transaction, so
+ * that events wait for milliseconds at most.  A row that moves meanwhile has
+ * been written, and so has the new generation already.
  *
- * A page is half full, and a transaction cannot prune what it has replaced: a
- * step that wrote all rows of a page would drive many of them out of it, into
- * the index and onto new pages.  So a step takes a part of the users in a
- * range of pages, and the next one another part.
+ * Pages are half full, and a transaction cannot prune the rows that it has
+ * replaced: a step that wrote all rows of a page would move many of them to
+ * other pages, with new index entries.  Therefore a step processes a part of
+ * the users in a range of pages, and the next step another part.
  *
- * A generation that begins during a sweep makes it go on from where it is, once
- * around the table: from the first page on, pages at the end would never see it
- * where the catalog changes much.
+ * If a generation begins during a sweep, the sweep continues from where it
+ * is, once around the table.  If it started again at the first page, it would
+ * never reach the last ones while the catalog changes frequently.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,53 +31,53 @@
 #include "shmem/metrics.h"
 #include "utils/timestamp.h"
 
-/* Steps that go through the same pages. */
+/* Number of steps that process the same pages. */
 #define PARTS 4
 
-/* Lists that one step computes, about 5 ms; and if the sweep is late. */
+/* Lists computed in one step, in about 5 ms; and if the sweep is behind. */
 #define STEP_LISTS 500
-#define LATE_LISTS 2000
+#define CATCH_UP_LISTS 2000
 
-/* Blocks that one step looks at, if their lists are current. */
+/* Blocks scanned in one step, if their lists are current. */
 #define STEP_BLOCKS 5000
 
-/* Blocks scanned between two looks at the number of lists. */
+/* Blocks scanned between two checks of the number of lists. */
 #define CHUNK_BLOCKS 32
 
 /*
- * Beyond so many keys in the queue the next step waits some ms: the keys of
- * events would have to wait behind those of the sweep.
+ * If the queue is longer than this, the sweep pauses for some ms after a step,
+ * so that keys of events need not wait behind its own.
  */
 #define MAX_QUEUE 2000
 #define PAUSE 10
 
 /*
- * A patient sweep waits for twice the time that reco's lock took to get.  That
- * is the rest of a batch of events: where ingestion is behind, batches are long
- * and steps become rare.  It is late, and waits no longer, when it is behind a
- * course that ends after half of reco.popularity_interval.  Beside a backlog, with
- * 1M users and an interval of 50 s, it kept that course: 26 s; with pauses that
- * were merely bounded by the interval, and no larger steps, it took 47 s.
+ * After a step, a patient sweep pauses for twice the time that it waited for
+ * reco's lock.  That was the rest of a batch of events: when ingestion is
+ * behind, batches are long and steps become rare.  A sweep that would not
+ * finish within half of reco.popularity_interval is behind, and does not
+ * pause.  With a backlog, 1M users and an interval of 50 s it took 26 s; with
+ * pauses merely bounded by the interval, and no larger steps, it took 47 s.
  */
 #define PATIENCE 2
-#define LONGEST_PAUSE 500		/* ms, for a session may sit on the lock */
+#define LONGEST_PAUSE 500		/* ms, as a session may hold the lock for long */
 
 /*
- * How far the sweep is: a part of the users on the pages from first to end.  The
- * table may grow meanwhile, so a round ends at a place and not after so many
- * blocks.
+ * The progress of the sweep: a part of the users on the pages from first to
+ * end.  The table may grow meanwhile, so a round ends at a certain page rather
+ * than after a number of pages.
  */
 typedef struct Progress
 {
-	Oid			file;			/* that holds the rows */
-	BlockNumber blocks;			/* of it */
-	BlockNumber start;			/* of the round */
+	Oid			file;			/* of the table */
+	BlockNumber blocks;			/* blocks of the file */
+	BlockNumber start;			/* where the round began */
 	BlockNumber first;
-	BlockNumber end;			/* found by part 0 */
-	bool		around;			/* past the table's last page */
+	BlockNumber end;			/* determined by part 0 */
+	bool		around;			/* whether the end of the table has been passed */
 	int			part;
-	int64		swept;			/* lists in this step */
-	RecoUsers  *users;			/* whose rows the step writes */
+	int64		swept;			/* lists computed in this step */
+	RecoUsers  *users;			/* open for writing in this step */
 } Progress;
 
 /* Go around the table once from where the last round ended. */
@@ -89,14 +89,14 @@ sweep_begin_round(Progress *progress)
 	progress->part = 0;
 }
 
-/* Where the pages end that come next. */
+/* The page before which the scan has to stop next. */
 static BlockNumber
 sweep_next_stop(const Progress *progress)
 {
 	return progress->around ? Min(progress->start, progress->blocks) : progress->blocks;
 }
 
-/* Blocks still to go. */
+/* The number of blocks that remain. */
 static BlockNumber
 sweep_blocks_left(const Progress *progress)
 {
@@ -106,7 +106,7 @@ sweep_blocks_left(const Progress *progress)
 	return progress->around ? left : left + Min(progress->start, progress->blocks);
 }
 
-/* A row that the sweep passes. */
+/* Process a row, as a RecoUserVisitor. */
 static bool
 sweep_visit(RecoUserRows *rows, TupleTableSlot *row, void *arg)
 {
@@ -121,7 +121,7 @@ sweep_visit(RecoUserRows *rows, TupleTableSlot *row, void *arg)
 	return true;
 }
 
-/* One step, of about max lists; false: there are no more. */
+/* Perform a step of about max lists; false if none remain. */
 static bool
 sweep_some(RecoWrite *write, Progress *progress, int64 max)
 {
@@ -130,7 +130,7 @@ sweep_some(RecoWrite *write, Progress *progress, int64 max)
 	BlockNumber end;
 	BlockNumber block;
 
-	/* VACUUM FULL has moved the rows: begin again */
+	/* VACUUM FULL has moved the rows: start over */
 	if (progress->file != reco_user_rows_file(rows))
 		*progress = (Progress) {.file = reco_user_rows_file(rows)};
 	progress->blocks = reco_user_rows_blocks(rows);
@@ -160,7 +160,7 @@ sweep_some(RecoWrite *write, Progress *progress, int64 max)
 
 PG_FUNCTION_INFO_V1(reco_sweep);
 
-/* reco_sweep(max_lists): how many lists were of an older generation. */
+/* reco_sweep(max_lists): returns how many lists were of an older generation. */
 Datum
 reco_sweep(PG_FUNCTION_ARGS)
 {
@@ -186,55 +186,57 @@ reco_sweep(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(total);
 }
 
-/* The worker's sweep. */
+/* The sweep of the follow worker. */
 static struct
 {
-	int64		generation;		/* that it brings */
-	TimestampTz popularity_at;	/* when its popularity was taken; 0: not known */
+	int64		generation;		/* that it brings lists to */
+	TimestampTz popularity_at;	/* time of its popularity; 0: unknown */
 	RecoMoment	began;
-	RecoMoment	due;			/* of the next step */
+	RecoMoment	due;			/* time of the next step */
 	bool		patient;
-	bool		late;
+	bool		behind;
 	bool		done;
 	Progress	progress;
 }			sweeping;
 
-/* Begin to bring the present generation. */
+/* Begin to bring lists to the current generation. */
 static void
 sweep_begin_generation(const RecoState *state)
 {
-	/* the popularity alone has begun it, and nothing is left that cannot wait */
+	/* patient only if nothing but the popularity has changed */
 	sweeping.patient = sweeping.popularity_at != 0 && state->popularity_at != sweeping.popularity_at &&
 		state->generation == sweeping.generation + 1 && (sweeping.done || sweeping.patient);
-	sweeping.late = false;
+	sweeping.behind = false;
 	sweeping.generation = state->generation;
 	sweeping.popularity_at = state->popularity_at;
 	sweeping.began = reco_monotonic_now();
 	sweep_begin_round(&sweeping.progress);
 }
 
-/* Is it behind its course? */
+/* Is the sweep behind schedule? */
 static bool
-sweep_is_late(void)
+sweep_is_behind(void)
 {
 	const Progress *progress = &sweeping.progress;
 	double		passed = reco_monotonic_since(sweeping.began) / 1000.0;
 
-	return progress->blocks - sweep_blocks_left(progress) < progress->blocks * passed / (reco_popularity_interval / 2.0);
+	BlockNumber done = progress->blocks - sweep_blocks_left(progress);
+
+	return done < progress->blocks * passed / (reco_popularity_interval / 2.0);
 }
 
-/* Milliseconds until the next step, after one that waited so many for the lock. */
+/* Milliseconds until the next step, after one that waited that long for the lock. */
 static long
 sweep_pause_after(long waited)
 {
-	long		pause = sweeping.patient && !sweeping.late ? Min(PATIENCE * waited, LONGEST_PAUSE) : 0;
+	long		pause = sweeping.patient && !sweeping.behind ? Min(PATIENCE * waited, LONGEST_PAUSE) : 0;
 
 	if (reco_queue_length() > MAX_QUEUE && !reco_queue_publish_all_requested())
 		pause = Max(pause, PAUSE);
 	return pause;
 }
 
-/* Is there a step to do?  If not, *next is in so many milliseconds, or -1. */
+/* Is a step due?  If not, *next is set to the milliseconds until it is; -1: none is needed. */
 static bool
 sweep_is_due(long *next)
 {
@@ -245,7 +247,7 @@ sweep_is_due(long *next)
 		return false;
 	if (state.generation != sweeping.generation)
 		return true;
-	sweeping.popularity_at = state.popularity_at;	/* it may have changed nothing */
+	sweeping.popularity_at = state.popularity_at;	/* the popularity may have been computed without a change */
 	if (sweeping.done)
 		return false;
 	*next = Max(1, reco_monotonic_left(sweeping.due));
@@ -253,9 +255,9 @@ sweep_is_due(long *next)
 }
 
 /*
- * One step, if it is time; the next one follows at once, or after a pause.  Lists
- * of an older popularity can wait, those that a change of the catalog has made
- * wrong cannot.
+ * Perform a step, if it is due; returns the milliseconds until the next.
+ * Lists with an old popularity can wait; those that a change of the catalog
+ * has made wrong cannot.
  */
 long
 reco_sweep_step(void)
@@ -275,12 +277,12 @@ reco_sweep_step(void)
 	waited = reco_monotonic_since(asked);
 	if (reco_write_state(write)->generation != sweeping.generation)
 		sweep_begin_generation(reco_write_state(write));
-	sweeping.done = !sweep_some(write, &sweeping.progress, sweeping.late ? LATE_LISTS : STEP_LISTS);
+	sweeping.done = !sweep_some(write, &sweeping.progress, sweeping.behind ? CATCH_UP_LISTS : STEP_LISTS);
 	reco_write_end(write);
 	reco_sql_commit();
 	if (sweeping.done)
 		return -1;
-	sweeping.late = sweeping.patient && sweep_is_late();
+	sweeping.behind = sweeping.patient && sweep_is_behind();
 	pause = sweep_pause_after(waited);
 	sweeping.due = reco_monotonic_after(pause);
 	return pause;

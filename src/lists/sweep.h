@@ -1,14 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * sweep.h
- *	  The lists are brought to the current generation.
+ *	  The sweep: bringing lists to the current generation.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef RECO_SWEEP_H
 #define RECO_SWEEP_H
 
-/* The follow worker's, outside transactions; ms until the next one, -1: there is nothing to do. */
+/*
+ * Called by the follow worker outside of transactions; returns the
+ * milliseconds until the next step, -1: none is needed.
+ */
 extern long reco_sweep_step(void);
 
 #endif							/* RECO_SWEEP_H */

@@ -1,10 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * user_rows.c
- *	  The rows of reco.user_state, as they are found and read.
+ *	  Finding and reading rows of reco.user_state.
  *
- * A reader needs no lock, but its rows may be written meanwhile.  user_state.c
- * writes them.
+ * Reading takes no lock, but rows may be written meanwhile, by user_state.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,7 +22,7 @@ static const RecoTableDef by_user = {
 	"user_state", "user_state_pkey", 1, {F_INT8EQ}, &tid_cache
 };
 
-/* Begin to read rows that a writer has opened. */
+/* Prepare to read rows of a table that is open for writing. */
 void
 reco_user_rows_init(RecoUserRows *rows, RecoTable *table)
 {
@@ -48,7 +47,7 @@ reco_user_rows_open_table(RecoWrite *write)
 	return reco_table_open(&by_user);
 }
 
-/* Open the rows to look through them, as they are now. */
+/* Open the rows for scans, as they are now. */
 RecoUserRows *
 reco_user_rows_open(void)
 {
@@ -65,16 +64,19 @@ reco_user_rows_close(RecoUserRows *rows)
 	pfree(rows);
 }
 
-/* The user's row, which may stand at a place; NULL: there is none.  Valid until the next fetch. */
+/*
+ * Fetch a user's row, which is probably at tid; NULL if there is none.  Valid
+ * until the next fetch.
+ */
 TupleTableSlot *
-reco_user_rows_fetch_near(RecoUserRows *rows, int64 user_id, ItemPointer place)
+reco_user_rows_fetch_near(RecoUserRows *rows, int64 user_id, ItemPointer tid)
 {
 	Datum		key = Int64GetDatum(user_id);
 
-	return reco_table_fetch_near(rows->table, &key, place);
+	return reco_table_fetch_near(rows->table, &key, tid);
 }
 
-/* The user's row will be wanted soon. */
+/* Prefetch a user's row, which will be fetched soon. */
 void
 reco_user_rows_prefetch(RecoUserRows *rows, int64 user_id, RecoPrefetchStage stage)
 {
@@ -116,7 +118,7 @@ reco_user_row_list(RecoUserRows *rows, TupleTableSlot *row)
 	return &rows->list;
 }
 
-/* Open the users' rows for reading, without reco's lock. */
+/* Open the table for reading, without reco's lock. */
 RecoTable *
 reco_user_open_read(Snapshot snapshot)
 {
@@ -124,14 +126,14 @@ reco_user_open_read(Snapshot snapshot)
 }
 
 /*
- * A user's list as its row holds it, valid until the next fetch; false if there is
- * none.  place: where the row may stand.
+ * Fetch a user's list as stored, valid until the next fetch; false if there is
+ * none.  tid: where the row probably is.
  */
 bool
-reco_user_fetch_list(RecoTable *table, int64 user_id, ItemPointer place, Datum *list)
+reco_user_fetch_list(RecoTable *table, int64 user_id, ItemPointer tid, Datum *list)
 {
 	Datum		key = Int64GetDatum(user_id);
-	TupleTableSlot *row = reco_table_fetch_near(table, &key, place);
+	TupleTableSlot *row = reco_table_fetch_near(table, &key, tid);
 	bool		null;
 
 	if (row == NULL)
@@ -147,17 +149,14 @@ reco_user_fill_tid_cache(void)
 	reco_table_fill_tid_cache(&by_user);
 }
 
-/* The size of the table of users. */
+/* The size of the table, in blocks. */
 BlockNumber
 reco_user_rows_blocks(RecoUserRows *rows)
 {
 	return RelationGetNumberOfBlocks(reco_table_relation(rows->table));
 }
 
-/*
- * Visit the rows of some blocks, which may be written meanwhile; returns the
- * block to go on with.
- */
+/* Visit the rows of some blocks, which may be written meanwhile; returns the next block. */
 BlockNumber
 reco_user_rows_scan(RecoUserRows *rows, BlockNumber first, BlockNumber blocks,
 			   RecoUserVisitor visit, void *arg)
@@ -182,7 +181,7 @@ reco_user_rows_scan(RecoUserRows *rows, BlockNumber first, BlockNumber blocks,
 	return first + blocks;
 }
 
-/* The file of their table; another one after VACUUM FULL or TRUNCATE. */
+/* The file of the table, which VACUUM FULL and TRUNCATE replace. */
 Oid
 reco_user_rows_file(RecoUserRows *rows)
 {

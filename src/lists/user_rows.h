@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * user_rows.h
- *	  The rows of reco.user_state, as they are found and read.
+ *	  Finding and reading rows of reco.user_state.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,7 +21,7 @@ enum
 	RECO_USER_RECENT, RECO_USER_COLUMNS
 };
 
-/* Rows open for reading, and what the present one holds. */
+/* Rows open for reading, and what the current one contains. */
 typedef struct RecoUserRows
 {
 	RecoTable  *table;
@@ -29,7 +29,7 @@ typedef struct RecoUserRows
 	RecoList	list;
 } RecoUserRows;
 
-/* Called for each row of a scan; false ends it. */
+/* Called for each row of a scan; returns false to end it. */
 typedef bool (*RecoUserVisitor) (RecoUserRows *rows, TupleTableSlot *row, void *arg);
 
 extern RecoUserRows *reco_user_rows_open(void);
@@ -38,7 +38,7 @@ extern BlockNumber reco_user_rows_blocks(RecoUserRows *rows);
 extern Oid	reco_user_rows_file(RecoUserRows *rows);
 extern BlockNumber reco_user_rows_scan(RecoUserRows *rows, BlockNumber first, BlockNumber blocks,
 									   RecoUserVisitor visit, void *arg);
-extern TupleTableSlot *reco_user_rows_fetch_near(RecoUserRows *rows, int64 user_id, ItemPointer place);
+extern TupleTableSlot *reco_user_rows_fetch_near(RecoUserRows *rows, int64 user_id, ItemPointer tid);
 
 extern int64 reco_user_row_id(TupleTableSlot *row);
 extern const RecoHistory *reco_user_row_views(RecoUserRows *rows, TupleTableSlot *row);
@@ -52,7 +52,7 @@ extern void reco_user_rows_end(RecoUserRows *rows);
 extern void reco_user_rows_prefetch(RecoUserRows *rows, int64 user_id, RecoPrefetchStage stage);
 extern void reco_user_fill_tid_cache(void);
 extern RecoTable *reco_user_open_read(Snapshot snapshot);
-extern bool reco_user_fetch_list(RecoTable *table, int64 user_id, ItemPointer place,
+extern bool reco_user_fetch_list(RecoTable *table, int64 user_id, ItemPointer tid,
 								 Datum *list);
 
 #endif							/* RECO_USER_ROWS_H */

@@ -3,12 +3,12 @@
  * user_state.c
  *	  A user's row: recent views and the list computed from them.
  *
- * Each row of reco.user_state is read once and written once for a batch of
- * events: drop the views that turned H old, add the new ones, keep the newest
- * max_user_views, compute the list.  The user's key goes to the publisher if
- * the list changed, or if it was last sent so long ago that the key could
- * expire in Redis before the row does.  A user without recent views has no
- * row.
+ * For a batch of events, each row of reco.user_state is read once and written
+ * once: views older than H are removed, new ones are added, the newest
+ * max_user_views are kept, and the list is computed.  The user's key is
+ * queued for the publisher if the list has changed, or if it was last sent so
+ * long ago that the key could expire in Redis before the row does.  A user
+ * without recent views has no row.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,18 +25,18 @@
 #include "utils/timestamp.h"
 
 /*
- * A key is sent again when its user is touched and it was last sent so long
- * ago.  reco_guc_redis_ttl() allows for it: a row lives at most
- * H + max_future after its last touch, a key an hour longer.
+ * A key is sent again if its user's row is written and it was last sent this
+ * long ago.  reco_guc_redis_ttl() allows for that: a row is kept for at most H
+ * + max_future after it was last written, a key for an hour longer.
  */
 #define SEND_AGAIN_AFTER (USECS_PER_HOUR)
 
 struct RecoUsers
 {
 	const RecoState *state;
-	RecoUserRows rows;			/* the list computed goes to its list */
+	RecoUserRows rows;			/* computed lists are put into its list */
 	TimestampTz now;
-	int32		expired;		/* views up to this second do not count */
+	int32		expired;		/* views up to this second have expired */
 	int64		written;
 	uint64		lists_ns;		/* spent on computing lists */
 	MemoryContext scratch;		/* reset for each row */
@@ -57,7 +57,7 @@ reco_user_open(RecoWrite *write)
 	return users;
 }
 
-/* Close them; returns how many rows were written. */
+/* Close the rows; returns how many were written. */
 int64
 reco_user_close(RecoUsers *users)
 {
@@ -71,7 +71,10 @@ reco_user_close(RecoUsers *users)
 	return written;
 }
 
-/* To look through them; what a writer has written since it opened them is not seen. */
+/*
+ * The same rows for reading.  A scan does not see what has been written since
+ * they were opened.
+ */
 RecoUserRows *
 reco_user_rows(RecoUsers *users)
 {
@@ -103,7 +106,7 @@ user_remove_row(RecoUsers *users, int64 user_id, TupleTableSlot *row)
 	users->written++;
 }
 
-/* Compute the list of users->rows.recent; NULL when it is empty. */
+/* Compute the list for users->rows.recent; NULL if it is empty. */
 static Datum
 user_compute_list(RecoUsers *users, bool *isnull)
 {
@@ -119,8 +122,8 @@ user_compute_list(RecoUsers *users, bool *isnull)
 }
 
 /*
- * Write what users->rows.recent means: views_changed tells whether it differs from
- * what the row holds.  row is NULL for a new user.
+ * Write the row for users->rows.recent; views_changed says that these differ
+ * from those in the row, which is NULL for a new user.
  */
 static void
 user_write_row(RecoUsers *users, int64 user_id, TupleTableSlot *row, bool views_changed)
@@ -182,7 +185,7 @@ user_fetch_views(RecoUsers *users, int64 user_id)
 	return row;
 }
 
-/* Bring users->rows.recent, as the row has it, up to date and write the row. */
+/* Bring users->rows.recent, as read from the row, up to date, and write the row. */
 static void
 user_update_row(RecoUsers *users, int64 user_id, TupleTableSlot *row, const RecoView *views, int n)
 {
@@ -197,14 +200,14 @@ user_update_row(RecoUsers *users, int64 user_id, TupleTableSlot *row, const Reco
 	MemoryContextReset(users->scratch);
 }
 
-/* The user has viewed n products; those too old to count are left out. */
+/* Add n views of the user; those too old to count are ignored. */
 void
 reco_user_add(RecoUsers *users, int64 user_id, const RecoView *views, int n)
 {
 	user_update_row(users, user_id, user_fetch_views(users, user_id), views, n);
 }
 
-/* The user's views are these and no others: what the row holds, which may be damaged, is not read. */
+/* Replace the user's views, without reading those in the row, which may be damaged. */
 void
 reco_user_replace(RecoUsers *users, int64 user_id, const RecoView *views, int n)
 {
@@ -216,7 +219,10 @@ reco_user_replace(RecoUsers *users, int64 user_id, const RecoView *views, int n)
 	user_update_row(users, user_id, row, views, n);
 }
 
-/* Nothing new of this user, but time has passed or the mirror has changed. */
+/*
+ * Update the row of a user without new views, since time has passed or the
+ * mirror has changed.
+ */
 void
 reco_user_refresh(RecoUsers *users, int64 user_id)
 {
@@ -226,7 +232,7 @@ reco_user_refresh(RecoUsers *users, int64 user_id)
 		user_update_row(users, user_id, row, NULL, 0);
 }
 
-/* The same as reco_user_refresh for a row that was found. */
+/* The same for a row that has been fetched. */
 void
 reco_user_refresh_row(RecoUsers *users, TupleTableSlot *row)
 {

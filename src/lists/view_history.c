@@ -3,7 +3,7 @@
  * view_history.c
  *	  A user's recent views, packed.
  *
- * Touches memory only, but for the view that unpacks them for people.
+ * Does no I/O, except for the SQL function that unpacks them.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,10 +16,10 @@
 #include "lists/view_history.h"
 #include "utils/timestamp.h"
 
-/* Bytes that a packed number has at most. */
+/* Maximum length of a packed number, in bytes. */
 #define MAX_NUMBER_BYTES 5
 
-/* An empty set with some room, in the present memory context. */
+/* Initialize an empty history, in the current memory context. */
 void
 reco_history_init(RecoHistory *recent)
 {
@@ -47,7 +47,7 @@ history_put_number(uint8 *at, uint32 value)
 	return at;
 }
 
-/* The number at a place, and the place behind it; NULL: there is none. */
+/* Decode the next number; returns where it ends, NULL if there is none. */
 static inline const uint8 *
 history_get_number(const uint8 *at, const uint8 *end, uint32 *value)
 {
@@ -61,7 +61,7 @@ history_get_number(const uint8 *at, const uint8 *end, uint32 *value)
 	return NULL;
 }
 
-/* Take the views of a packed value, whose header may be a short one. */
+/* Unpack views; the value may have a short header. */
 void
 reco_history_unpack(RecoHistory *recent, const bytea *packed)
 {
@@ -90,10 +90,12 @@ reco_history_unpack(RecoHistory *recent, const bytea *packed)
 }
 
 /*
- * The packed value, in the present memory context: of each view the seconds
- * since the one before it and the product's number.  At 4 to 5 bytes a view
- * two versions of a row with 500 fit into a page.  At 8 they did not, so that
- * each event of a busy user took a new page: 10 MB/s at 60,000 events/s.
+ * Pack the views, in the current memory context: for each one, the seconds
+ * since the one before it, and the product's number.
+ *
+ * With 4 to 5 bytes a view, two versions of a row with 500 views fit into a
+ * page.  With 8 bytes they did not, and each event of a busy user filled a new
+ * page: 10 MB/s of writes at 60,000 events/s.
  */
 bytea *
 reco_history_pack(const RecoHistory *recent)
@@ -119,7 +121,7 @@ history_drop_oldest(RecoHistory *recent, int n)
 	memmove(recent->views, recent->views + n, recent->count * sizeof(RecoView));
 }
 
-/* Drop the views up to a second; false if there are none. */
+/* Remove the views up to a second; false if there are none. */
 bool
 reco_history_expire(RecoHistory *recent, int32 upto)
 {
@@ -132,7 +134,7 @@ reco_history_expire(RecoHistory *recent, int32 upto)
 	return n > 0;
 }
 
-/* Add views in any order.  Nearly always they are the newest. */
+/* Add views, in any order.  Nearly always they are the newest. */
 void
 reco_history_add(RecoHistory *recent, const RecoView *views, int n)
 {
@@ -151,8 +153,8 @@ reco_history_add(RecoHistory *recent, const RecoView *views, int n)
 }
 
 /*
- * Keep the newest max views; of one second those of the greatest products,
- * by the order that compare gives their numbers.
+ * Keep the newest max views; among those of one second, those of the greatest
+ * products, in the order that compare defines.
  */
 void
 reco_history_cap(RecoHistory *recent, int max, int (*compare) (int32 a, int32 b))
@@ -164,7 +166,7 @@ reco_history_cap(RecoHistory *recent, int max, int (*compare) (int32 a, int32 b)
 	if (excess <= 0)
 		return;
 
-	/* Only views of the second in which the cut falls need to be ordered. */
+	/* only views of the second at the limit need to be sorted */
 	second = recent->views[excess].second;
 	while (last < recent->count && recent->views[last].second == second)
 		last++;

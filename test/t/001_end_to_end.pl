@@ -141,13 +141,13 @@ is($reco->sql("SELECT octet_length(payload) || ' of ' || payload_length FROM rec
 my $recent_s = int(time);
 my %unit = (seconds => $recent_s, microseconds => "${recent_s}000000", nanoseconds => "${recent_s}000000000",
 	'seconds ' => "$recent_s.25", 'seconds  ' => '1e9');
-my $late = $reco->sql(q{SELECT value FROM reco.counters() WHERE name = 'ingest.late'});
+my $late = $reco->sql(q{SELECT value FROM reco.counters() WHERE name = 'ingest.below_retention'});
 $reco->produce(map { qq({"event_type":"page_view","user_id":1,"product_id":"$_","timestamp":$unit{$_}}) } keys %unit);
 $reco->wait_for_ingest;
 is($reco->sql(q{SELECT string_agg(count, ', ' ORDER BY count) FROM (SELECT reason || ' ' || count(*) AS count FROM reco.rejected WHERE reason LIKE '%second%' GROUP BY reason) r}),
 	'timestamp is in microseconds, not in milliseconds 1, timestamp is in nanoseconds, not in milliseconds 1, timestamp is in seconds, not in milliseconds 3',
 	'a timestamp in another unit is rejected, and its unit named');
-is($reco->sql(q{SELECT value FROM reco.counters() WHERE name = 'ingest.late'}), $late, 'and not counted as late');
+is($reco->sql(q{SELECT value FROM reco.counters() WHERE name = 'ingest.below_retention'}), $late, 'and not counted as late');
 
 # 5. What PostgreSQL itself refuses
 $reco->sql("ALTER TABLE reco.activity ADD CONSTRAINT no_secrets CHECK (product_id <> 'secret')");

@@ -44,7 +44,7 @@ $reco->crash('postgres');
 $reco->up('postgres');
 workers('on');
 arrived('first', 5, 'events are back');
-$reco->wait_for('those before the horizon are passed over', q{SELECT value FROM reco.counters() WHERE name = 'ingest.late'}, 100);
+$reco->wait_for('those before the horizon are passed over', q{SELECT value FROM reco.counters() WHERE name = 'ingest.below_retention'}, 100);
 $reco->wait_for('and the worker is well', q{SELECT health FROM reco_status() WHERE component = 'ingest'}, 'ok', 10);
 
 # 1. Gone before they were read
@@ -110,7 +110,7 @@ $reco->set('reco.kafka_brokers', $ENV{KAFKA});
 arrived('elsewhere', 2, 'another cluster is read');
 warned('reco.kafka_brokers leads to another Kafka cluster');
 is($reco->sql('SELECT count(*) FROM reco.activity'), 17, 'what was read before stays');
-is($reco->sql(q{SELECT value FROM reco.counters() WHERE name = 'ingest.late'}), 100, 'what is older than the horizon is not read');
+is($reco->sql(q{SELECT value FROM reco.counters() WHERE name = 'ingest.below_retention'}), 100, 'what is older than the horizon is not read');
 
 # 5. Settings that do not work, and the clock runs
 open($file, '>', "$reco->{dir}/kafka.conf") or die $!;

@@ -1,15 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * brin_summarize.c
- *	  The indexes of activity's partitions are kept up with the pages.
+ *	  Keeping the BRIN indexes of reco.activity up to date.
  *
- * By its partition's BRIN index a view that turns H old is found.  Ranges
- * of pages that are full are summarized once a second, in small steps.
- * To make the index of an hour when it is over took 1.4 s for each 10 million
- * rows, in which nothing was ingested.
+ * Views that age out are found by the BRIN index of their partition.  Ranges
+ * of full pages are summarized once a second, in small steps.  Building the
+ * index of an hour when it was over took 1.4 s for each 10 million rows, and
+ * nothing was ingested meanwhile.
  *
- * A range that is not summarized is read, so nothing depends on this: where a
- * lock is not granted at once, the next step tries again.
+ * Ranges that are not summarized are scanned, so nothing depends on this: if
+ * a lock is not granted at once, the next step tries again.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,23 +27,23 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
-/* Milliseconds between two looks. */
+/* Milliseconds between two rounds. */
 #define INTERVAL 1000
 
-/* Ranges that one step summarizes: about 20 ms. */
+/* Ranges summarized in one step, in about 20 ms. */
 #define MAX_RANGES 64
 
-/* Wait so long for a lock on a partition, in ms. */
+/* Longest wait for a lock on a partition, in ms. */
 #define LOCK_WAIT 10
 
-/* An index of a partition. */
+/* The index of a partition. */
 typedef struct PartitionIndex
 {
 	Oid			oid;
-	Oid			filenode;		/* another one after TRUNCATE */
+	Oid			filenode;		/* TRUNCATE replaces it */
 	Oid			table;
 	int64		blocks;			/* of the table */
-	int64		done;			/* up to this one they are summarized */
+	int64		done;			/* all blocks before this one are summarized */
 } PartitionIndex;
 
 static RecoPlan list_plan = {
@@ -58,11 +58,11 @@ static RecoPlan summarize_plan = {
 	4, {OIDOID, INT8OID, INT8OID, INT8OID}
 };
 
-/* As the last look found them. */
+/* As found in the last round. */
 static PartitionIndex *indexes = NULL;
 static int	nindexes = 0;
 
-/* Up to which block an index is summarized, as far as we know. */
+/* The block up to which an index is summarized, as far as known. */
 static int64
 brin_find_done(Oid filenode)
 {
@@ -72,7 +72,7 @@ brin_find_done(Oid filenode)
 	return 0;
 }
 
-/* The size of a partition; 0 if somebody has it for himself, or it is gone. */
+/* The size of a partition; 0 if it is locked exclusively, or gone. */
 static BlockNumber
 brin_count_blocks(Oid table)
 {
@@ -116,7 +116,7 @@ brin_poll(void)
 	reco_sql_commit();
 }
 
-/* Summarize some ranges of pages that are full; false: there are more. */
+/* Summarize some ranges of full pages; false if there are more. */
 static bool
 brin_summarize(PartitionIndex *index, int64 *ranges)
 {
@@ -132,7 +132,7 @@ brin_summarize(PartitionIndex *index, int64 *ranges)
 	*ranges -= (upto - index->done) / RECO_ACTIVITY_RANGE;
 	reco_sql_begin();
 	if (!reco_sql_lock_table(index->table, ShareUpdateExclusiveLock, LOCK_WAIT))
-		upto = full;			/* at the next look */
+		upto = full;			/* in the next round */
 	else if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(index->oid)))
 	{
 		reco_sql_query(&summarize_plan, values, NULL, 0);

@@ -1,14 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * brin_summarize.h
- *	  The indexes of activity's partitions are kept up with the pages.
+ *	  Keeping the BRIN indexes of reco.activity up to date.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef RECO_BRIN_SUMMARIZE_H
 #define RECO_BRIN_SUMMARIZE_H
 
-/* The follow worker's, outside transactions; ms until the next one. */
+/*
+ * Called by the follow worker outside of transactions; returns the
+ * milliseconds until the next step.
+ */
 extern long reco_summarize_step(void);
 
 #endif							/* RECO_BRIN_SUMMARIZE_H */

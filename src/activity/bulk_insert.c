@@ -1,17 +1,20 @@
 /*-------------------------------------------------------------------------
  *
  * bulk_insert.c
- *	  A batch's events into reco.activity, and what follows from them.
+ *	  Inserting a batch's events into reco.activity, with what follows from them.
  *
- * Rows go into the partitions many at a time, as COPY writes a plain table,
- * and their views straight to where the trigger of an INSERT brings them.
- * Executor, transition table and trigger took a fifth of ingestion.
+ * Rows are inserted into the partitions many at a time, as COPY does for a
+ * plain table, and their views are passed on directly, as the trigger of an
+ * INSERT does. Executor, transition table and trigger took a fifth of the
+ * time of ingestion.
  *
- * That skips what else an INSERT would do.  So where somebody has changed
- * reco.activity or a partition (columns, triggers, rules, row security of its
- * owner) the rows are inserted by SQL, whose triggers do the rest.
+ * This skips whatever else an INSERT would do.  Therefore, if somebody has
+ * changed reco.activity or a partition (columns, triggers, rules, row
+ * security for its owner), the rows are inserted by SQL, whose triggers do
+ * the rest.
  *
- * The caller has a transaction of reco_sql_begin(), and has checked that the events lie within the time that is kept.
+ * The caller has begun its transaction by reco_sql_begin(), and has checked
+ * that the events lie within the time that is kept.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,10 +40,10 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
-/* Rows that go into a partition at once: a few pages. */
+/* Rows inserted into a partition at once: a few pages. */
 #define LEAF_ROWS 256
 
-/* A partition and the rows that wait for it. */
+/* A partition, and the rows to be inserted into it. */
 typedef struct InsertLeaf
 {
 	ResultRelInfo *result;
@@ -57,12 +60,12 @@ struct RecoBulkInsert
 	Relation	activity;
 	bool		plain;
 	EState	   *estate;
-	ModifyTableState *modify;	/* of no plan: what routing asks for */
+	ModifyTableState *modify;	/* without a plan: routing requires one */
 	PartitionTupleRouting *routing;
 	TupleTableSlot *row;
 	List	   *leaves;
 	RecoViewBatch *views;
-	RecoTuplestore *feed;			/* rows for SQL */
+	RecoTuplestore *feed;			/* rows to be inserted by SQL */
 };
 
 static const struct
@@ -101,7 +104,7 @@ insert_has_plain_columns(TupleDesc desc)
 	return plain;
 }
 
-/* No triggers but the extension's, all of them enabled. */
+/* Has the table only the extension's triggers, all of them enabled? */
 static bool
 insert_has_plain_triggers(const TriggerDesc *triggers, Oid schema)
 {
@@ -117,7 +120,7 @@ insert_has_plain_triggers(const TriggerDesc *triggers, Oid schema)
 	return true;
 }
 
-/* Is it as the extension has made it? */
+/* Is the table as the extension created it? */
 static bool
 insert_is_plain(Relation relation, Oid schema)
 {
@@ -138,7 +141,7 @@ insert_make_tupdesc(void)
 	return tupdesc;
 }
 
-/* Get ready to find the partitions of rows, as COPY does. */
+/* Prepare to route rows to partitions, as COPY does. */
 static void
 insert_begin_routing(RecoBulkInsert *insert)
 {
@@ -154,7 +157,7 @@ insert_begin_routing(RecoBulkInsert *insert)
 	insert->routing = ExecSetupPartitionTupleRouting(insert->estate, insert->activity);
 }
 
-/* Begin to take events. */
+/* Begin a batch. */
 RecoBulkInsert *
 reco_bulk_insert_begin(RecoWrite *write)
 {
@@ -195,8 +198,8 @@ insert_fill_row(TupleTableSlot *row, const RecoEvent *event)
 }
 
 /*
- * Is there one index, which is to know the least and the greatest timestamp of
- * some pages, as the extension makes it?
+ * Does the partition have a single index, a BRIN index of the timestamp with
+ * the least and the greatest value of each range, as the extension creates it?
  */
 static bool
 insert_has_minmax(ResultRelInfo *result)
@@ -210,7 +213,7 @@ insert_has_minmax(ResultRelInfo *result)
 		index_getprocid(index, 1, BRIN_PROCNUM_OPCINFO) == F_BRIN_MINMAX_OPCINFO;
 }
 
-/* The partition that the row belongs to; ERROR if there is none. */
+/* Find the partition of a row; ERROR if there is none. */
 static InsertLeaf *
 insert_find_leaf(RecoBulkInsert *insert)
 {
@@ -234,8 +237,9 @@ insert_find_leaf(RecoBulkInsert *insert)
 }
 
 /*
- * Of the rows in each page only two tell such an index anything.  With all of them
- * a row takes 0.42 instead of 0.16 us to write, of 4 that an event takes.
+ * Only two rows of each page add information to such an index.  With all of
+ * them, writing a row takes 0.42 instead of 0.16 us, of the 4 us that an event
+ * takes.
  */
 static void
 insert_index_extremes(InsertLeaf *leaf, EState *estate)
@@ -261,7 +265,7 @@ insert_index_extremes(InsertLeaf *leaf, EState *estate)
 	}
 }
 
-/* Write the rows that wait for a partition. */
+/* Write the rows collected for a partition. */
 static void
 insert_flush(RecoBulkInsert *insert, InsertLeaf *leaf)
 {
@@ -282,7 +286,7 @@ insert_flush(RecoBulkInsert *insert, InsertLeaf *leaf)
 	leaf->count = 0;
 }
 
-/* Let the row wait for its partition, in a copy. */
+/* Add a copy of the row to those collected for its partition. */
 static void
 insert_buffer_row(RecoBulkInsert *insert, InsertLeaf *leaf)
 {
@@ -296,7 +300,7 @@ insert_buffer_row(RecoBulkInsert *insert, InsertLeaf *leaf)
 		insert_flush(insert, leaf);
 }
 
-/* Take an event, whose texts are in the database's encoding; it is copied. */
+/* Insert an event, whose texts are in the database's encoding; it is copied. */
 void
 reco_bulk_insert_event(RecoBulkInsert *insert, const RecoEvent *event)
 {
@@ -322,7 +326,7 @@ insert_end_leaf(RecoBulkInsert *insert, InsertLeaf *leaf)
 		ExecDropSingleTupleTableSlot(leaf->slots[i]);
 }
 
-/* Write what still waits, and bring what is derived up to date. */
+/* Write the rest, and bring the derived state up to date. */
 void
 reco_bulk_insert_end(RecoBulkInsert *insert)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * bulk_insert.h
- *	  A batch's events into reco.activity.
+ *	  Inserting a batch's events into reco.activity.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,16 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * clock.c
- *	  The engine's time.
+ *	  reco's clock.
  *
- * All is judged by the clock in reco.state, which moves in whole seconds and
- * never backwards.  The transaction that moves it also takes the views that
- * turn H old off their users' lists and drops the windows before the horizon,
- * so the state is right in every snapshot.
+ * Everything is judged by the clock in reco.state, which advances in whole
+ * seconds and never goes back.  The transaction that advances it also removes
+ * views that have aged out from their users' rows and drops the windows
+ * before the horizon, so the state is right in every snapshot.
  *
- * The worker makes partitions in a transaction of its own: making one waits for
- * others' DDL on reco.activity.  Only where the parameters change, which may
- * ask for others, are they made in that of the change.
+ * The worker makes partitions in a transaction of its own, because that waits
+ * for DDL of others on reco.activity.  Only if changed parameters need other
+ * partitions are those made in the transaction of the change.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,16 +31,19 @@
 #include "trending/window_counter.h"
 #include "utils/timestamp.h"
 
-/* Users' rows that a step of a clock that lags should write, about. */
+/* Approximate number of users' rows that a step writes while the clock lags. */
 #define STEP_USERS 10000
 
-/* A clock that is ahead of the wall clock by more than this is worth a warning, in seconds. */
+/*
+ * If the clock is ahead of the wall clock by more than this many seconds, a
+ * warning is logged.
+ */
 #define AHEAD 60
 
-/* The longest step: with nothing to expire, a day is caught up in 24 steps. */
+/* The longest step, in seconds: if nothing expires, a day takes 24 steps. */
 #define LONGEST_STEP 3600
 
-/* What reco_state_second() can tell, with room for windows ahead. */
+/* The limit of reco_state_second(), with room for windows ahead. */
 #define LAST_CLOCK ((TimestampTz) ((130 * 365 + 32) * USECS_PER_DAY))
 
 static RecoPlan expired_plan = {
@@ -49,7 +52,7 @@ static RecoPlan expired_plan = {
 	2, {TIMESTAMPTZOID, TIMESTAMPTZOID}
 };
 
-/* Views between two moments do not count any more: refresh their users. */
+/* Refresh the users whose views between two times have expired. */
 static int64
 clock_expire(RecoWrite *write, TimestampTz after, TimestampTz upto)
 {
@@ -75,7 +78,7 @@ clock_expire(RecoWrite *write, TimestampTz after, TimestampTz upto)
 	return written;
 }
 
-/* Make the partitions that a clock needs. */
+/* Make the partitions needed at a time of the clock. */
 static void
 clock_prepare(TimestampTz clock)
 {
@@ -91,9 +94,7 @@ clock_prepare(TimestampTz clock)
 	reco_partition_make_ahead(&state);
 }
 
-/*
- * Move the clock and do what time brings; returns the users' rows written.
- */
+/* Advance the clock, with everything that expires; returns the number of users' rows written. */
 static int64
 clock_advance(RecoWrite *write, TimestampTz to)
 {
@@ -114,7 +115,7 @@ clock_advance(RecoWrite *write, TimestampTz to)
 
 PG_FUNCTION_INFO_V1(reco_tick);
 
-/* reco_tick(to): the clock afterwards. */
+/* reco_tick(to): returns the clock. */
 Datum
 reco_tick(PG_FUNCTION_ARGS)
 {
@@ -140,7 +141,7 @@ reco_tick(PG_FUNCTION_ARGS)
 	PG_RETURN_TIMESTAMPTZ(clock);
 }
 
-/* Put the settings into force where they differ from the parameters. */
+/* Make the settings the parameters in force, if they differ. */
 static void
 clock_apply_settings(RecoWrite *write)
 {
@@ -153,7 +154,10 @@ clock_apply_settings(RecoWrite *write)
 	reco_rebuild_all(write);
 }
 
-/* A clock that was set ahead, by reco_tick() or by the host, must wait. */
+/*
+ * Report whether the clock is ahead, set by reco_tick() or with the host's
+ * clock: it waits then.
+ */
 static void
 clock_report_ahead(TimestampTz clock, TimestampTz wall)
 {
@@ -166,7 +170,7 @@ clock_report_ahead(TimestampTz clock, TimestampTz wall)
 						   timestamptz_to_str(clock));
 }
 
-/* How far the next step may go, by what the last one had to write. */
+/* The length of the next step, by what the last one had to write. */
 static int64
 clock_next_step(int64 seconds, int64 written)
 {
@@ -201,7 +205,7 @@ reco_clock_step(void)
 
 	reco_sql_begin();
 	write = reco_write_begin(AccessShareLock);
-	if (complete)				/* new parameters may ask for other partitions */
+	if (complete)				/* new parameters may need other partitions */
 		clock_apply_settings(write);
 	before = reco_write_state(write)->clock;
 	written = clock_advance(write, Min(now, before + step * USECS_PER_SEC));

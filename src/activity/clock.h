@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * clock.h
- *	  The engine's time.
+ *	  reco's clock.
  *
  *-------------------------------------------------------------------------
  */
@@ -9,9 +9,10 @@
 #define RECO_CLOCK_H
 
 /*
- * The ingest worker's, in transactions of its own: one step towards the wall
- * clock; parameters that changed are taken over first.  Returns the
- * milliseconds until the next step is due; 0: the clock lags, call again.
+ * Called by the ingest worker: one step towards the wall clock, in
+ * transactions of its own, after changed settings have been put into force.
+ * Returns the milliseconds until the next step is due; 0: the clock lags, call
+ * again.
  */
 extern long reco_clock_step(void);
 

@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * insert_nesting.c
- *	  Commands of the transaction that are still inserting activity.
+ *	  INSERTs into reco.activity that are in progress in the transaction.
  *
  * Between the first row of an INSERT and its AFTER trigger, reco.activity
- * holds rows that the derived tables do not know yet.  Whoever computes from
- * reco.activity in between (a DELETE in the same statement or in a trigger, a
- * rebuild in a function) would count them, and the AFTER trigger would count
- * them again: such a command is refused.
+ * contains rows that are not in the derived tables yet.  A command that
+ * computes from reco.activity in between (a DELETE in the same statement or
+ * in a trigger, a rebuild in a function) would count them, and the AFTER
+ * trigger would count them again.  Such a command is rejected.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,10 +16,10 @@
 #include "access/xact.h"
 #include "activity/insert_nesting.h"
 
-/* Inserts can nest through functions and triggers, but not for ever. */
+/* Limit of nesting, through functions and triggers. */
 #define MAX_DEPTH 64
 
-/* The transaction nest level of each insert that has begun, innermost last. */
+/* The transaction nest level of each INSERT in progress, innermost last. */
 static int	levels[MAX_DEPTH];
 static int	depth = 0;
 
@@ -29,7 +29,7 @@ insert_nesting_reset_xact(void)
 	depth = 0;
 }
 
-/* Inserts that a savepoint's rollback has ended are no longer under way. */
+/* INSERTs ended by ROLLBACK TO SAVEPOINT are no longer in progress. */
 static void
 insert_nesting_abort_sub(int level)
 {
@@ -41,7 +41,7 @@ const RecoXactModule reco_insert_nesting_xact = {
 	.abort_sub = insert_nesting_abort_sub,.reset = insert_nesting_reset_xact
 };
 
-/* An INSERT of activity begins. */
+/* An INSERT begins. */
 void
 reco_insert_nesting_begin(void)
 {
@@ -52,7 +52,7 @@ reco_insert_nesting_begin(void)
 	levels[depth++] = GetCurrentTransactionNestLevel();
 }
 
-/* Its AFTER trigger has come. */
+/* Its AFTER trigger has been called. */
 void
 reco_insert_nesting_end(void)
 {
@@ -60,7 +60,10 @@ reco_insert_nesting_end(void)
 		depth--;
 }
 
-/* what: "delete from reco.activity", for the message. */
+/*
+ * Raise an error if an INSERT is in progress; what: "delete from
+ * reco.activity", for the message.
+ */
 void
 reco_insert_nesting_check(const char *what)
 {

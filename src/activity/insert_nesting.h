@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * insert_nesting.h
- *	  Commands of the transaction that are still inserting activity.
+ *	  INSERTs into reco.activity that are in progress in the transaction.
  *
  *-------------------------------------------------------------------------
  */

@@ -3,20 +3,20 @@
  * membership.c
  *	  Partitions of reco.activity as members of the extension.
  *
- * Members are left out of dumps.  ALTER EXTENSION needs the extension's owner,
- * a superuser, which reco's workers need not be: so its dependency is written
- * here, without a command that event triggers see.
+ * Members are left out of dumps.  ALTER EXTENSION requires the extension's
+ * owner, a superuser, which reco's workers need not be.  So the dependency is
+ * recorded here, without a command that event triggers would see.
  *
- * pg_dump still writes a member's privileges where they differ from the initial
- * ones, and a dump that names the partitions of its day cannot be restored on
- * another one.  Nobody needs a privilege on a partition, since those on
- * reco.activity count; but GRANT ... ON ALL TABLES IN SCHEMA gives them.  So
- * whatever the privileges on a partition are is recorded as initial: when it
- * is made, and at the end of each command that may change them.
+ * pg_dump still dumps a member's privileges if they differ from the initial
+ * ones, and since partitions change by the day, such a dump could not be
+ * restored on another day.  Nobody needs a privilege on a partition, because
+ * those on reco.activity count; but GRANT ... ON ALL TABLES IN SCHEMA grants
+ * them.  So whatever the privileges on a partition are is recorded as
+ * initial: when it is made, and at the end of each command that may have
+ * changed them.
  *
- * Both run in the caller's transaction.  Locks: the extension's object, which
- * DROP EXTENSION wants for itself; after a GRANT that concerns partitions,
- * those.
+ * Both run in the caller's transaction.  Locks: the extension's object, so
+ * that DROP EXTENSION waits; after a GRANT that concerns partitions, those.
  *
  *-------------------------------------------------------------------------
  */
@@ -43,7 +43,7 @@
 
 static ProcessUtility_hook_type next_utility = NULL;
 
-/* The extension, which is not dropped before the end of the transaction. */
+/* Lock the extension, so that it is not dropped before the end of the transaction. */
 static ObjectAddress
 membership_locked_extension(void)
 {
@@ -59,7 +59,7 @@ membership_locked_extension(void)
 	return extension;
 }
 
-/* Let the privileges on a partition be those that it came with. */
+/* Record the privileges on a partition as initial. */
 static void
 membership_record_privileges(Oid partition)
 {
@@ -69,7 +69,10 @@ membership_record_privileges(Oid partition)
 
 #define MEMBERS 3
 
-/* What of a partition is a member where the server makes it one. */
+/*
+ * The objects of a partition that are members: its table, and its types where
+ * the server makes those members.
+ */
 static int
 membership_of_partition(Oid partition, ObjectAddress *members)
 {
@@ -83,11 +86,11 @@ membership_of_partition(Oid partition, ObjectAddress *members)
 	return MEMBERS;
 }
 
-/* A partition that was just made becomes a member. */
+/* Make a new partition a member. */
 void
 reco_membership_begin(Oid partition)
 {
-	if (!creating_extension)	/* else CREATE TABLE has done it */
+	if (!creating_extension)	/* otherwise CREATE TABLE has done it */
 	{
 		ObjectAddress extension = membership_locked_extension();
 		ObjectAddress members[MEMBERS];
@@ -100,7 +103,7 @@ reco_membership_begin(Oid partition)
 	membership_record_privileges(partition);
 }
 
-/* A partition that is to be dropped is no member any more. */
+/* Remove the membership of a partition that is about to be dropped. */
 void
 reco_membership_end(Oid partition)
 {
@@ -114,7 +117,7 @@ reco_membership_end(Oid partition)
 	CommandCounterIncrement();
 }
 
-/* reco.activity, InvalidOid in a database without it. */
+/* The OID of reco.activity; InvalidOid in a database without it. */
 static Oid
 membership_activity_table(void)
 {
@@ -125,7 +128,7 @@ membership_activity_table(void)
 	return OidIsValid(schema) ? get_relname_relid("activity", schema) : InvalidOid;
 }
 
-/* Record the privileges on partitions that have changed. */
+/* Record privileges on partitions that have changed. */
 static void
 membership_record_changed(void)
 {
@@ -148,13 +151,13 @@ membership_record_changed(void)
 			continue;
 		partition = try_relation_open(oid, AccessShareLock);
 		if (partition == NULL)
-			continue;			/* dropped meanwhile */
+			continue;			/* dropped concurrently */
 		membership_record_privileges(oid);
 		relation_close(partition, NoLock);
 	}
 }
 
-/* Does an ALTER TABLE change the owner, and with it the privileges? */
+/* Does an ALTER TABLE change the owner, and so the privileges? */
 static bool
 membership_changes_owner(AlterTableStmt *statement)
 {
@@ -168,7 +171,7 @@ membership_changes_owner(AlterTableStmt *statement)
 	return false;
 }
 
-/* May a command change the privileges on a table? */
+/* Can a command change privileges on a table? */
 static bool
 membership_changes_privileges(Node *statement)
 {
@@ -191,7 +194,7 @@ membership_process_utility(PlannedStmt *planned, const char *query, bool read_on
 						   ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment,
 						   DestReceiver *destination, QueryCompletion *completion)
 {
-	/* the command may free its tree */
+	/* the command may free its parse tree */
 	bool		concerned = membership_changes_privileges(planned->utilityStmt);
 
 	if (next_utility)

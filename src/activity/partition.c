@@ -3,14 +3,15 @@
  * partition.c
  *	  The partitions of reco.activity.
  *
- * The parent is a plain table, its partitions are unlogged and belong to the
- * extension, so pg_dump leaves them out.  They are made ahead of time with
+ * The parent is a plain table; its partitions are unlogged and members of the
+ * extension, so pg_dump leaves them out.  They are made ahead of time, with
  * ATTACH, which blocks neither readers nor writers.  Each spans the smallest
  * multiple of W that keeps their number low.
  *
- * Dropping one needs the parent for itself.  That happens in a transaction of
- * its own, never under reco's lock, and gives up after a moment: a long
- * reader, such as pg_dump, must not stall ingestion behind it.
+ * Dropping one requires an exclusive lock on the parent.  That happens in a
+ * transaction of its own, never under reco's lock, and gives up after a
+ * moment: a long reader, such as pg_dump, must not stall the ingestion that
+ * would queue behind it.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,20 +38,21 @@
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 
-/* What is kept, and what lies ahead, is held in about so many partitions each. */
+/* Approximate number of partitions for the time that is kept, and for the time ahead. */
 #define PARTITIONS 50
 
 /*
- * They are made for so much more than clock + max_future: for 60 s, and for so
- * many partitions, so that what keeps them from being made may last for hours.
+ * Partitions are made for this much more than clock + max_future: 60 s, and
+ * several partitions, so that whatever keeps them from being made may last for
+ * hours.
  */
 #define AHEAD (60 * USECS_PER_SEC)
 #define AHEAD_PARTITIONS 4
 
-/* Wait so long for a lock on the parent, in ms. */
+/* Longest wait for a lock on the parent, in ms. */
 #define LOCK_WAIT 50
 
-/* The longest that a worker's command may take, whatever event triggers do; in ms. */
+/* Timeout of a worker's command, whatever event triggers do, in ms. */
 #define PATIENCE 3000
 
 typedef struct PartitionLeaf
@@ -60,7 +62,7 @@ typedef struct PartitionLeaf
 	TimestampTz upper;
 } PartitionLeaf;
 
-/* A bound of a partition that somebody else made may have no end. */
+/* A partition that somebody else has made may have no bound. */
 static TimestampTz
 partition_bound_at(PartitionBoundInfo bounds, int i)
 {
@@ -75,7 +77,7 @@ partition_bound_at(PartitionBoundInfo bounds, int i)
 	}
 }
 
-/* The partitions there are, by time; returns their number. */
+/* List the existing partitions, by time; returns their number. */
 static int
 partition_read_all(PartitionLeaf **leaves)
 {
@@ -100,7 +102,7 @@ partition_read_all(PartitionLeaf **leaves)
 	return count;
 }
 
-/* The time that a partition spans. */
+/* The length of time that a partition spans. */
 static int64
 partition_span(const RecoState *state)
 {
@@ -110,7 +112,7 @@ partition_span(const RecoState *state)
 	return Max(1, (least + window - 1) / window) * window;
 }
 
-/* The boundary at or before a moment. */
+/* The boundary at or before a time. */
 static TimestampTz
 partition_boundary(const RecoState *state, TimestampTz at)
 {
@@ -120,7 +122,7 @@ partition_boundary(const RecoState *state, TimestampTz at)
 	return reco_state_window(&spanned, at);
 }
 
-/* Others wait for the locks that it holds: in a worker its time is limited. */
+/* Run a command.  Others wait for the locks that it takes, so a worker limits its time. */
 static void
 partition_run_ddl(const char *command)
 {
@@ -136,7 +138,7 @@ partition_run_ddl(const char *command)
 		elog(ERROR, "could not run \"%s\": %s", command, SPI_result_code_string(result));
 }
 
-/* A moment as text, in UTC whatever the session's time zone. */
+/* A time as text, in UTC whatever the session's time zone. */
 static char *
 partition_format_bound(TimestampTz at, const char *format)
 {
@@ -154,9 +156,11 @@ partition_format_bound(TimestampTz at, const char *format)
 #define NAME_FORMAT "activity_%04d%02d%02d_%02d%02d%02d"
 
 /*
- * Make the partition that spans from lower to upper.  Autovacuum would go
- * through the one that rows come into each minute, a second each time, for the
- * visibility of rows that nobody looks up.
+ * Make the partition that spans from lower to upper.
+ *
+ * Autovacuum is off: it would scan the partition that rows are inserted into
+ * every minute, for a second each, to set the visibility of rows that nobody
+ * looks up.
  */
 static void
 partition_make(TimestampTz lower, TimestampTz upper)
@@ -178,7 +182,10 @@ partition_make(TimestampTz lower, TimestampTz upper)
 							   partition_format_bound(lower, ISO_FORMAT), partition_format_bound(upper, ISO_FORMAT)));
 }
 
-/* Go through the time from the horizon to a moment; is a partition missing? */
+/*
+ * Find the partitions that are missing between the horizon and a time, and
+ * make them if make is true; returns whether any is missing.
+ */
 static bool
 partition_fill(const RecoState *state, TimestampTz upto, bool make)
 {
@@ -211,10 +218,11 @@ partition_fill(const RecoState *state, TimestampTz upto, bool make)
 }
 
 /*
- * Make the partitions that are missing between the horizon and what lies ahead.  A
- * clock that leaps leaves a gap before its horizon, where nothing is kept.
- * Takes reco's lock if there are any: that a table becomes the extension's
- * would ask for it, with the parent locked.
+ * Make the partitions that are missing between the horizon and the time ahead.
+ * A clock that leaps leaves a gap before its horizon, where nothing is kept.
+ *
+ * Takes reco's lock first if there are any, because making a table a member of
+ * the extension would wait for it while the parent is locked.
  */
 void
 reco_partition_make_ahead(const RecoState *state)
@@ -229,7 +237,7 @@ reco_partition_make_ahead(const RecoState *state)
 	partition_fill(state, upto, true);
 }
 
-/* The oldest of reco's partitions that the horizon has passed; InvalidOid: there is none. */
+/* The oldest of reco's partitions that lies before the horizon; InvalidOid if there is none. */
 static Oid
 partition_find_passed(const RecoState *state)
 {
@@ -245,7 +253,10 @@ partition_find_passed(const RecoState *state)
 	return InvalidOid;
 }
 
-/* The oldest partition goes if the horizon has passed it; what others have attached is theirs. */
+/*
+ * Drop the oldest partition if it lies before the horizon; not those that
+ * others have attached.
+ */
 void
 reco_partition_drop_oldest(const RecoState *state)
 {
@@ -259,7 +270,7 @@ reco_partition_drop_oldest(const RecoState *state)
 		return;
 	name = get_rel_name(oldest);
 	if (name == NULL)
-		return;					/* dropped before it was locked */
+		return;					/* it was dropped before it was locked */
 	name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(oldest)), name);
 	reco_membership_end(oldest);
 	partition_run_ddl(psprintf("DROP TABLE %s", name));

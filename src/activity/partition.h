@@ -10,13 +10,13 @@
 
 #include "engine/state.h"
 
-/* Pages that an entry of a partition's BRIN index spans. */
+/* Pages per range of a partition's BRIN index. */
 #define RECO_ACTIVITY_RANGE 32
 
-/* Partitions from the horizon to some hours ahead of the clock are there afterwards. */
+/* Makes the partitions from the horizon to some hours ahead of the clock. */
 extern void reco_partition_make_ahead(const RecoState *state);
 
-/* A partition before the horizon goes, if its locks are free. */
+/* Drops a partition before the horizon, if its locks are free. */
 extern void reco_partition_drop_oldest(const RecoState *state);
 
 #endif							/* RECO_PARTITION_H */

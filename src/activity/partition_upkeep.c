@@ -1,16 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * partition_upkeep.c
- *	  The ingest worker's care for the partitions of reco.activity.
+ *	  How the ingest worker makes and drops partitions of reco.activity.
  *
  * They are made hours ahead, and dropped some time after the horizon has
  * passed them, so neither has to succeed at once.  A DBA's event trigger may
- * refuse the DDL, or fail: that must not end ingestion, which needs none of
- * it now.  The error becomes a warning, with the trigger's name, and the next
- * attempt follows after a pause that grows.
+ * reject the DDL, or fail: that must not end ingestion, which does not depend
+ * on it yet.  The error becomes a warning that names the trigger, and the
+ * next attempt follows after a pause, which grows.
  *
- * Each attempt is a transaction of its own, which takes and frees its locks;
- * partition.c bounds the time that a command may take under them.
+ * Each attempt is a transaction of its own, which takes and releases its
+ * locks; partition.c limits the time that a command may hold them.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,14 +27,14 @@
 #include "utils/builtins.h"
 #include "utils/timeout.h"
 
-/* Pauses after an attempt that failed, doubled each time; in ms. */
+/* Pauses after a failed attempt, doubled each time; in ms. */
 #define FIRST_PAUSE 2000
 #define LONGEST_PAUSE (5 * 60 * 1000)
 
 typedef struct Upkeep
 {
 	const char *what;
-	bool		failed;			/* the last attempt */
+	bool		failed;			/* time of the last attempt */
 	long		pause;
 	RecoMoment	due;
 } Upkeep;
@@ -42,7 +42,7 @@ typedef struct Upkeep
 static Upkeep making = {"make partitions of reco.activity ahead of time"};
 static Upkeep dropping = {"drop a partition of reco.activity that has expired"};
 
-/* Event triggers that DDL fires: those whose function the error's context names, or else all. */
+/* Event triggers fired by DDL: those whose function the error's context names, or else all. */
 static RecoPlan triggers_plan = {
 	"WITH fired AS (SELECT t.evtname, position(p.proname IN $1) > 0 AS is_named"
 	" FROM pg_event_trigger t JOIN pg_proc p ON p.oid = t.evtfoid"
@@ -52,7 +52,7 @@ static RecoPlan triggers_plan = {
 	1, {TEXTOID}
 };
 
-/* The names of the triggers that an error may come from, palloc'd; NULL: there are none. */
+/* The names of the triggers that may have raised an error, palloc'd; NULL if there are none. */
 static char *
 upkeep_name_triggers(const ErrorData *error)
 {
@@ -90,7 +90,7 @@ upkeep_note_failure(Upkeep *upkeep, const ErrorData *error)
 						   "could not %s: %s", upkeep->what, error->message);
 }
 
-/* Try it in a transaction, if it is time to; false: the last attempt failed. */
+/* Make an attempt, in a transaction, if one is due; false if the last one failed. */
 static bool
 upkeep_attempt(Upkeep *upkeep, void (*action) (const TimestampTz *), const TimestampTz *clocks)
 {
@@ -133,15 +133,16 @@ upkeep_make(const TimestampTz *clocks)
 			memset(&state, 0, sizeof(state));
 			state.clock = clocks[i];
 		}
-		reco_state_apply_settings(&state);	/* which are in force soon */
+		reco_state_apply_settings(&state);	/* which will be in force soon */
 		reco_state_set_clock(&state, Max(clocks[i], state.clock));
 		reco_partition_make_ahead(&state);
 	}
 }
 
 /*
- * Make what reco's clock needs at a moment, and what clients who see the wall
- * clock do, even while reco's lags; false: some may be missing.
+ * Make the partitions that reco's clock needs at a time, and those that
+ * clients need, who see the wall clock, even while reco's clock lags; false if
+ * some may be missing.
  */
 bool
 reco_partition_upkeep_make(TimestampTz clock, TimestampTz wall)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * partition_upkeep.h
- *	  The ingest worker's care for the partitions of reco.activity.
+ *	  How the ingest worker makes and drops partitions of reco.activity.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,7 +10,10 @@
 
 #include "datatype/timestamp.h"
 
-/* Outside any transaction; what fails is told by reco_status(), and tried again later. */
+/*
+ * Called outside of transactions; failures are reported by reco_status(), and
+ * tried again later.
+ */
 extern bool reco_partition_upkeep_make(TimestampTz clock, TimestampTz wall);
 extern void reco_partition_upkeep_drop(void);
 

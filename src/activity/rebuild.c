@@ -1,15 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * rebuild.c
- *	  Derived state computed anew from activity and mirror.
+ *	  Computing derived state again from activity and mirror.
  *
- * One transaction computes everything with the maintenance that the triggers
- * use, under reco's lock: readers see the old state until it commits, writers
+ * One transaction computes everything, by the same functions as the triggers,
+ * under reco's lock: readers see the old state until it commits, writers
  * wait.  Memory is bounded: activity is read through a cursor and sorted on
- * disk.  New parameters come into force this way, too.
+ * disk.  New parameters come into force in this way, too.
  *
- * The caller holds reco.activity, too: its own command has it, or
- * reco_write_begin() has taken it.
+ * The caller also holds a lock on reco.activity: its command has taken it, or
+ * reco_write_begin().
  *
  *-------------------------------------------------------------------------
  */
@@ -33,10 +33,10 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-/* Rows of activity taken from the cursor at once. */
+/* Rows fetched from the cursor at once. */
 #define FETCH_ROWS 10000
 
-/* More users than this are read in one go with all the others. */
+/* If there are more users than this, the views of all users are read. */
 #define MAX_SINGLE_USERS 20000
 
 static RecoPlan some_plan = {
@@ -67,7 +67,7 @@ static RecoPlan truncate_plan = {
 	"TRUNCATE reco.user_state, reco.window_counter, reco.window_top"
 };
 
-/* Rows of activity become views; what takes them runs queries of its own. */
+/* Put rows of activity into a batch of views, which runs queries of its own. */
 static void
 rebuild_put_rows(RecoViewBatch *views, SPITupleTable *rows, uint64 count)
 {
@@ -84,7 +84,7 @@ rebuild_put_rows(RecoViewBatch *views, SPITupleTable *rows, uint64 count)
 	SPI_freetuptable(rows);
 }
 
-/* Let the views that a plan gives replace what is held; total: for the progress. */
+/* Replace derived state by the views that a plan returns; total is for reco_progress(). */
 static void
 rebuild_replace_views(RecoWrite *write, RecoViewBatchMode mode, RecoPlan *plan, Datum *values, int64 total)
 {
@@ -111,7 +111,7 @@ rebuild_replace_views(RecoWrite *write, RecoViewBatchMode mode, RecoPlan *plan, 
 	reco_view_batch_end(views);
 }
 
-/* Users that have no view left lose their rows; the others got theirs. */
+/* Delete the users' rows; those who still have views get new ones. */
 static void
 rebuild_drop_without_views(RecoWrite *write, const int64 *user_ids, int n)
 {
@@ -123,8 +123,8 @@ rebuild_drop_without_views(RecoWrite *write, const int64 *user_ids, int n)
 }
 
 /*
- * Read some users' recent views again from activity: one scan of it for all.
- * The ids are sorted, each there once.
+ * Read some users' recent views again from activity, in a single scan.  The
+ * IDs are sorted and distinct.
  */
 void
 reco_rebuild_users(RecoWrite *write, const int64 *user_ids, int n)
@@ -146,7 +146,7 @@ reco_rebuild_users(RecoWrite *write, const int64 *user_ids, int n)
 	rebuild_replace_views(write, RECO_VIEWS_REPLACE, &some_plan, values, 0);
 }
 
-/* All activity is gone. */
+/* Empty the derived tables: all activity is gone. */
 void
 reco_rebuild_nothing(RecoWrite *write)
 {
@@ -155,7 +155,7 @@ reco_rebuild_nothing(RecoWrite *write)
 	reco_queue_add_everything();
 }
 
-/* Give numbers to products that have none, as a damaged dictionary may leave. */
+/* Give numbers to products that have none, which a damaged dictionary may leave behind. */
 static void
 rebuild_number_products(RecoWrite *write, RecoPlan *plan)
 {
@@ -186,7 +186,7 @@ rebuild_everything(RecoWrite *write)
 	total = Max(1, DatumGetInt64(reco_sql_value(0, 1, &null)));
 	reco_service_set_progress(0, total);
 
-	/* a process may have cached what a damaged dictionary said */
+	/* a process may have cached a damaged dictionary */
 	reco_write_numbers_changed(write);
 	reco_write_next_generation(write);
 	rebuild_number_products(write, &mirror_products_plan);
@@ -202,9 +202,9 @@ rebuild_everything(RecoWrite *write)
 }
 
 /*
- * Compute everything anew with the parameters in the state, which are in force
- * from the end of the transaction on.  A new generation marks the rows that
- * were written; the others belong to users without recent views.
+ * Compute everything again with the parameters in the state, which are in
+ * force from the end of the transaction on.  Rows that are written get a new
+ * generation; the others belong to users without recent views.
  */
 void
 reco_rebuild_all(RecoWrite *write)
@@ -222,7 +222,7 @@ reco_rebuild_all(RecoWrite *write)
 
 PG_FUNCTION_INFO_V1(reco_rebuild);
 
-/* reco_rebuild(): the parameters in force stay. */
+/* reco_rebuild(): the parameters in force do not change. */
 Datum
 reco_rebuild(PG_FUNCTION_ARGS)
 {

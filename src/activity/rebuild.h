@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * rebuild.h
- *	  Derived state computed anew from activity and mirror.
+ *	  Computing derived state again from activity and mirror.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * refuse.c
- *	  Writes to reco.activity that could not be maintained.
+ *	  Rejecting writes to reco.activity that could not be maintained.
  *
- * Each of them would leave the derived tables silently wrong, so it gets an
+ * Each of them would silently make the derived tables wrong, so it gets an
  * error that says what to do instead.  Takes no lock, changes nothing.
  *
  *-------------------------------------------------------------------------
@@ -19,9 +19,9 @@
 PG_FUNCTION_INFO_V1(reco_activity_refused);
 
 /*
- * Trigger that refuses: UPDATE of reco.activity, and any write to one of its
- * partitions by name, which would pass the parent's triggers by.  TRUNCATE of
- * the parent fires those of the partitions too.
+ * Trigger that rejects UPDATE of reco.activity, and any write to one of its
+ * partitions by name, which would not fire the parent's triggers.  TRUNCATE of
+ * the parent also fires the triggers of the partitions.
  */
 Datum
 reco_activity_refused(PG_FUNCTION_ARGS)
@@ -51,8 +51,9 @@ reco_activity_refused(PG_FUNCTION_ARGS)
 PG_FUNCTION_INFO_V1(reco_activity_replicated);
 
 /*
- * Row trigger of reco.activity, for replicas only: the apply worker of logical
- * replication fires no statement triggers, so its rows would not be counted.
+ * Row trigger of reco.activity, enabled for replicas only: the apply worker of
+ * logical replication fires no statement triggers, so its rows would not be
+ * counted.
  */
 Datum
 reco_activity_replicated(PG_FUNCTION_ARGS)

@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * view_batch.c
- *	  From rows of activity to the changes of counters and of users.
+ *	  From rows of activity to changes of counters and of users' rows.
  *
  * Page views come in any number and order.  Their products get numbers chunk
- * by chunk; counts by window and product gather in a hash table that is
- * written out when it is large; the views themselves are sorted by user, so
- * that each user's row is written once.  Memory is bounded whatever the number
- * of views.
+ * by chunk.  Counts by window and product are collected in a hash table,
+ * which is written out when it is large.  The views themselves are sorted by
+ * user, so that each user's row is written once.  Memory is bounded, whatever
+ * the number of views.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,10 +28,10 @@
 
 #define PAGE_VIEW "page_view"
 
-/* Views whose products get their numbers at once. */
+/* Views in a chunk, whose products get their numbers at once. */
 #define CHUNK_VIEWS 8192
 
-/* Counters in memory before they are written. */
+/* Counters in memory, at most, before they are written. */
 #define MAX_COUNTERS 200000
 
 typedef struct CounterKey
@@ -65,7 +65,7 @@ struct RecoViewBatch
 	RecoWrite  *write;
 	const RecoState *state;
 	RecoViewBatchMode mode;
-	TimestampTz recent;			/* views later than this count for users */
+	TimestampTz recent;			/* only later views count for users */
 	counters_hash *counters;
 	RecoViewSort *sort;
 	bool		any_view;		/* in sort */
@@ -77,7 +77,7 @@ struct RecoViewBatch
 	TimestampTz times[CHUNK_VIEWS];
 };
 
-/* Begin to take views. */
+/* Begin a batch of views. */
 RecoViewBatch *
 reco_view_batch_begin(RecoWrite *write, RecoViewBatchMode mode)
 {
@@ -94,7 +94,7 @@ reco_view_batch_begin(RecoWrite *write, RecoViewBatchMode mode)
 	return views;
 }
 
-/* Write the counters gathered so far. */
+/* Write the counters collected so far. */
 static void
 views_write_counts(RecoViewBatch *views)
 {
@@ -142,7 +142,7 @@ views_sort(RecoViewBatch *views, int i)
 	views->any_view = true;
 }
 
-/* Number the chunk's products, count its views and hand them to the sort. */
+/* Number the chunk's products, count its views and put them into the sort. */
 static void
 views_end_chunk(RecoViewBatch *views)
 {
@@ -163,7 +163,7 @@ views_end_chunk(RecoViewBatch *views)
 		views_write_counts(views);
 }
 
-/* Take a view; product is copied. */
+/* Add a view; product is copied. */
 void
 reco_view_batch_put(RecoViewBatch *views, int64 user_id, RecoSlice product, TimestampTz at)
 {
@@ -179,7 +179,10 @@ reco_view_batch_put(RecoViewBatch *views, int64 user_id, RecoSlice product, Time
 		views_end_chunk(views);
 }
 
-/* Nulls, which the table's constraints forbid unless its owner drops them, are no view. */
+/*
+ * Rows with nulls, which the table's constraints forbid unless its owner drops
+ * them, are not views.
+ */
 static bool
 views_is_page_view(TupleTableSlot *row)
 {
@@ -232,10 +235,10 @@ views_write_user(RecoViewBatch *views, RecoUsers *users, int64 user_id, const Re
 		reco_user_add(users, user_id, group->views, group->count);
 }
 
-/* Views by which the stages of prefetching are ahead of the writing. */
+/* How many views the stages of prefetching are ahead of the writing. */
 static const int ahead[RECO_PREFETCH_STAGES] = {12, 8, 4};
 
-/* The rows of users who come soon are brought into the processor's caches. */
+/* Prefetch the rows of users who come next. */
 static void
 views_prefetch(RecoUserRows *rows, const RecoViewSort *sort)
 {
@@ -248,7 +251,7 @@ views_prefetch(RecoUserRows *rows, const RecoViewSort *sort)
 	}
 }
 
-/* Write the users, in the order of their ids; returns how many rows. */
+/* Write the users' rows in the order of their IDs; returns how many. */
 static int64
 views_write_users(RecoViewBatch *views)
 {
@@ -283,7 +286,10 @@ views_write_users(RecoViewBatch *views)
 	return written;
 }
 
-/* All views are there: maintain; returns the number of users' rows written. */
+/*
+ * Bring counters and users' rows up to date; returns the number of the latter
+ * that were written.
+ */
 int64
 reco_view_batch_end(RecoViewBatch *views)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * view_batch.h
- *	  From rows of activity to the changes of counters and of users.
+ *	  From rows of activity to changes of counters and of users' rows.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,10 +23,10 @@ typedef struct RecoViewBatch RecoViewBatch;
 
 typedef enum RecoViewBatchMode
 {
-	RECO_VIEWS_ADD,				/* counters and users get these views */
-	RECO_VIEWS_REMOVE,			/* counters lose them */
+	RECO_VIEWS_ADD,				/* add the views to counters and users */
+	RECO_VIEWS_REMOVE,			/* subtract them from the counters */
 	RECO_VIEWS_REPLACE,			/* users have these views and no others */
-	RECO_VIEWS_REBUILD			/* the same, and counters get them */
+	RECO_VIEWS_REBUILD			/* the same, and add them to the counters */
 } RecoViewBatchMode;
 
 /* A page view, as a row of reco.activity holds it. */

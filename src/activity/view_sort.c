@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * view_sort.c
- *	  Views in the order of their users, and of each user's by time.
+ *	  Sorting views by user, and those of a user by time.
  *
- * As many as a batch from Kafka brings are sorted in an array, in a quarter
- * of the time that tuples take; what a client's COPY or a rebuild brings
- * beyond goes to a tuplesort, which spills to disk beyond work_mem.
+ * As many as a batch from Kafka contains are sorted in an array, in a quarter
+ * of the time that tuples take.  More than that, from a client's COPY or a
+ * rebuild, go to a tuplesort, which spills to disk beyond work_mem.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,12 +23,12 @@
 
 struct RecoViewSort
 {
-	MemoryContext context;		/* where it was begun */
+	MemoryContext context;		/* in which the sort was begun */
 	RecoUserView *array;
 	int			count;
 	int			size;
-	int			next;			/* to be returned */
-	Tuplesortstate *tuples;		/* NULL while the array is enough */
+	int			next;			/* to be returned next */
+	Tuplesortstate *tuples;		/* NULL while the array suffices */
 	TupleTableSlot *in;
 	TupleTableSlot *out;
 };
@@ -110,7 +110,7 @@ reco_view_sort_put(RecoViewSort *sort, const RecoUserView *view)
 	sort->array[sort->count++] = *view;
 }
 
-/* All are there: sort them. */
+/* Sort, after all views have been put. */
 void
 reco_view_sort_perform(RecoViewSort *sort)
 {
@@ -120,7 +120,7 @@ reco_view_sort_perform(RecoViewSort *sort)
 		sort_user_views(sort->array, sort->count);
 }
 
-/* The next view; false: there are no more. */
+/* Get the next view; false if there are no more. */
 bool
 reco_view_sort_next(RecoViewSort *sort, RecoUserView *view)
 {
@@ -141,7 +141,7 @@ reco_view_sort_next(RecoViewSort *sort, RecoUserView *view)
 	return true;
 }
 
-/* The view that comes after n others; NULL if that is not known. */
+/* The view n places further on; NULL if that is not known. */
 const RecoUserView *
 reco_view_sort_ahead(const RecoViewSort *sort, int n)
 {

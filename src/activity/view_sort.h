@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * view_sort.h
- *	  Views in the order of their users.
+ *	  Sorting views by user, and those of a user by time.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,7 +10,7 @@
 
 #include "lists/view_history.h"
 
-/* A view and who had it. */
+/* A view and its user. */
 typedef struct RecoUserView
 {
 	int64		user_id;

@@ -342,6 +342,16 @@ CREATE FUNCTION reco.product_changed() RETURNS trigger
 	LANGUAGE C SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION reco.product_changed() IS 'maintain what is derived from reco.product';
 
+CREATE FUNCTION reco.apply_events() RETURNS void
+	AS 'MODULE_PATHNAME', 'reco_apply_events'
+	LANGUAGE C STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION reco.apply_events() IS 'let events of the present transaction take effect before its commit';
+
+CREATE FUNCTION reco.require_no_pending(what text) RETURNS void
+	AS 'MODULE_PATHNAME', 'reco_require_no_pending'
+	LANGUAGE C STRICT;
+COMMENT ON FUNCTION reco.require_no_pending(text) IS 'reject a transaction with events that have not taken effect';
+
 CREATE TRIGGER activity_insert_begin BEFORE INSERT ON reco.activity
 	FOR EACH STATEMENT EXECUTE FUNCTION reco.activity_changed();
 CREATE TRIGGER activity_insert AFTER INSERT ON reco.activity
@@ -810,16 +820,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION reco.verify_catalog() IS 'the part of reco_verify() that compares mirror and catalog';
-
-CREATE FUNCTION reco.apply_events() RETURNS void
-	AS 'MODULE_PATHNAME', 'reco_apply_events'
-	LANGUAGE C STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
-COMMENT ON FUNCTION reco.apply_events() IS 'let the events of this transaction take effect now, not at its commit';
-
-CREATE FUNCTION reco.require_no_pending(what text) RETURNS void
-	AS 'MODULE_PATHNAME', 'reco_require_no_pending'
-	LANGUAGE C STRICT;
-COMMENT ON FUNCTION reco.require_no_pending(text) IS 'an error in a transaction whose events have not taken effect';
 
 CREATE FUNCTION @extschema@.reco_verify(sample double precision DEFAULT 1)
 RETURNS TABLE (relation text, key text, expected text, found text)

@@ -1,6 +1,8 @@
 -- a transaction's events take effect when it commits, all at once
 SET client_min_messages = warning;
 SET TimeZone = 'UTC';
+DROP EXTENSION reco;
+CREATE EXTENSION reco;
 SELECT FROM reco_tick('2100-01-01 12:00Z');
 INSERT INTO reco.product SELECT 'a' || i, 'A' FROM generate_series(1, 4) i;
 CREATE FUNCTION view_product(bigint, text) RETURNS void LANGUAGE sql AS

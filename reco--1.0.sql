@@ -3,8 +3,8 @@
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION reco" to load this file. \quit
 
--- Whoever may create objects in the extension's schema must not get in between:
--- names are looked up in pg_catalog alone.
+-- Names are looked up in pg_catalog only, so that nobody who may create objects
+-- in the extension's schema can intercept them.
 SET LOCAL search_path TO pg_catalog, pg_temp;
 
 --
@@ -14,8 +14,8 @@ SET LOCAL search_path TO pg_catalog, pg_temp;
 -- empty, and is computed again.  Server processes read and write these tables
 -- by column position (src/common/own_tables.c).
 --
--- Functions that applications, monitors and owners call stand in the
--- extension's schema, with the prefix reco_; all others in the schema reco.
+-- Functions that applications, monitors and owners call are in the extension's
+-- schema, with the prefix reco_; all others are in the schema reco.
 --
 
 CREATE SCHEMA reco;
@@ -43,7 +43,7 @@ CREATE UNLOGGED TABLE reco.state (
 	next_number integer NOT NULL DEFAULT 1
 ) USING heap WITH (fillfactor = 10);
 COMMENT ON TABLE reco.state IS 'one row: the clock, and the parameters in force';
-COMMENT ON COLUMN reco.state.clock IS 'reco''s present time, in whole seconds; never goes back';
+COMMENT ON COLUMN reco.state.clock IS 'reco''s current time, in whole seconds; never goes back';
 COMMENT ON COLUMN reco.state.horizon IS 'start of the oldest window kept; earlier events are dropped';
 COMMENT ON COLUMN reco.state.generation IS 'number of the popularity in use';
 COMMENT ON COLUMN reco.state.trending_window IS 'reco.trending_window in force';
@@ -54,9 +54,9 @@ COMMENT ON COLUMN reco.state.trending_max IS 'reco.trending_max in force';
 COMMENT ON COLUMN reco.state.max_user_views IS 'reco.max_user_views in force';
 COMMENT ON COLUMN reco.state.top_categories IS 'reco.top_categories in force';
 COMMENT ON COLUMN reco.state.max_recommendations IS 'reco.max_recommendations in force';
-COMMENT ON COLUMN reco.state.popularity_at IS 'when popularity was last taken, by the clock';
-COMMENT ON COLUMN reco.state.mirror_version IS 'changes with every change of reco.product, so that caches of it are renewed';
-COMMENT ON COLUMN reco.state.numbers_version IS 'changes whenever product numbers are given free';
+COMMENT ON COLUMN reco.state.popularity_at IS 'when the popularity was last computed, by the clock';
+COMMENT ON COLUMN reco.state.mirror_version IS 'incremented by every change of reco.product, which invalidates caches of it';
+COMMENT ON COLUMN reco.state.numbers_version IS 'incremented whenever product numbers are freed';
 COMMENT ON COLUMN reco.state.next_number IS 'the lowest product number never used';
 
 --
@@ -78,15 +78,15 @@ CREATE TABLE reco.activity (
 		OR event_type NOT IN ('page_view', 'click', 'add_to_cart', 'purchase')),
 	CONSTRAINT query_present CHECK (query IS NOT NULL OR event_type <> 'search')
 ) PARTITION BY RANGE ("timestamp");
-COMMENT ON TABLE reco.activity IS 'events from the horizon on; INSERT and COPY do what Kafka''s messages do';
+COMMENT ON TABLE reco.activity IS 'events since the horizon; INSERT and COPY have the same effect as messages from Kafka';
 COMMENT ON COLUMN reco.activity.event_type IS 'page_view, click, search, add_to_cart, purchase or another name';
-COMMENT ON COLUMN reco.activity.user_id IS 'who did it';
+COMMENT ON COLUMN reco.activity.user_id IS 'the user who caused the event';
 COMMENT ON COLUMN reco.activity.product_id IS 'the product concerned';
-COMMENT ON COLUMN reco.activity.query IS 'what was searched for';
-COMMENT ON COLUMN reco.activity."timestamp" IS 'when it happened';
+COMMENT ON COLUMN reco.activity.query IS 'the search query';
+COMMENT ON COLUMN reco.activity."timestamp" IS 'time of the event';
 
 --
--- What Kafka brings
+-- Kafka
 --
 
 CREATE UNLOGGED TABLE reco.rejected (
@@ -100,12 +100,12 @@ CREATE UNLOGGED TABLE reco.rejected (
 );
 CREATE INDEX rejected_at ON reco.rejected (rejected_at);
 COMMENT ON TABLE reco.rejected IS 'Kafka messages that were rejected; old rows are removed';
-COMMENT ON COLUMN reco.rejected.topic IS 'where the message stands in Kafka: its topic,';
-COMMENT ON COLUMN reco.rejected.partition IS 'its partition,';
-COMMENT ON COLUMN reco.rejected."offset" IS 'its offset';
+COMMENT ON COLUMN reco.rejected.topic IS 'topic of the message';
+COMMENT ON COLUMN reco.rejected.partition IS 'partition of the message';
+COMMENT ON COLUMN reco.rejected."offset" IS 'offset of the message';
 COMMENT ON COLUMN reco.rejected.reason IS 'why it was rejected';
 COMMENT ON COLUMN reco.rejected.payload IS 'the message, or its first kB';
-COMMENT ON COLUMN reco.rejected.payload_length IS 'bytes of the whole message';
+COMMENT ON COLUMN reco.rejected.payload_length IS 'length of the whole message, in bytes';
 COMMENT ON COLUMN reco.rejected.rejected_at IS 'when it was rejected';
 
 CREATE VIEW reco.rejections AS
@@ -113,11 +113,11 @@ CREATE VIEW reco.rejections AS
 		   (array_agg(encode(payload, 'escape') ORDER BY rejected_at DESC))[1] AS example
 	FROM reco.rejected GROUP BY reason;
 COMMENT ON VIEW reco.rejections IS 'why messages were rejected, and how often';
-COMMENT ON COLUMN reco.rejections.reason IS 'why they were rejected';
-COMMENT ON COLUMN reco.rejections.messages IS 'how many were';
-COMMENT ON COLUMN reco.rejections.first_at IS 'when the first was';
-COMMENT ON COLUMN reco.rejections.last_at IS 'when the last was';
-COMMENT ON COLUMN reco.rejections.example IS 'the last message, or its first kB';
+COMMENT ON COLUMN reco.rejections.reason IS 'reason of the rejection';
+COMMENT ON COLUMN reco.rejections.messages IS 'number of messages rejected for it';
+COMMENT ON COLUMN reco.rejections.first_at IS 'when the first of them was rejected';
+COMMENT ON COLUMN reco.rejections.last_at IS 'when the last of them was rejected';
+COMMENT ON COLUMN reco.rejections.example IS 'the last of them, or its first kB';
 
 CREATE UNLOGGED TABLE reco.offsets (
 	topic text NOT NULL,
@@ -127,21 +127,21 @@ CREATE UNLOGGED TABLE reco.offsets (
 	PRIMARY KEY (topic, partition)
 ) USING heap WITH (fillfactor = 20);
 ALTER TABLE reco.offsets ALTER COLUMN trail SET STORAGE PLAIN;
-COMMENT ON TABLE reco.offsets IS 'where reading goes on; committed together with the events read';
+COMMENT ON TABLE reco.offsets IS 'where reading continues; committed together with the events read';
 COMMENT ON COLUMN reco.offsets.topic IS 'the topic';
 COMMENT ON COLUMN reco.offsets.partition IS 'its partition';
 COMMENT ON COLUMN reco.offsets.next_offset IS 'the offset to read next';
-COMMENT ON COLUMN reco.offsets.trail IS 'hashes of messages read, which tell whether the partition was truncated or created again';
+COMMENT ON COLUMN reco.offsets.trail IS 'hashes of messages read, which tell whether the partition has been truncated or created again';
 
 CREATE UNLOGGED TABLE reco.kafka_topic (
 	topic text PRIMARY KEY,
 	cluster_id text,
 	replaying boolean NOT NULL
 );
-COMMENT ON TABLE reco.kafka_topic IS 'what the offsets of a topic refer to';
+COMMENT ON TABLE reco.kafka_topic IS 'the cluster that a topic''s offsets refer to';
 COMMENT ON COLUMN reco.kafka_topic.topic IS 'the topic';
-COMMENT ON COLUMN reco.kafka_topic.cluster_id IS 'the Kafka cluster it was read from';
-COMMENT ON COLUMN reco.kafka_topic.replaying IS 'whether the past is being read again';
+COMMENT ON COLUMN reco.kafka_topic.cluster_id IS 'ID of the Kafka cluster';
+COMMENT ON COLUMN reco.kafka_topic.replaying IS 'whether past messages are being read again';
 
 --
 -- The mirror of the catalog, and the dictionary of products
@@ -158,21 +158,21 @@ CREATE INDEX product_category ON reco.product (category);
 COMMENT ON TABLE reco.product IS 'mirror of the catalog, with the popularity in use';
 COMMENT ON COLUMN reco.product.product_id IS 'the catalog''s key, as text';
 COMMENT ON COLUMN reco.product.category IS 'its category; NULL: none';
-COMMENT ON COLUMN reco.product.popularity IS 'its page views when popularity was last taken';
+COMMENT ON COLUMN reco.product.popularity IS 'its page views when the popularity was last computed';
 
--- Packed views, counters and lists hold numbers in place of product ids.
+-- Packed views, counters and lists contain numbers instead of product IDs.
 CREATE UNLOGGED TABLE reco.product_number (
 	product_id text COLLATE "C" PRIMARY KEY,
 	number integer NOT NULL UNIQUE CHECK (number BETWEEN 0 AND 1000000000)
 );
 COMMENT ON TABLE reco.product_number IS 'numbers that stand for products in packed columns';
-COMMENT ON COLUMN reco.product_number.product_id IS 'the product, whether the catalog holds it or not';
+COMMENT ON COLUMN reco.product_number.product_id IS 'the product, whether or not the catalog contains it';
 COMMENT ON COLUMN reco.product_number.number IS 'its number';
 
 CREATE UNLOGGED TABLE reco.free_number (
 	number integer NOT NULL CHECK (number BETWEEN 0 AND 1000000000)
 );
-COMMENT ON TABLE reco.free_number IS 'product numbers to be used again';
+COMMENT ON TABLE reco.free_number IS 'product numbers that can be used again';
 COMMENT ON COLUMN reco.free_number.number IS 'a number that nothing refers to';
 
 CREATE FUNCTION reco.reclaim() RETURNS void
@@ -180,14 +180,14 @@ CREATE FUNCTION reco.reclaim() RETURNS void
 	LANGUAGE C STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off;
 COMMENT ON FUNCTION reco.reclaim() IS 'free the product numbers that nothing refers to';
 
--- What a process must read to renew its cache of reco.product.
+-- What a process reads to bring its cache of reco.product up to date.
 CREATE UNLOGGED TABLE reco.mirror_change (
 	version bigint NOT NULL,
 	number integer NOT NULL CHECK (number BETWEEN 0 AND 1000000000)
 );
 CREATE INDEX mirror_change_version ON reco.mirror_change (version);
-COMMENT ON TABLE reco.mirror_change IS 'products that the last versions of the mirror changed';
-COMMENT ON COLUMN reco.mirror_change.version IS 'the mirror_version that the change made';
+COMMENT ON TABLE reco.mirror_change IS 'products changed by the latest versions of the mirror';
+COMMENT ON COLUMN reco.mirror_change.version IS 'the mirror_version that the change began';
 COMMENT ON COLUMN reco.mirror_change.number IS 'number of the product';
 
 CREATE UNLOGGED TABLE reco.product_order (
@@ -197,8 +197,8 @@ CREATE UNLOGGED TABLE reco.product_order (
 );
 ALTER TABLE reco.product_order ALTER COLUMN numbers SET STORAGE EXTERNAL,
 	ALTER COLUMN popularity SET STORAGE EXTERNAL;
-COMMENT ON TABLE reco.product_order IS 'the products that have a category, as popularity last ordered them';
-COMMENT ON COLUMN reco.product_order.version IS 'the mirror_version that the order made';
+COMMENT ON TABLE reco.product_order IS 'the products that have a category, in the order of the latest popularity';
+COMMENT ON COLUMN reco.product_order.version IS 'the mirror_version that the order began';
 COMMENT ON COLUMN reco.product_order.numbers IS 'numbers of the products, in order';
 COMMENT ON COLUMN reco.product_order.popularity IS 'their popularity';
 
@@ -206,7 +206,7 @@ COMMENT ON COLUMN reco.product_order.popularity IS 'their popularity';
 -- Trending
 --
 
--- Products with neighboring numbers share a row: a batch of events writes few rows.
+-- Products with neighboring numbers share a row, so that a batch of events writes few rows.
 CREATE UNLOGGED TABLE reco.window_counter (
 	window_start timestamptz NOT NULL,
 	bucket integer NOT NULL,
@@ -216,7 +216,7 @@ CREATE UNLOGGED TABLE reco.window_counter (
 ALTER TABLE reco.window_counter ALTER COLUMN counts SET STORAGE PLAIN;
 COMMENT ON TABLE reco.window_counter IS 'page views by window and product, packed';
 COMMENT ON COLUMN reco.window_counter.window_start IS 'start of the window';
-COMMENT ON COLUMN reco.window_counter.bucket IS 'which product numbers the row counts';
+COMMENT ON COLUMN reco.window_counter.bucket IS 'the row''s range of product numbers';
 COMMENT ON COLUMN reco.window_counter.counts IS 'packed counters; reco.window_count shows them';
 
 CREATE FUNCTION reco.unpack_counts(bucket integer, counts bytea, OUT number integer, OUT view_count bigint)
@@ -230,11 +230,11 @@ CREATE VIEW reco.window_count AS
 	FROM reco.window_counter w CROSS JOIN LATERAL reco.unpack_counts(w.bucket, w.counts) c;
 COMMENT ON VIEW reco.window_count IS 'page views by window and product';
 COMMENT ON COLUMN reco.window_count.window_start IS 'start of the window';
-COMMENT ON COLUMN reco.window_count.bucket IS 'the row of reco.window_counter that holds the count';
+COMMENT ON COLUMN reco.window_count.bucket IS 'the row of reco.window_counter that contains the count';
 COMMENT ON COLUMN reco.window_count.number IS 'number of the product';
 COMMENT ON COLUMN reco.window_count.view_count IS 'its page views in the window';
 
--- One row a window: a batch of events changes most counts of its top.
+-- One row per window, since a batch of events changes most counts of its top.
 CREATE UNLOGGED TABLE reco.window_top (
 	window_start timestamptz PRIMARY KEY,
 	numbers integer[] NOT NULL,
@@ -243,15 +243,15 @@ CREATE UNLOGGED TABLE reco.window_top (
 ALTER TABLE reco.window_top ALTER COLUMN numbers SET STORAGE EXTERNAL, ALTER COLUMN view_counts SET STORAGE EXTERNAL;
 COMMENT ON TABLE reco.window_top IS 'the most viewed products of each window, packed';
 COMMENT ON COLUMN reco.window_top.window_start IS 'start of the window';
-COMMENT ON COLUMN reco.window_top.numbers IS 'numbers of the products; reco.trending_products shows their ids';
+COMMENT ON COLUMN reco.window_top.numbers IS 'numbers of the products; reco.trending_products shows their IDs';
 COMMENT ON COLUMN reco.window_top.view_counts IS 'their page views';
 
--- A view does not lend its owner's privilege to execute a function, so PUBLIC
--- has it on this one, which checks that the caller may read a view that uses it.
+-- The owner's privileges of a view do not include EXECUTE on functions, so it is
+-- granted to PUBLIC; the function checks that its caller may read such a view.
 CREATE FUNCTION reco.list_products(list integer[]) RETURNS text[]
 	AS 'MODULE_PATHNAME', 'reco_list_products'
 	LANGUAGE C STABLE STRICT COST 100;
-COMMENT ON FUNCTION reco.list_products(integer[]) IS 'ids of the products that have these numbers';
+COMMENT ON FUNCTION reco.list_products(integer[]) IS 'IDs of the products that have these numbers';
 
 CREATE VIEW reco.trending_products AS
 	SELECT w.window_start, t.product_id COLLATE "C" AS product_id, t.view_count
@@ -266,11 +266,10 @@ COMMENT ON COLUMN reco.trending_products.view_count IS 'its page views in the wi
 -- Users' lists
 --
 
--- One row a user, read and written once for a batch of events.  Half of each
--- page stays free, so that a row's new version finds room beside the old one.
--- Autovacuum takes its time: events must not wait for a processor.  It never
--- analyzes, since rows are found by key, and its snapshot would keep the dead
--- rows of all tables.
+-- One row per user, read and written once for a batch of events.  Half of each
+-- page is left free for the new version of a row.  Autovacuum is slowed down, so
+-- that events do not wait for a processor, and never analyzes: rows are found by
+-- key, and its snapshot would keep the dead rows of all tables.
 CREATE UNLOGGED TABLE reco.user_state (
 	user_id bigint PRIMARY KEY,
 	updated_at timestamptz NOT NULL,
@@ -282,12 +281,12 @@ CREATE UNLOGGED TABLE reco.user_state (
 	autovacuum_vacuum_cost_delay = 20,
 	autovacuum_analyze_threshold = 2147483647, autovacuum_analyze_scale_factor = 100);
 ALTER TABLE reco.user_state ALTER COLUMN recent SET STORAGE EXTERNAL;
-COMMENT ON TABLE reco.user_state IS 'users'' lists, and the recent views they are computed from, packed';
+COMMENT ON TABLE reco.user_state IS 'users'' lists, and the recent views from which they are computed, packed';
 COMMENT ON COLUMN reco.user_state.user_id IS 'the user';
 COMMENT ON COLUMN reco.user_state.updated_at IS 'when the list last changed';
-COMMENT ON COLUMN reco.user_state.generation IS 'the generation that the list was computed with';
-COMMENT ON COLUMN reco.user_state.sent_at IS 'when the list was last handed to the publisher';
-COMMENT ON COLUMN reco.user_state.list IS 'numbers of the recommended products, best first; reco.user_recommendations shows their ids';
+COMMENT ON COLUMN reco.user_state.generation IS 'the generation with which the list was computed';
+COMMENT ON COLUMN reco.user_state.sent_at IS 'when the list was last passed to the publisher';
+COMMENT ON COLUMN reco.user_state.list IS 'numbers of the recommended products, best first; reco.user_recommendations shows their IDs';
 COMMENT ON COLUMN reco.user_state.recent IS 'packed views, oldest first; reco.user_views shows them';
 
 CREATE VIEW reco.user_recommendations AS
@@ -310,37 +309,37 @@ CREATE VIEW reco.user_views AS
 	FROM reco.user_state u
 	CROSS JOIN LATERAL reco.unpack_views(u.recent) v
 	JOIN reco.product_number n ON n.number = v.number;
-COMMENT ON VIEW reco.user_views IS 'the recent views that users'' lists are computed from';
+COMMENT ON VIEW reco.user_views IS 'the recent views from which users'' lists are computed';
 COMMENT ON COLUMN reco.user_views.user_id IS 'the user';
 COMMENT ON COLUMN reco.user_views.product_id IS 'the product viewed';
-COMMENT ON COLUMN reco.user_views.viewed_at IS 'when, rounded up to a second';
+COMMENT ON COLUMN reco.user_views.viewed_at IS 'time of the view, rounded up to a second';
 
 --
 -- Triggers
 --
--- Their functions run with the rights of the tables' owner.  They fire whoever
--- writes, whatever session_replication_role says.
+-- Their functions run with the privileges of the tables' owner.  They fire for
+-- every writer, regardless of session_replication_role.
 --
 
 CREATE FUNCTION reco.activity_changed() RETURNS trigger
 	AS 'MODULE_PATHNAME', 'reco_activity_changed'
 	LANGUAGE C SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
-COMMENT ON FUNCTION reco.activity_changed() IS 'maintain what is derived from reco.activity';
+COMMENT ON FUNCTION reco.activity_changed() IS 'maintain the state derived from reco.activity';
 
 CREATE FUNCTION reco.activity_refused() RETURNS trigger
 	AS 'MODULE_PATHNAME', 'reco_activity_refused'
 	LANGUAGE C SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
-COMMENT ON FUNCTION reco.activity_refused() IS 'refuse UPDATE, and writes to a partition by name';
+COMMENT ON FUNCTION reco.activity_refused() IS 'reject UPDATE, and writes to a partition by name';
 
 CREATE FUNCTION reco.activity_replicated() RETURNS trigger
 	AS 'MODULE_PATHNAME', 'reco_activity_replicated'
 	LANGUAGE C;
-COMMENT ON FUNCTION reco.activity_replicated() IS 'refuse rows of logical replication, which fires no statement triggers';
+COMMENT ON FUNCTION reco.activity_replicated() IS 'reject rows of logical replication, which fires no statement triggers';
 
 CREATE FUNCTION reco.product_changed() RETURNS trigger
 	AS 'MODULE_PATHNAME', 'reco_product_trigger'
 	LANGUAGE C SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
-COMMENT ON FUNCTION reco.product_changed() IS 'maintain what is derived from reco.product';
+COMMENT ON FUNCTION reco.product_changed() IS 'maintain the state derived from reco.product';
 
 CREATE FUNCTION reco.apply_events() RETURNS void
 	AS 'MODULE_PATHNAME', 'reco_apply_events'
@@ -425,37 +424,37 @@ CREATE FUNCTION @extschema@.reco_trending(n integer DEFAULT 10, at timestamptz D
 		ORDER BY t.view_count DESC, t.product_id
 		LIMIT $1;
 	END;
-COMMENT ON FUNCTION @extschema@.reco_trending(integer, timestamptz) IS 'the n most viewed products of the window that holds a time; NULL: the current window';
+COMMENT ON FUNCTION @extschema@.reco_trending(integer, timestamptz) IS 'the n most viewed products of the window that contains a time; NULL: the current window';
 
 --
 -- Functions that owners call
 --
--- They run with the owner's rights: a superuser who calls them lends none of
--- his own to whatever the owner has put on the tables.  Without jit, since they
--- run many small statements.
+-- They run with the owner's privileges, so that a superuser who calls them does
+-- not run whatever the owner has attached to the tables with his own.  JIT is
+-- off, since they run many small statements.
 --
 
 CREATE FUNCTION @extschema@.reco_tick("to" timestamptz) RETURNS timestamptz
 	AS 'MODULE_PATHNAME', 'reco_tick'
 	LANGUAGE C STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off;
-COMMENT ON FUNCTION @extschema@.reco_tick(timestamptz) IS 'move the clock, never backwards; returns the clock';
+COMMENT ON FUNCTION @extschema@.reco_tick(timestamptz) IS 'advance the clock, never back; returns the clock';
 
 CREATE FUNCTION @extschema@.reco_take_popularity() RETURNS boolean
 	AS 'MODULE_PATHNAME', 'reco_take_popularity'
 	LANGUAGE C STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off;
-COMMENT ON FUNCTION @extschema@.reco_take_popularity() IS 'take the popularity of all products; true if a generation began';
+COMMENT ON FUNCTION @extschema@.reco_take_popularity() IS 'compute the popularity of all products; true if a generation began';
 
 CREATE FUNCTION @extschema@.reco_sweep(max_lists integer DEFAULT 10000) RETURNS bigint
 	AS 'MODULE_PATHNAME', 'reco_sweep'
 	LANGUAGE C STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off;
-COMMENT ON FUNCTION @extschema@.reco_sweep(integer) IS 'bring about max_lists lists to the current generation; returns how many';
+COMMENT ON FUNCTION @extschema@.reco_sweep(integer) IS 'compute some max_lists lists of older generations again; returns how many';
 
 CREATE FUNCTION @extschema@.reco_rebuild() RETURNS void
 	AS 'MODULE_PATHNAME', 'reco_rebuild'
 	LANGUAGE C STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off;
-COMMENT ON FUNCTION @extschema@.reco_rebuild() IS 'compute the derived state anew from activity and mirror';
+COMMENT ON FUNCTION @extschema@.reco_rebuild() IS 'compute the derived state again from activity and mirror';
 
--- Stays its creator's, a superuser's: whoever calls it gives away the extension's objects.
+-- Remains the property of its creator, a superuser: its caller gives away the extension's objects.
 CREATE FUNCTION reco.assign_role() RETURNS void
 	AS 'MODULE_PATHNAME', 'reco_assign_role'
 	LANGUAGE C STRICT;
@@ -464,7 +463,7 @@ COMMENT ON FUNCTION reco.assign_role() IS 'give reco''s objects to the role that
 CREATE FUNCTION reco.announce() RETURNS void
 	AS 'MODULE_PATHNAME', 'reco_announce'
 	LANGUAGE C STRICT;
-COMMENT ON FUNCTION reco.announce() IS 'have the workers begin anew when the transaction commits';
+COMMENT ON FUNCTION reco.announce() IS 'have the workers start again, and everything published, when the transaction commits';
 
 --
 -- Functions that monitors call
@@ -478,7 +477,7 @@ CREATE FUNCTION reco.workers(OUT component text, OUT state text, OUT health text
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'reco_workers'
 	LANGUAGE C STRICT VOLATILE ROWS 3;
-COMMENT ON FUNCTION reco.workers() IS 'how the background workers are, by what they last said and when';
+COMMENT ON FUNCTION reco.workers() IS 'health of the background workers, by their last reports';
 
 CREATE FUNCTION reco.state_row(OUT clock timestamptz, OUT horizon timestamptz, OUT generation bigint,
 	OUT trending_window interval, OUT recent_window interval, OUT retention interval,
@@ -495,7 +494,7 @@ CREATE FUNCTION reco.service(OUT mode text, OUT extension oid, OUT database oid,
 	AS 'MODULE_PATHNAME', 'reco_service'
 	LANGUAGE C STRICT VOLATILE;
 COMMENT ON FUNCTION reco.service() IS
-	'whether reco works here (on, off, elsewhere, standby), what its lock is on, reco.role (is_superuser is NULL where it does not exist), and what must happen where library and objects are of different versions';
+	'whether reco works here (on, off, elsewhere, standby), the object of its lock, reco.role (is_superuser is NULL if it does not exist), and what is needed if library and objects are of different versions';
 
 CREATE FUNCTION reco.counters(OUT name text, OUT value bigint)
 	RETURNS SETOF record
@@ -508,9 +507,9 @@ CREATE FUNCTION @extschema@.reco_progress(OUT done bigint, OUT total bigint, OUT
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'reco_progress'
 	LANGUAGE C STRICT VOLATILE ROWS 1;
-COMMENT ON FUNCTION @extschema@.reco_progress() IS 'how far a rebuild is; no row without one';
+COMMENT ON FUNCTION @extschema@.reco_progress() IS 'progress of a rebuild; no row if there is none';
 
--- Calls functions only and reads no table or view: it answers whatever is locked.
+-- Calls functions only and reads no table or view, so it answers whatever is locked.
 CREATE FUNCTION @extschema@.reco_status()
 	RETURNS TABLE (component text, state text, health text, pid integer, lag_messages bigint,
 		lag_seconds double precision, rate double precision, last_error text,
@@ -579,25 +578,25 @@ CREATE FUNCTION @extschema@.reco_status()
 			WHERE p.dbid = v.database AND v.mode <> 'standby'
 			ORDER BY age DESC, since LIMIT 1) o ON o.since < clock_timestamp() - interval '1 minute'
 	$$;
-COMMENT ON FUNCTION @extschema@.reco_status() IS 'what each part of reco does, how it is, how far it is behind, and who blocks it';
+COMMENT ON FUNCTION @extschema@.reco_status() IS 'state and health of each component, how far it is behind, and who blocks it';
 
 CREATE FUNCTION @extschema@.reco_follow_position() RETURNS pg_lsn
 	AS 'MODULE_PATHNAME', 'reco_follow_position'
 	LANGUAGE C STRICT;
-COMMENT ON FUNCTION @extschema@.reco_follow_position() IS 'the WAL position up to which reco.product has the catalog''s changes; NULL when it is not followed';
+COMMENT ON FUNCTION @extschema@.reco_follow_position() IS 'WAL position up to which reco.product has the catalog''s changes; NULL if the catalog is not followed';
 
 CREATE FUNCTION @extschema@.reco_follow_wait(timeout_ms integer DEFAULT 30000) RETURNS boolean
 	AS 'MODULE_PATHNAME', 'reco_follow_wait'
 	LANGUAGE C STRICT;
-COMMENT ON FUNCTION @extschema@.reco_follow_wait(integer) IS 'wait until reco.product has all that is committed now; false when that takes longer than timeout_ms';
+COMMENT ON FUNCTION @extschema@.reco_follow_wait(integer) IS 'wait until reco.product has every change committed by now; false if that takes longer than timeout_ms';
 
 --
--- Verification: plain SQL beside the incremental state
+-- Verification, by plain SQL
 --
 
 -- One statement, so one snapshot.  It shares no code with the triggers.  A
--- product's place is its rank in the whole mirror; a list needs at most
--- max_recommendations places of a category besides those already viewed.
+-- product's position is its rank in the whole mirror; a list needs at most
+-- max_recommendations products of a category besides those already viewed.
 CREATE FUNCTION reco.verify_state(sample double precision)
 RETURNS TABLE (relation text, key text, expected text, found text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off SET work_mem = '128MB'
@@ -634,33 +633,33 @@ BEGIN
 			 JOIN s ON n <= s.max_user_views),
 	product AS MATERIALIZED (
 		SELECT product_id, category, number,
-			   row_number() OVER (ORDER BY popularity DESC, product_id COLLATE "C")::int AS place
+			   row_number() OVER (ORDER BY popularity DESC, product_id COLLATE "C")::int AS pos
 		FROM reco.product LEFT JOIN reco.product_number USING (product_id)
 		WHERE category <> ''),
 	shelf AS MATERIALIZED (
-		SELECT category, array_agg(place ORDER BY place) AS places
+		SELECT category, array_agg(pos ORDER BY pos) AS positions
 		FROM product GROUP BY category),
 	viewed AS MATERIALIZED (
-		SELECT user_id, category, place FROM recent JOIN product USING (product_id)),
+		SELECT user_id, category, pos FROM recent JOIN product USING (product_id)),
 	ranked AS (	-- with the number of products to recommend from better categories
 		SELECT user_id, category, seen, r,
-			   sum(cardinality(places) - seen) OVER (PARTITION BY user_id ORDER BY r
+			   sum(cardinality(positions) - seen) OVER (PARTITION BY user_id ORDER BY r
 				   RANGE BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS better
-		FROM (SELECT user_id, category, count(DISTINCT place)::int AS seen,
+		FROM (SELECT user_id, category, count(DISTINCT pos)::int AS seen,
 					 rank() OVER (PARTITION BY user_id ORDER BY count(*) DESC) AS r
 			  FROM viewed GROUP BY user_id, category) c
 			 JOIN s ON r <= s.top_categories JOIN shelf USING (category)),
 	candidate AS (
-		SELECT user_id, place, row_number() OVER (PARTITION BY user_id ORDER BY r, place) AS n
+		SELECT user_id, pos, row_number() OVER (PARTITION BY user_id ORDER BY r, pos) AS n
 		FROM ranked JOIN s ON s.max_recommendations = 0 OR better IS NULL OR better < s.max_recommendations
 			 JOIN shelf USING (category)
-			 CROSS JOIN unnest(CASE s.max_recommendations WHEN 0 THEN places
-							   ELSE places[1:s.max_recommendations + seen] END) AS place
+			 CROSS JOIN unnest(CASE s.max_recommendations WHEN 0 THEN positions
+							   ELSE positions[1:s.max_recommendations + seen] END) AS pos
 		WHERE NOT EXISTS (SELECT FROM viewed v
-						  WHERE v.user_id = ranked.user_id AND v.place = place.place)),
+						  WHERE v.user_id = ranked.user_id AND v.pos = pos.pos)),
 	list AS (
 		SELECT user_id, array_agg(number ORDER BY n) AS list
-		FROM candidate JOIN product USING (place) JOIN s ON n <= max_recommendations OR max_recommendations = 0
+		FROM candidate JOIN product USING (pos) JOIN s ON n <= max_recommendations OR max_recommendations = 0
 		GROUP BY user_id),
 	held AS MATERIALIZED (
 		SELECT u.user_id, u.list, u.generation, u.generation < s.generation AS is_older
@@ -725,17 +724,17 @@ BEGIN
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION reco.verify_state(double precision) IS 'the part of reco_verify() that looks at the derived state';
+COMMENT ON FUNCTION reco.verify_state(double precision) IS 'the part of reco_verify() that checks the derived state';
 
--- No query may name the catalog: planning it would run functions of its owner.
+-- No query may name the catalog: planning it would run its owner's functions.
 CREATE FUNCTION reco.catalog_rows(OUT product_id text, OUT category text, OUT version xid)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'reco_catalog_rows'
 	LANGUAGE C STRICT VOLATILE ROWS 100000;
 COMMENT ON FUNCTION reco.catalog_rows() IS 'rows of the table that reco.catalog_table names, as the follow worker reads them';
 
--- As {product_id: {expected, found, version, needs}}, of the given products or of
--- all; needs: at how many further looks a product must be the same.
+-- As {product_id: {expected, found, version, needs}}, for the given products or
+-- for all; needs: how many more comparisons must find the same.
 CREATE FUNCTION reco.mirror_differences(keys jsonb) RETURNS jsonb
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
@@ -756,11 +755,12 @@ AS $$
 $$;
 COMMENT ON FUNCTION reco.mirror_differences(jsonb) IS 'products in which mirror and catalog differ';
 
--- A difference may only be on its way: it is looked at again once the follow
--- worker has passed the WAL position of the first look, and counts if the
--- catalog's row is still the same.  Where the catalog has no row, the mirror's
--- must be the same at five further looks: a product that is inserted and
--- deleted between two looks leaves no trace in the catalog.
+-- A change may just not have been followed yet.  So a product that differs is
+-- compared again when the follow worker has passed the WAL position of the first
+-- comparison, and is reported if the catalog's row is still the same.  If the
+-- catalog has no row, the mirror's row must be the same in five more comparisons,
+-- because a product that is inserted and deleted between two of them leaves no
+-- trace in the catalog.
 CREATE FUNCTION reco.verify_catalog()
 RETURNS TABLE (relation text, key text, expected text, found text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off SET work_mem = '128MB'
@@ -849,13 +849,13 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.reco_verify(double precision) IS
-	'rows of derived state and mirror that differ from what activity and catalog say; none when all is right';
+	'rows of derived state and mirror that differ from what activity and catalog imply; none if all is well';
 
 CREATE FUNCTION @extschema@.reco_redis_verify()
 	RETURNS TABLE (key text, expected text, found text)
 	AS 'MODULE_PATHNAME', 'reco_redis_verify'
 	LANGUAGE C VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off;
-COMMENT ON FUNCTION @extschema@.reco_redis_verify() IS 'keys in Redis that differ from the tables; none when all is right';
+COMMENT ON FUNCTION @extschema@.reco_redis_verify() IS 'keys in Redis that differ from the tables; none if all is well';
 
 --
 -- Privileges
@@ -871,14 +871,14 @@ REVOKE ALL ON FUNCTION @extschema@.reco_for_user(bigint, integer), @extschema@.r
 GRANT USAGE ON SCHEMA reco TO PUBLIC;
 GRANT EXECUTE ON FUNCTION reco.list_products(integer[]) TO PUBLIC;
 
--- A monitor of the server sees how reco is, and nothing of what shoppers do.
+-- Monitoring shows the health of reco, but no activity of shoppers.
 GRANT EXECUTE ON FUNCTION @extschema@.reco_status(), @extschema@.reco_progress(), reco.workers(), reco.counters() TO pg_monitor;
 GRANT SELECT ON reco.state, reco.offsets TO pg_monitor;
 
 --
--- Start: the first row of reco.state and the first partitions; all of it to
--- reco.role, if that is set and exists; the workers.  A library of another
--- version starts once the update to it has run.
+-- Start: make the first row of reco.state and the first partitions; give
+-- everything to reco.role, if that is set and exists; start the workers.  If the
+-- library has another version, that happens after the update to it.
 --
 
 SELECT @extschema@.reco_tick(now()) FROM reco.service() WHERE waits_for IS NULL;

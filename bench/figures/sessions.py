@@ -155,7 +155,8 @@ def drain(bench, shop, what, script=None, **options):
     end, last = time.time(), messages(shop)
     found = {'rate': (last - first) / (end - begin) if first > before else 0}
     if clients:
-        found['clients'] = between(clients.result(), begin if first > before else 0, end)
+        result = clients.result()
+        found['clients'] = between(result, begin if first > before else 0, end) if result else 0
     wait_for(lambda: messages(shop) >= before + events, 600, 'the rest of the backlog to be taken', 0.1)
     shop.settle()
     bench.tell('drain %s: %.0f events/s' % (what, found['rate']))
@@ -180,7 +181,7 @@ def rows_of_drains(found):
     rows = [row('drain alone, to the tables', alone, 'events/s')]
     for n, (name, each) in enumerate(found['beside'].items()):
         rows += [row('drain ' + name, each['rate'], 'events/s', None, 'clients: %.0f tps' % each['clients']),
-                 row('to the drain alone', each['rate'] / base, '×', ('>=', 0.5) if n == 0 else None)]
+                 row('to the drain alone', each['rate'] / base if base else 0, '×', ('>=', 0.5) if n == 0 else None)]
     return rows
 
 
@@ -218,7 +219,7 @@ def draw(data, figure):
     new.legend()
     alone = statistics.median(each['rate'] for each in data['kafka']['alone'])
     bars = [(what, pair['reco']['tps'] / pair['plain']['tps']) for what, pair in data['pairs'].items()] + \
-           [('drain ' + what, each['rate'] / alone) for what, each in data['kafka']['beside'].items()]
+           [('drain ' + what, each['rate'] / alone if alone else 0) for what, each in data['kafka']['beside'].items()]
     ratios.barh([what for what, _ in reversed(bars)], [value for _, value in reversed(bars)])
     ratios.axvline(1, color='gray', linewidth=0.7)
     ratios.set(title='To a plain table, or to the drain alone', xlabel='×')

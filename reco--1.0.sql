@@ -326,10 +326,10 @@ CREATE FUNCTION reco.activity_changed() RETURNS trigger
 	LANGUAGE C SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION reco.activity_changed() IS 'maintain the state derived from reco.activity';
 
-CREATE FUNCTION reco.activity_refused() RETURNS trigger
-	AS 'MODULE_PATHNAME', 'reco_activity_refused'
+CREATE FUNCTION reco.activity_rejected() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'reco_activity_rejected'
 	LANGUAGE C SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
-COMMENT ON FUNCTION reco.activity_refused() IS 'reject UPDATE, and writes to a partition by name';
+COMMENT ON FUNCTION reco.activity_rejected() IS 'reject UPDATE, and writes to a partition by name';
 
 CREATE FUNCTION reco.activity_replicated() RETURNS trigger
 	AS 'MODULE_PATHNAME', 'reco_activity_replicated'
@@ -364,7 +364,7 @@ CREATE TRIGGER activity_truncate_begin BEFORE TRUNCATE ON reco.activity
 CREATE TRIGGER activity_truncate AFTER TRUNCATE ON reco.activity
 	FOR EACH STATEMENT EXECUTE FUNCTION reco.activity_changed();
 CREATE TRIGGER activity_update BEFORE UPDATE ON reco.activity
-	FOR EACH STATEMENT EXECUTE FUNCTION reco.activity_refused();
+	FOR EACH STATEMENT EXECUTE FUNCTION reco.activity_rejected();
 CREATE TRIGGER activity_replicated AFTER INSERT OR UPDATE OR DELETE ON reco.activity
 	FOR EACH ROW EXECUTE FUNCTION reco.activity_replicated();
 ALTER TABLE reco.activity ENABLE REPLICA TRIGGER activity_replicated;

@@ -173,9 +173,9 @@ partition_make(TimestampTz lower, TimestampTz upper)
 							   " autovacuum_analyze_scale_factor = 1)", name));
 	partition_run_ddl(psprintf("CREATE INDEX ON reco.%s USING brin (\"timestamp\") WITH (pages_per_range = %d)",
 							   name, RECO_ACTIVITY_RANGE));
-	partition_run_ddl(psprintf("CREATE TRIGGER refuse BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE"
-							   " ON reco.%s FOR EACH STATEMENT EXECUTE FUNCTION reco.activity_refused()", name));
-	partition_run_ddl(psprintf("ALTER TABLE reco.%s ENABLE ALWAYS TRIGGER refuse", name));
+	partition_run_ddl(psprintf("CREATE TRIGGER reject BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE"
+							   " ON reco.%s FOR EACH STATEMENT EXECUTE FUNCTION reco.activity_rejected()", name));
+	partition_run_ddl(psprintf("ALTER TABLE reco.%s ENABLE ALWAYS TRIGGER reject", name));
 	reco_membership_begin(reco_sql_table(name));
 	partition_run_ddl(psprintf("ALTER TABLE reco.activity ATTACH PARTITION reco.%s"
 							   " FOR VALUES FROM ('%s') TO ('%s')", name,

@@ -185,7 +185,7 @@ own_tables_is_trigger(Oid function, Oid schema)
 	if (get_func_namespace(function) != schema)
 		return false;
 	name = get_func_name(function);
-	return strcmp(name, "activity_changed") == 0 || strcmp(name, "activity_refused") == 0 ||
+	return strcmp(name, "activity_changed") == 0 || strcmp(name, "activity_rejected") == 0 ||
 		strcmp(name, "product_changed") == 0;
 }
 

@@ -121,7 +121,7 @@ reco_dictionary_set_mirrored(int64 count)
 	mirrored = count;
 }
 
-/* A number that a table holds, which a constraint should have refused. */
+/* A number in a table that a constraint should have rejected. */
 void
 reco_dictionary_check(int32 number)
 {

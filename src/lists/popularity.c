@@ -96,7 +96,8 @@ popularity_lock(void)
 		(!may_wait && !ConditionalLockRelationOid(products, ShareRowExclusiveLock)))
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-				 errmsg("somebody else takes the popularity or changes reco.product"),
+				 errmsg("could not obtain the locks to compute the popularity"),
+				 errdetail("Another transaction computes it or changes reco.product."),
 				 errhint("Call reco_take_popularity() before the transaction writes to reco's tables.")));
 	if (may_wait)
 		LockRelationOid(products, ShareRowExclusiveLock);
@@ -175,10 +176,10 @@ popularity_write_products(Popularity *found, const RecoState *state, bool patien
 
 /*
  * Begin a generation, under reco's lock, after the products have been written;
- * taken: the time of the popularity.
+ * at: the time of the popularity.
  */
 static void
-popularity_begin_generation(RecoWrite *write, const Popularity *found, TimestampTz taken)
+popularity_begin_generation(RecoWrite *write, const Popularity *found, TimestampTz at)
 {
 	int64		next = reco_write_state(write)->mirror_version + 1;
 
@@ -190,7 +191,7 @@ popularity_begin_generation(RecoWrite *write, const Popularity *found, Timestamp
 		reco_write_next_generation(write);
 		reco_write_products_changed(write, NULL, 0);
 	}
-	reco_write_set_popularity_at(write, taken);
+	reco_write_set_popularity_at(write, at);
 }
 
 PG_FUNCTION_INFO_V1(reco_take_popularity);
@@ -251,7 +252,7 @@ popularity_prepare(void)
  * milliseconds until it is due again.
  */
 static long
-popularity_take(void)
+popularity_refresh(void)
 {
 	RecoState	state;
 	Popularity	found;
@@ -261,7 +262,7 @@ popularity_take(void)
 	popularity_lock();
 	if (reco_state_peek(&state) && popularity_due_in(&state) == 0)
 	{
-		TimestampTz taken = state.clock;
+		TimestampTz at = state.clock;
 		RecoWrite  *write;
 		const RecoState *now;
 
@@ -271,8 +272,8 @@ popularity_take(void)
 		now = reco_write_state(write);
 		if (now->recent_window != found.state.recent_window ||
 			now->trending_window != found.state.trending_window)
-			taken = now->clock - reco_popularity_interval * USECS_PER_SEC;	/* due again */
-		popularity_begin_generation(write, &found, taken);
+			at = now->clock - reco_popularity_interval * USECS_PER_SEC;	/* due again */
+		popularity_begin_generation(write, &found, at);
 		left = popularity_due_in(now);
 		reco_write_end(write);
 	}
@@ -297,7 +298,7 @@ reco_popularity_step(void)
 	left = popularity_prepare();
 	if (left == 0)
 	{
-		left = popularity_take();
+		left = popularity_refresh();
 		rest_until = 2 * reco_monotonic_now() - begin;
 	}
 	return Max(1, left);

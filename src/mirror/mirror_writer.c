@@ -130,17 +130,17 @@ delta_step_add(DeltaStep *step, TupleTableSlot *slot)
 static bool
 delta_step_read(DeltaStep *step, RecoMirrorDelta *delta, int limit)
 {
-	int			taken = 0;
+	int			nread = 0;
 
 	step->room = FIRST_ROOM;
 	step->rows = palloc(step->room * sizeof(DeltaRow));
-	while ((limit == 0 || taken < limit) && tuplestore_gettupleslot(delta->rows, true, false, delta->slot))
+	while ((limit == 0 || nread < limit) && tuplestore_gettupleslot(delta->rows, true, false, delta->slot))
 	{
-		taken++;
+		nread++;
 		delta_step_add(step, delta->slot);
 	}
 	ExecClearTuple(delta->slot);
-	return limit > 0 && taken == limit;
+	return limit > 0 && nread == limit;
 }
 
 /* The change of products that a step makes. */

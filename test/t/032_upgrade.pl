@@ -66,7 +66,7 @@ my @changes = (
 	['reco.state', 'ALTER TABLE reco.state ALTER COLUMN clock DROP NOT NULL'],
 	["reco.free_number\tconstraint planted", 'ALTER TABLE reco.free_number ADD CONSTRAINT planted CHECK (number > 0)'],
 	["reco.rejected\tindex planted_index", 'CREATE INDEX planted_index ON reco.rejected (reason)'],
-	["reco.activity\ttrigger planted", 'CREATE TRIGGER planted BEFORE DELETE ON reco.activity FOR EACH STATEMENT EXECUTE FUNCTION reco.activity_refused()'],
+	["reco.activity\ttrigger planted", 'CREATE TRIGGER planted BEFORE DELETE ON reco.activity FOR EACH STATEMENT EXECUTE FUNCTION reco.activity_rejected()'],
 	["reco.product\ttrigger product_insert", 'ALTER TABLE reco.product DISABLE TRIGGER product_insert'],
 	["reco.user_views\trule planted", 'CREATE RULE planted AS ON INSERT TO reco.user_views DO INSTEAD NOTHING'],
 	['reco.window_count', 'CREATE OR REPLACE VIEW reco.window_count AS SELECT window_start, bucket, 0 AS number, 0::bigint AS view_count FROM reco.window_counter'],

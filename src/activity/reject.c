@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * refuse.c
+ * reject.c
  *	  Rejecting writes to reco.activity that could not be maintained.
  *
  * Each of them would silently make the derived tables wrong, so it gets an
@@ -16,7 +16,7 @@
 #include "replication/logicalworker.h"
 #include "utils/rel.h"
 
-PG_FUNCTION_INFO_V1(reco_activity_refused);
+PG_FUNCTION_INFO_V1(reco_activity_rejected);
 
 /*
  * Trigger that rejects UPDATE of reco.activity, and any write to one of its
@@ -24,7 +24,7 @@ PG_FUNCTION_INFO_V1(reco_activity_refused);
  * the parent also fires the triggers of the partitions.
  */
 Datum
-reco_activity_refused(PG_FUNCTION_ARGS)
+reco_activity_rejected(PG_FUNCTION_ARGS)
 {
 	TriggerData *data = (TriggerData *) fcinfo->context;
 

@@ -90,24 +90,24 @@ follow_pause_after_error(MemoryContext context)
 					   "%s", error->message);
 }
 
-/* A comparison with the catalog, and its outcome. */
-typedef struct Comparison
+/* A comparison of the catalog with the mirror, and its result. */
+typedef struct FollowAttempt
 {
 	const RecoChanges *changes; /* to compare; NULL: all of the catalog */
 	RecoMirrorDelta *delta;
 	RecoMirrorResult result;
-} Comparison;
+} FollowAttempt;
 
 /* Run an action that reads the catalog; false if it failed. */
 static bool
-follow_attempt(void (*action) (Comparison *), Comparison *comparison)
+follow_attempt(void (*action) (FollowAttempt *), FollowAttempt *attempt)
 {
 	MemoryContext context = CurrentMemoryContext;
 	volatile bool good = false;
 
 	PG_TRY();
 	{
-		action(comparison);
+		action(attempt);
 		good = true;
 	}
 	PG_CATCH();
@@ -119,25 +119,25 @@ follow_attempt(void (*action) (Comparison *), Comparison *comparison)
 }
 
 static void
-follow_compare_all(Comparison *comparison)
+follow_compare_all(FollowAttempt *attempt)
 {
-	comparison->result = reco_mirror_compare_all(comparison->delta);
+	attempt->result = reco_mirror_compare_all(attempt->delta);
 }
 
 static void
-follow_check_altered(Comparison *comparison)
+follow_check_altered(FollowAttempt *attempt)
 {
-	comparison->result = reco_mirror_check_altered();
+	attempt->result = reco_mirror_check_altered();
 }
 
 static void
-follow_lookup(Comparison *comparison)
+follow_lookup(FollowAttempt *attempt)
 {
-	comparison->result = reco_mirror_lookup(comparison->delta, comparison->changes->keys, comparison->changes->nkeys);
+	attempt->result = reco_mirror_lookup(attempt->delta, attempt->changes->keys, attempt->changes->nkeys);
 }
 
 static void
-follow_open_slot(Comparison *comparison)
+follow_open_slot(FollowAttempt *attempt)
 {
 	reader = reco_slot_reader_open(open_timeout);
 }
@@ -168,11 +168,11 @@ follow_wait_for_missed(void)
 
 /* Report if a comparison did not get its locks. */
 static bool
-follow_was_locked(const Comparison *comparison)
+follow_was_locked(const FollowAttempt *attempt)
 {
-	if (comparison->result == RECO_MIRROR_LOCKED)
+	if (attempt->result == RECO_MIRROR_LOCKED)
 		reco_status_report(RECO_FOLLOW, RECO_HEALTH_WAITING, "waiting for a lock on %s", follow_catalog_name());
-	return comparison->result == RECO_MIRROR_LOCKED;
+	return attempt->result == RECO_MIRROR_LOCKED;
 }
 
 static bool
@@ -183,18 +183,18 @@ follow_is_paused(void)
 
 /* Compare the mirror with the catalog, and write what differs; false: try again. */
 static bool
-follow_compare_and_write(Comparison *comparison)
+follow_compare_and_write(FollowAttempt *attempt)
 {
-	if (!follow_attempt(follow_compare_all, comparison) || follow_was_locked(comparison))
+	if (!follow_attempt(follow_compare_all, attempt) || follow_was_locked(attempt))
 		return false;
 	if (open_timeout == FIRST_TIMEOUT)
 		reco_status_report(RECO_FOLLOW, RECO_HEALTH_STARTING, "comparing the mirror with %s", follow_catalog_name());
-	while (reco_mirror_apply_some(comparison->delta))
+	while (reco_mirror_apply_some(attempt->delta))
 		CHECK_FOR_INTERRUPTS();
 	compare_due = false;
 
 	/* changes of a new table before watching began have been missed: compare again */
-	if (comparison->result == RECO_MIRROR_ALTERED && reader != NULL)
+	if (attempt->result == RECO_MIRROR_ALTERED && reader != NULL)
 	{
 		follow_watch();
 		compare_due = true;
@@ -207,16 +207,16 @@ follow_compare_and_write(Comparison *comparison)
 static bool
 follow_compare(void)
 {
-	Comparison	comparison = {0};
+	FollowAttempt attempt = {0};
 	bool		done;
 
 	if (follow_is_paused())
 		return false;
 	if (reader != NULL)
 		missed_some = follow_wait_for_missed();
-	comparison.delta = reco_mirror_delta_create();
-	done = follow_compare_and_write(&comparison);
-	reco_mirror_delta_free(comparison.delta);
+	attempt.delta = reco_mirror_delta_create();
+	done = follow_compare_and_write(&attempt);
+	reco_mirror_delta_free(attempt.delta);
 	return done;
 }
 
@@ -254,21 +254,21 @@ follow_pace_writes(RecoMoment begin)
 	next_write_at = reco_monotonic_after(Max(PACE, Min(SHARE * took, LONGEST_WAIT - took)));
 }
 
-/* Comparison up the products that changed, and write what differs; false: try again. */
+/* Look up the products that changed, and write what differs; false: try again. */
 static bool
-follow_lookup_and_write(Comparison *comparison)
+follow_lookup_and_write(FollowAttempt *attempt)
 {
 	RecoMoment	begin = reco_monotonic_now();
 
-	if (!follow_attempt(comparison->changes->nkeys > 0 ? follow_lookup : follow_check_altered, comparison) ||
-		follow_was_locked(comparison))
+	if (!follow_attempt(attempt->changes->nkeys > 0 ? follow_lookup : follow_check_altered, attempt) ||
+		follow_was_locked(attempt))
 		return false;
-	if (comparison->result == RECO_MIRROR_ALTERED)
+	if (attempt->result == RECO_MIRROR_ALTERED)
 	{
 		follow_watch();
 		compare_due = true;
 	}
-	else if (comparison->changes->nkeys > 0 && reco_mirror_apply(comparison->delta))
+	else if (attempt->changes->nkeys > 0 && reco_mirror_apply(attempt->delta))
 		follow_pace_writes(begin);
 	return true;
 }
@@ -277,14 +277,14 @@ follow_lookup_and_write(Comparison *comparison)
 static bool
 follow_apply_changes(const RecoChanges *changes)
 {
-	Comparison	comparison = {.changes = changes};
+	FollowAttempt attempt = {.changes = changes};
 	bool		done;
 
 	if (changes->nkeys == 0 && !reco_mirror_is_stale())
 		return true;
-	comparison.delta = reco_mirror_delta_create();
-	done = follow_lookup_and_write(&comparison);
-	reco_mirror_delta_free(comparison.delta);
+	attempt.delta = reco_mirror_delta_create();
+	done = follow_lookup_and_write(&attempt);
+	reco_mirror_delta_free(attempt.delta);
 	return done;
 }
 

@@ -3,19 +3,23 @@
  * change_queue.c
  *	  Keys of committed changes, for two readers.
  *
- * A transaction remembers its keys in its own memory; after its commit, when
- * every new snapshot sees its rows, and before its locks are released, they go
- * into a queue in shared memory.  The publisher peeks, reads the rows anew, sends them, and only then moves
- * the tail on: a key is never lost between the two.  Whenever the queue cannot
- * tell what changed (it is full, the server has just started), everything is
- * to be published instead.
+ * A transaction collects its keys in local memory.  When it has committed, so
+ * that every new snapshot sees its rows, and before its locks are released,
+ * they are moved to a queue in shared memory.
  *
- * The prescan (invalidation_prescan.c) looks through the users' rows without
- * reco's lock, and reads here which of them were written meanwhile.  It needs
- * those too whose list did not change, which are put in while it watches.
+ * The publisher peeks at the keys, reads the rows as they are then, sends
+ * them, and only then advances the tail, so no key is ever lost in between.
+ * Whenever the queue cannot tell what has changed (it is full, or the server
+ * has just started), everything is published instead.
  *
- * One LWLock guards the queue and is held for copying keys only.  A key of a
- * rolled back savepoint may stay: publishing an unchanged row does no harm.
+ * The prescan (invalidation_prescan.c) scans the users' rows without reco's
+ * lock, and learns here which of them have been written meanwhile.  It also
+ * needs those whose list has not changed, which are queued only while it
+ * watches.
+ *
+ * One LWLock protects the queue; it is held only for copying keys.  A key of
+ * a rolled back savepoint may remain: publishing an unchanged row is
+ * harmless.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,47 +33,48 @@
 #include "storage/lwlock.h"
 #include "utils/memutils.h"
 
-/* A power of two; 16 MB hold what 100k events a second change in 10 s. */
+/* A power of two; in 16 MB there is room for the changes of 10 s at 100k events/s. */
 #define QUEUE_SIZE (1024 * 1024)
 
-/* A transaction with more keys than this asks for everything. */
+/* A transaction with more keys than this requests that everything is published. */
 #define MAX_TRANSACTION_KEYS (QUEUE_SIZE / 2)
 
 /*
- * When keys came, noted at the first of each span of time; with all marks
- * used every second one goes, and spans are twice as long from then on.
+ * The times at which keys were queued: one mark for the first key of each span
+ * of time.  When all marks are used, every second one is removed, and spans
+ * are twice as long from then on.
  */
 #define MARKS 256
 #define FIRST_SPAN 50			/* ms */
 
 typedef struct Mark
 {
-	uint64		head;			/* the first key that came */
+	uint64		head;			/* position of the first key queued at that time */
 	RecoMoment	at;				/* then */
 } Mark;
 
 typedef struct RecoChangeQueue
 {
 	LWLock	   *lock;
-	uint64		head;			/* keys ever put in */
-	uint64		tail;			/* keys ever published */
-	bool		publish_all;	/* everything is to be sent */
-	bool		complete;		/* everything was sent once, but for the queue's keys */
-	RecoMoment	incomplete_since;	/* when everything was asked for; 0: it is not */
-	bool		watched;		/* users whose list did not change are wanted, too */
-	bool		watch_lost;		/* not all were put in */
-	uint64		state;			/* whose keys these are, see reco_queue_serve() */
+	uint64		head;			/* number of keys ever queued */
+	uint64		tail;			/* number of keys ever published */
+	bool		publish_all;	/* everything must be published */
+	bool		complete;		/* everything has been published once, except for the keys in the queue */
+	RecoMoment	incomplete_since;	/* when that was requested; 0: it was not */
+	bool		watched;		/* users whose list has not changed are queued, too */
+	bool		watch_lost;		/* not all of them were queued */
+	uint64		state;			/* identifies whose keys these are, see reco_queue_serve() */
 	RecoResync	resync;
 	RecoStamp	stamp;
 	int			nmarks;
 	int64		span;			/* ms */
-	Mark		marks[MARKS];	/* of the keys from the tail on, oldest first */
+	Mark		marks[MARKS];	/* for the keys from the tail on, oldest first */
 	RecoKey		keys[QUEUE_SIZE];
 } RecoChangeQueue;
 
 static RecoChangeQueue *queue = NULL;
 
-/* Of the present transaction; the array lives in TopTransactionContext. */
+/* Of the current transaction; the array is in TopTransactionContext. */
 static RecoKey *pending = NULL;
 static int	pending_count = 0;
 static int	pending_size = 0;
@@ -95,7 +100,7 @@ const RecoShmemArea reco_change_queue_area = {
 };
 
 static void
-add_pending(const RecoKey *key)
+queue_add_pending(const RecoKey *key)
 {
 	Assert(IsTransactionState());
 	if (pending_everything)
@@ -119,8 +124,9 @@ add_pending(const RecoKey *key)
 }
 
 /*
- * The user's row was written; send: so that the publisher has to send it.  Whether
- * somebody watches changes under reco's lock only, which the caller holds.
+ * Add a user whose row has been written; send: the publisher has to send it.
+ * Whether a prescan watches can change only under reco's lock, which the
+ * caller holds.
  */
 void
 reco_queue_add_user(int64 user_id, ItemPointer tid, bool send)
@@ -128,7 +134,7 @@ reco_queue_add_user(int64 user_id, ItemPointer tid, bool send)
 	RecoKey		key = {.id = user_id,.tid = *tid,.send = send};
 
 	if (send || queue->watched)
-		add_pending(&key);
+		queue_add_pending(&key);
 }
 
 void
@@ -136,7 +142,7 @@ reco_queue_add_window(TimestampTz window_start, ItemPointer tid)
 {
 	RecoKey		key = {.id = window_start,.tid = *tid,.window = true,.send = true};
 
-	add_pending(&key);
+	queue_add_pending(&key);
 }
 
 void
@@ -145,9 +151,9 @@ reco_queue_add_everything(void)
 	pending_everything = true;
 }
 
-/* Note when the keys come that are put in next; under the queue's lock. */
+/* Record the time of the keys that are queued next; under the queue's lock. */
 static void
-mark_time(void)
+queue_mark_time(void)
 {
 	RecoMoment	now = reco_monotonic_now();
 	int			kept = 0;
@@ -169,9 +175,12 @@ mark_time(void)
 	queue->marks[queue->nmarks++] = (Mark) {queue->head, now};
 }
 
-/* Marks of keys that have been published go, all but the last before the tail. */
+/*
+ * Remove marks of published keys, except the last one before the tail; under
+ * the queue's lock.
+ */
 static void
-drop_marks(void)
+queue_drop_marks(void)
 {
 	int			gone = 0;
 
@@ -183,39 +192,39 @@ drop_marks(void)
 	memmove(queue->marks, queue->marks + gone, queue->nmarks * sizeof(Mark));
 }
 
-/* Everything is to be sent; under the queue's lock. */
+/* Request that everything is published; under the queue's lock. */
 static void
-ask_for_everything(void)
+queue_request_everything(void)
 {
 	queue->publish_all = true;
 	if (queue->incomplete_since == 0)
 		queue->incomplete_since = reco_monotonic_now();
 }
 
-/* Everything will be sent, and with it what the queue holds; under the queue's lock. */
+/* Empty the queue, since everything will be published; under the queue's lock. */
 static void
-skip_to_head(void)
+queue_skip_to_head(void)
 {
 	queue->tail = queue->head;
 	queue->nmarks = 0;
 }
 
-/* Put the transaction's keys into the queue; must not fail. */
+/* Move the transaction's keys into the queue; must not fail. */
 static void
-push_pending(void)
+queue_push_pending(void)
 {
 	LWLockAcquire(queue->lock, LW_EXCLUSIVE);
 	if (pending_everything ||
 		queue->head - queue->tail + pending_count > QUEUE_SIZE)
-		ask_for_everything();
+		queue_request_everything();
 	queue->watch_lost |= pending_everything;
 	if (!queue->publish_all)
-		mark_time();
+		queue_mark_time();
 	for (int i = 0; i < pending_count; i++)
 		queue->keys[(queue->head + i) % QUEUE_SIZE] = pending[i];
 	queue->head += pending_count;
 	if (queue->publish_all)
-		skip_to_head();
+		queue_skip_to_head();
 	LWLockRelease(queue->lock);
 	reco_status_wake(RECO_PUBLISH);
 }
@@ -224,10 +233,10 @@ static void
 queue_commit(void)
 {
 	if ((pending_count > 0 || pending_everything) && reco_service_serves_database())
-		push_pending();
+		queue_push_pending();
 }
 
-/* The array goes with the transaction's memory. */
+/* The array is freed with the transaction's memory. */
 static void
 queue_reset_xact(void)
 {
@@ -238,7 +247,7 @@ queue_reset_xact(void)
 
 const RecoXactModule reco_change_queue_xact = {.commit = queue_commit,.reset = queue_reset_xact};
 
-/* The oldest keys, which stay until reco_queue_advance. */
+/* Copy the oldest keys, which remain until reco_queue_advance(). */
 int
 reco_queue_peek(RecoKey *keys, int max)
 {
@@ -252,13 +261,13 @@ reco_queue_peek(RecoKey *keys, int max)
 	return count;
 }
 
-/* The n oldest keys have been published. */
+/* Remove the n oldest keys, which have been published. */
 void
 reco_queue_advance(int n)
 {
 	LWLockAcquire(queue->lock, LW_EXCLUSIVE);
 	queue->tail = Min(queue->tail + n, queue->head);
-	drop_marks();
+	queue_drop_marks();
 	LWLockRelease(queue->lock);
 }
 
@@ -273,12 +282,12 @@ reco_queue_length(void)
 	return length;
 }
 
-/* What Redis holds is not to be trusted. */
+/* Request that everything is published, since the contents of Redis cannot be trusted. */
 void
 reco_queue_request_publish_all(void)
 {
 	LWLockAcquire(queue->lock, LW_EXCLUSIVE);
-	ask_for_everything();
+	queue_request_everything();
 	LWLockRelease(queue->lock);
 	reco_status_wake(RECO_PUBLISH);
 }
@@ -295,8 +304,8 @@ reco_queue_publish_all_requested(void)
 }
 
 /*
- * The publisher reads everything from now on: what was in the queue is part
- * of it, what commits later goes into the queue again.
+ * The publisher begins to read everything.  That includes whatever was in the
+ * queue; changes that commit from now on are queued again.
  */
 void
 reco_queue_begin_publish_all(void)
@@ -305,13 +314,13 @@ reco_queue_begin_publish_all(void)
 	queue->publish_all = false;
 	memset(&queue->resync, 0, sizeof(queue->resync));
 	queue->complete = false;
-	skip_to_head();
+	queue_skip_to_head();
 	if (queue->incomplete_since == 0)
 		queue->incomplete_since = reco_monotonic_now();
 	LWLockRelease(queue->lock);
 }
 
-/* Everything has been sent. */
+/* Everything has been published. */
 void
 reco_queue_end_publish_all(void)
 {
@@ -322,7 +331,7 @@ reco_queue_end_publish_all(void)
 	LWLockRelease(queue->lock);
 }
 
-/* Was everything sent once, so that the queue's keys are all that is missing? */
+/* Has everything been published once, so that only the keys in the queue are missing? */
 bool
 reco_queue_is_complete(void)
 {
@@ -354,9 +363,9 @@ reco_queue_set_resync(RecoResync resync)
 }
 
 /*
- * The workers serve the state of which this is the identity.  If it is another
- * one than before, what Redis holds is not its own: everything is to be
- * published, and true is returned.
+ * Set the state that the workers serve, by its identity.  If it differs from
+ * the one before, Redis contains another state: everything must be published,
+ * and true is returned.
  */
 bool
 reco_queue_serve(uint64 state)
@@ -396,8 +405,8 @@ reco_queue_set_stamp(const RecoStamp *stamp)
 }
 
 /*
- * What Redis lacks.  Without the lock: who holds it may have been stopped,
- * and each of the values is right by itself at some moment of the call.
+ * What has not been published yet.  Takes no lock, whose holder may have been
+ * stopped; each value is correct by itself at some time during the call.
  */
 RecoBacklog
 reco_queue_backlog(void)
@@ -414,7 +423,7 @@ reco_queue_backlog(void)
 	return backlog;
 }
 
-/* Where the keys that commit next will stand. */
+/* The position of the keys that will be queued next. */
 uint64
 reco_queue_position(void)
 {
@@ -426,7 +435,7 @@ reco_queue_position(void)
 	return head;
 }
 
-/* Is all that stood before a position in Redis? */
+/* Has everything before a position been published? */
 bool
 reco_queue_has_published(uint64 position)
 {
@@ -439,8 +448,8 @@ reco_queue_has_published(uint64 position)
 }
 
 /*
- * From now on all users whose rows are written are put in; under reco's lock,
- * so that what was written before stands before the position returned.
+ * From now on, queue all users whose rows are written.  Called under reco's
+ * lock, so that what was written before is before the position returned.
  */
 uint64
 reco_queue_watch(void)
@@ -456,9 +465,10 @@ reco_queue_watch(void)
 }
 
 /*
- * The users whose rows were written since a position, some of them several
- * times; ends the watch.  Under reco's lock, so that nobody is about to put
- * more in.  Returns how many, palloc'd; -1: more than max, or they are lost.
+ * End the watch, and copy the users whose rows have been written since a
+ * position, some of them several times.  Called under reco's lock, so that
+ * nobody is about to queue more.  Returns how many, palloc'd; -1: more than
+ * max, or some are lost.
  */
 int
 reco_queue_unwatch(uint64 position, RecoKey **users, int max)

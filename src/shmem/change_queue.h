@@ -13,27 +13,27 @@
 #include "datatype/timestamp.h"
 #include "storage/itemptr.h"
 
-/* A user whose row was written, or a window whose top changed. */
+/* A user whose row has been written, or a window whose top has changed. */
 typedef struct RecoKey
 {
 	int64		id;				/* user_id, or window_start as TimestampTz */
-	ItemPointerData tid;		/* where the row is likely to stand */
+	ItemPointerData tid;		/* where the row probably is */
 	bool		window;
-	bool		send;			/* it is for the publisher; else only for the prescan */
+	bool		send;			/* it is for the publisher; otherwise only for the prescan */
 } RecoKey;
 
 /*
- * The stamp by which the publisher knows its copy again (stamp.c): what has
- * left the queue is in Redis as long as Redis holds it.
+ * The stamp by which the publisher recognizes its copy (stamp.c): what has
+ * been removed from the queue is in Redis as long as Redis has the stamp.
  */
 typedef struct RecoStamp
 {
 	uint64		instance;		/* of this shared memory; random, never 0 */
-	TimestampTz owned_since;	/* since when Redis is ours; 0: it is not */
+	TimestampTz owned_since;	/* since when Redis has been ours; 0: it is not */
 	uint32		target;			/* hash of where Redis is and of the templates */
-	int			ttl;			/* life that users' keys were given, in s */
-	uint64		sent;			/* the last counter that Redis may hold */
-	uint64		acknowledged;	/* the last one that it surely held */
+	int			ttl;			/* time to live of users' keys, in s */
+	uint64		sent;			/* the last counter that Redis may have */
+	uint64		acknowledged;	/* the last one that Redis certainly had */
 } RecoStamp;
 
 /* How far everything has been sent (resync.c). */
@@ -43,11 +43,11 @@ typedef struct RecoResync
 	int64		next;
 } RecoResync;
 
-/* Remember a key of the present transaction; it goes into the queue at commit. */
+/* Add a key to those of the current transaction, which are queued when it commits. */
 extern void reco_queue_add_user(int64 user_id, ItemPointer tid, bool send);
 extern void reco_queue_add_window(TimestampTz window_start, ItemPointer tid);
 
-/* At commit everything is to be published instead. */
+/* When the transaction commits, everything must be published instead. */
 extern void reco_queue_add_everything(void);
 
 extern const RecoXactModule reco_change_queue_xact;
@@ -72,16 +72,19 @@ extern bool reco_queue_serve(uint64 state);
 extern RecoStamp reco_queue_stamp(void);
 extern void reco_queue_set_stamp(const RecoStamp *stamp);
 
-/* What Redis lacks, for who shows it; does not wait. */
+/* What has not been published yet, for display; does not wait. */
 typedef struct RecoBacklog
 {
-	int64		keys;			/* -1: everything is to be sent */
-	RecoMoment	since;			/* when the oldest of it was committed; 0: it lacks nothing */
+	int64		keys;			/* 1: everything must be published */
+	RecoMoment	since;			/* when the oldest of it was committed; 0: nothing is missing */
 } RecoBacklog;
 
 extern RecoBacklog reco_queue_backlog(void);
 
-/* Has Redis got what committed before reco_queue_position() said so? */
+/*
+ * Has everything been published that was committed before
+ * reco_queue_position() returned this?
+ */
 extern uint64 reco_queue_position(void);
 extern bool reco_queue_has_published(uint64 position);
 

@@ -65,7 +65,7 @@ struct RecoBulkInsert
 	TupleTableSlot *row;
 	List	   *leaves;
 	RecoViewBatch *views;
-	RecoTuplestore *feed;			/* rows to be inserted by SQL */
+	RecoTuplestore *rows;			/* rows to be inserted by SQL */
 };
 
 static const struct
@@ -166,7 +166,7 @@ reco_bulk_insert_begin(RecoWrite *write)
 
 	insert->activity = table_open(reco_sql_table("activity"), RowExclusiveLock);
 	insert->plain = insert_is_plain(insert->activity, RelationGetNamespace(insert->activity));
-	insert->feed = reco_tuplestore_open("reco_new_activity", tupdesc);
+	insert->rows = reco_tuplestore_open("reco_new_activity", tupdesc);
 	insert->row = MakeSingleTupleTableSlot(tupdesc, &TTSOpsVirtual);
 	insert->estate = CreateExecutorState();
 	insert->estate->es_output_cid = GetCurrentCommandId(true);
@@ -313,7 +313,7 @@ reco_bulk_insert_event(RecoBulkInsert *insert, const RecoEvent *event)
 	if (leaf != NULL && leaf->plain)
 		insert_buffer_row(insert, leaf);
 	else
-		reco_tuplestore_put(insert->feed, insert->row->tts_values, insert->row->tts_isnull);
+		reco_tuplestore_put(insert->rows, insert->row->tts_values, insert->row->tts_isnull);
 	ResetPerTupleExprContext(insert->estate);
 }
 
@@ -341,5 +341,5 @@ reco_bulk_insert_end(RecoBulkInsert *insert)
 	table_close(insert->activity, NoLock);
 
 	reco_view_batch_end(insert->views);
-	reco_tuplestore_run(insert->feed, &insert_plan);
+	reco_tuplestore_run(insert->rows, &insert_plan);
 }

@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * array.c
- *	  Arrays of numbers: as reco's tables hold them, and sets of ids.
+ *	  Arrays of numbers, as in reco's tables, and sets of IDs.
  *
- * Touches memory only.
+ * Does no I/O.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * array.h
- *	  Arrays of numbers: as reco's tables hold them, and sets of ids.
+ *	  Arrays of numbers, as in reco's tables, and sets of IDs.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,27 +1,28 @@
 /*-------------------------------------------------------------------------
  *
  * mirror.c
- *	  reco.product is made to say what the shop's catalog says.
+ *	  Bringing reco.product in line with the shop's catalog.
  *
- * Two transactions, one after the other: the first one looks, with a lock on
- * the catalog table that no writer of the shop waits for, and finds what
- * differs; the second one takes reco's lock and writes it.  In between
- * invalidation.c has some of its own.  So reco's lock is never held while the shop's are waited
- * for.  What the shop changes between the two is decoded later.  Nobody else
- * writes reco.product.
+ * This takes two transactions.  The first one compares, with a lock on the
+ * catalog table that none of the shop's writers waits for; the second one
+ * takes reco's lock and writes.  In between, invalidation.c runs some of its
+ * own.  So reco's lock is never held while a lock of the shop's is waited
+ * for.  What the shop changes in between is decoded later.  Only the follow
+ * worker writes reco.product.
  *
- * The catalog is read by catalog_scan.c, which plans nothing; a query of
- * reco's compares what it read with the mirror.  What differs is kept in a
- * tuplestore that outlives the transaction and spills to disk.
+ * The catalog is read by catalog_scan.c, which plans no query; the result is
+ * compared with the mirror by a query of reco's own.  The delta is kept in a
+ * tuplestore, which outlives the transaction and spills to disk.
  *
- * All differences of some given keys are written in one transaction, so that
- * no list shows half of what the shop committed; those of everything are
- * written in steps.
+ * The delta of given keys is written in one transaction, so that no list
+ * shows half of what the shop committed; that of the whole catalog is written
+ * in steps.
  *
- * Whatever changes what the catalog says without changing a row comes as an
- * invalidation: of its tables, of the types of its columns, of the functions
- * that make them text, of names.  It makes the source stale, and what is then
- * found again has another fingerprint if the contents may differ.
+ * The contents of the catalog can also change without a change of rows.  Such
+ * changes come as invalidations: of its tables, of the types of its columns,
+ * of the functions that convert them to text, of names.  They make the source
+ * stale; it is looked up again, and gets another fingerprint if its contents
+ * may differ.
  *
  *-------------------------------------------------------------------------
  */
@@ -42,16 +43,16 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-/* Rows that one transaction changes, when everything is compared. */
+/* Rows changed in one transaction, after a comparison of the whole catalog. */
 #define STEP_ROWS 10000
 
-/* A longer category counts as none: the mirror's index could not hold it. */
+/* A longer category counts as none, since it would not fit into the mirror's index. */
 #define CATEGORY_MAX 2048
 
-/* Such categories are reported this often; in ms. */
+/* Interval at which such categories are reported, in ms. */
 #define TOO_LONG_INTERVAL 60000
 
-/* Differences between the catalog's rows and the mirror, of all products. */
+/* The delta of catalog and mirror, for all products. */
 #define DIFFERENCES(condition) \
 	"WITH c AS (SELECT product_id, min(nullif(category, '')) AS category" \
 	" FROM reco_catalog GROUP BY 1)," \
@@ -70,7 +71,7 @@ static RecoSource *source = NULL;
 static MemoryContext source_context = NULL;
 static bool stale = true;
 
-/* The catalog's table, the list of its partitions, or a composite type changed. */
+/* The catalog table, its list of partitions, or a composite type has changed. */
 static void
 mirror_table_altered(Datum arg, Oid table)
 {
@@ -78,7 +79,7 @@ mirror_table_altered(Datum arg, Oid table)
 		stale = true;
 }
 
-/* A function by which a column becomes text was replaced, or given away. */
+/* A function that converts a column to text has been replaced, or has another owner. */
 static void
 mirror_function_altered(Datum arg, int cache, uint32 hash)
 {
@@ -131,7 +132,7 @@ reco_mirror_forget(void)
 static struct
 {
 	int			count;
-	char		example[64];	/* the product of one of them, the beginning of its id */
+	char		example[64];	/* the beginning of the ID of a product in one of them */
 }			too_long;
 
 static void
@@ -172,11 +173,11 @@ mirror_put_row(void *sink, Datum *values, bool *nulls)
 }
 
 /*
- * Read the catalog, or what it says of some keys (NULL: all), and find what
- * the mirror does not say.  Without a source the mirror is to be empty.
+ * Read the catalog, or the rows with some keys (NULL: all), and compare it
+ * with the mirror.  Without a source the mirror has to be empty.
  *
- * The snapshot is taken here, after the tables were locked: to an older one a
- * table that was truncated or rewritten meanwhile would look empty.
+ * The snapshot is taken here, after the tables have been locked: to an older
+ * one, a table that was truncated or rewritten meanwhile would look empty.
  */
 static void
 mirror_find_deltas(RecoMirrorDelta *delta, const Datum *keys, int nkeys)
@@ -197,12 +198,12 @@ mirror_find_deltas(RecoMirrorDelta *delta, const Datum *keys, int nkeys)
 	receiver->rDestroy(receiver);
 	mirror_report_too_long();
 
-	/* Its file is not written any more once the transaction has ended. */
+	/* Its file is not written to after the end of the transaction. */
 	(void) tuplestore_advance(delta->rows, true);
 	tuplestore_rescan(delta->rows);
 }
 
-/* Find the table anew, in the caller's transaction, which then holds its lock. */
+/* Look up the table again, in the caller's transaction, which then holds its lock. */
 static RecoMirrorResult
 mirror_find_source(void)
 {
@@ -214,7 +215,7 @@ mirror_find_source(void)
 
 	PG_TRY();
 	{
-		stale = false;			/* whatever comes from now on makes it so again */
+		stale = false;			/* an invalidation that arrives from now on sets it again */
 		fresh = reco_source_open(false);
 	}
 	PG_CATCH();
@@ -245,7 +246,7 @@ mirror_find_source(void)
 	return RECO_MIRROR_ALTERED;
 }
 
-/* Lock the table; find it again first if it may have been altered. */
+/* Lock the table, after looking it up again if it may have been altered. */
 static RecoMirrorResult
 mirror_lock_source(void)
 {
@@ -271,7 +272,7 @@ reco_mirror_check_altered(void)
 	return result;
 }
 
-/* What do catalog and mirror differ in, of some keys? */
+/* Compare catalog and mirror for some keys. */
 RecoMirrorResult
 reco_mirror_lookup(RecoMirrorDelta *delta, const Datum *keys, int nkeys)
 {
@@ -285,7 +286,7 @@ reco_mirror_lookup(RecoMirrorDelta *delta, const Datum *keys, int nkeys)
 	return result;
 }
 
-/* What does the mirror differ in from all of the catalog, or from no catalog? */
+/* Compare the mirror with the whole catalog, or with no catalog. */
 RecoMirrorResult
 reco_mirror_compare_all(RecoMirrorDelta *delta)
 {
@@ -302,7 +303,7 @@ reco_mirror_compare_all(RecoMirrorDelta *delta)
 	return result;
 }
 
-/* Write all that was looked up, at once; false: nothing differed. */
+/* Write the whole delta at once; false if it is empty. */
 bool
 reco_mirror_apply(RecoMirrorDelta *delta)
 {
@@ -311,7 +312,7 @@ reco_mirror_apply(RecoMirrorDelta *delta)
 	return reco_mirror_delta_write(delta, 0, source->name, &more) > 0;
 }
 
-/* Write a step of what was compared; true: there is more. */
+/* Write a step of the delta; true if there may be more. */
 bool
 reco_mirror_apply_some(RecoMirrorDelta *delta)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * mirror.h
- *	  reco.product is made to say what the shop's catalog says.
+ *	  Bringing reco.product in line with the shop's catalog.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,16 +20,16 @@ typedef enum RecoMirrorResult
 
 extern void reco_mirror_init(void);
 
-/* The catalog table as it was found last; NULL: not known, or none. */
+/* The catalog table as last looked up; NULL: unknown, or none. */
 extern const RecoSource *reco_mirror_source(void);
 
-/* It may have been altered since. */
+/* May it have been altered since? */
 extern bool reco_mirror_is_stale(void);
 
 /*
- * Looking reads the catalog, in a transaction of its own, and fails with an
- * ERROR where that cannot be done; reco_mirror_forget() cleans up after it.
- * Applying writes what differed.
+ * The first three read the catalog, in a transaction of their own, and raise
+ * an ERROR if that is not possible; reco_mirror_forget() cleans up after one.
+ * The other two write the delta.
  */
 extern RecoMirrorResult reco_mirror_check_altered(void);
 extern RecoMirrorResult reco_mirror_lookup(RecoMirrorDelta *delta, const Datum *keys, int nkeys);

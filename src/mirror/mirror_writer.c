@@ -1,13 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * mirror_writer.c
- *	  What catalog and mirror differ in, written to the mirror.
+ *	  Writing the delta of catalog and mirror to the mirror.
  *
- * The rows come from a tuplestore, which spills to disk.  A step of them is
- * planned first (invalidation.c), in transactions of its own; then one
- * transaction writes reco.product and brings the lists up to date.
+ * The rows come from a tuplestore, which spills to disk.  The invalidation of
+ * a step is planned first (invalidation.c), in transactions of its own; then
+ * one transaction writes reco.product and computes the stale lists.
  *
- * That transaction locks reco.product before reco's lock, as popularity.c does.
+ * That transaction locks reco.product before reco's lock, as popularity.c
+ * does.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,10 +27,10 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-/* Keys that are skipped are reported this often; in ms. */
+/* Interval at which skipped keys are reported, in ms. */
 #define SKIPPED_INTERVAL 60000
 
-/* Rows that there is room for at first. */
+/* Initial size of the array of rows. */
 #define FIRST_ROOM 64
 
 typedef struct DeltaRow
@@ -39,7 +40,7 @@ typedef struct DeltaRow
 	NullableDatum category;
 } DeltaRow;
 
-/* What one transaction writes. */
+/* The rows written by one transaction. */
 typedef struct DeltaStep
 {
 	DeltaRow   *rows;
@@ -49,7 +50,7 @@ typedef struct DeltaStep
 	const char *example;		/* a key that was skipped */
 } DeltaStep;
 
-/* No rows yet. */
+/* Create an empty delta. */
 RecoMirrorDelta *
 reco_mirror_delta_create(void)
 {
@@ -76,7 +77,7 @@ reco_mirror_delta_free(RecoMirrorDelta *delta)
 	MemoryContextDelete(delta->context);
 }
 
-/* Warn of keys that cannot be product_ids, now and then. */
+/* Warn of keys that cannot be product IDs, at intervals. */
 static void
 delta_report_skipped(const char *catalog, int count, const char *example)
 {
@@ -87,10 +88,10 @@ delta_report_skipped(const char *catalog, int count, const char *example)
 	ereport(WARNING,
 			(errmsg("products of catalog table %s are skipped because their key is empty or longer than 512 bytes",
 					catalog),
-			 errdetail("The last comparison met %d, among them \"%.60s\".", count, example)));
+			 errdetail("The last comparison found %d, among them \"%.60s\".", count, example)));
 }
 
-/* Copy a text of the present row. */
+/* Copy a text of the current row. */
 static NullableDatum
 delta_copy_text(TupleTableSlot *slot, int column)
 {
@@ -102,7 +103,7 @@ delta_copy_text(TupleTableSlot *slot, int column)
 	return copy;
 }
 
-/* Take the present row. */
+/* Add the current row. */
 static void
 delta_step_add(DeltaStep *step, TupleTableSlot *slot)
 {
@@ -126,7 +127,7 @@ delta_step_add(DeltaStep *step, TupleTableSlot *slot)
 	step->rows[step->count++] = row;
 }
 
-/* Take the next rows, at most limit (0: all); true: there may be more. */
+/* Read the next rows, at most limit (0: all); true if there may be more. */
 static bool
 delta_step_read(DeltaStep *step, RecoMirrorDelta *delta, int limit)
 {
@@ -143,7 +144,7 @@ delta_step_read(DeltaStep *step, RecoMirrorDelta *delta, int limit)
 	return limit > 0 && nread == limit;
 }
 
-/* The change of products that a step makes. */
+/* Collect the products that a step changes. */
 static RecoInvalidation *
 delta_step_change(const DeltaStep *step)
 {
@@ -174,7 +175,7 @@ delta_write_row(RecoTable *table, const DeltaRow *row)
 		reco_product_table_set_category(table, found, row->category);
 }
 
-/* Write the mirror and bring the lists up to date: all that a step changes. */
+/* Write a step to the mirror, and bring the lists up to date. */
 static void
 delta_step_write(const DeltaStep *step, RecoInvalidation *change, RecoWrite *write)
 {

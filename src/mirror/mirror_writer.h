@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * mirror_writer.h
- *	  What catalog and mirror differ in, written to the mirror.
+ *	  Writing the delta of catalog and mirror to the mirror.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,7 +11,10 @@
 #include "executor/tuptable.h"
 #include "utils/tuplestore.h"
 
-/* What the mirror has to do; SKIPPED: nothing, the key cannot be a product_id. */
+/*
+ * What to do with a row of the mirror; SKIPPED: nothing, because the key
+ * cannot be a product ID.
+ */
 typedef enum RecoDeltaKind
 {
 	RECO_DELTA_GONE = 'g', RECO_DELTA_MOVED = 'm', RECO_DELTA_NEW = 'n', RECO_DELTA_SKIPPED = 's'
@@ -22,16 +25,16 @@ typedef struct RecoMirrorDelta
 {
 	MemoryContext context;
 	Tuplestorestate *rows;
-	TupleTableSlot *slot;		/* to read them by */
+	TupleTableSlot *slot;		/* for reading rows */
 } RecoMirrorDelta;
 
 extern RecoMirrorDelta *reco_mirror_delta_create(void);
 extern void reco_mirror_delta_free(RecoMirrorDelta *delta);
 
 /*
- * Write the next rows, at most limit (0: all), in transactions of its own, and
- * bring the lists up to date.  Returns how many products it wrote; *more: there
- * may be more rows.
+ * Write the next rows, at most limit (0: all), and bring the lists up to date,
+ * in transactions of its own.  Returns the number of products written; *more:
+ * there may be more rows.
  */
 extern int	reco_mirror_delta_write(RecoMirrorDelta *delta, int limit, const char *catalog, bool *more);
 

@@ -50,7 +50,7 @@
 typedef struct Mark
 {
 	uint64		head;			/* position of the first key queued at that time */
-	RecoMoment	at;				/* then */
+	RecoMoment	at;				/* when it was queued */
 } Mark;
 
 typedef struct RecoChangeQueue

@@ -59,13 +59,6 @@ const RecoShmemArea reco_service_area = {
 	.init = service_init,.has_lock = true
 };
 
-/* Is shared memory attached?  It is not if the library was not preloaded. */
-bool
-reco_service_is_attached(void)
-{
-	return service != NULL;
-}
-
 static void
 service_begin_write(void)
 {

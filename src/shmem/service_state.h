@@ -39,7 +39,6 @@ typedef struct RecoState
 } RecoState;
 
 extern const struct RecoShmemArea reco_service_area;
-extern bool reco_service_is_attached(void);
 
 extern void reco_service_set_mirror_ready(bool ready);
 extern bool reco_service_is_mirror_ready(void);

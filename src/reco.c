@@ -8,6 +8,7 @@
 #include "common/compat.h"
 
 #include "activity/insert_nesting.h"
+#include "activity/late_flush.h"
 #include "activity/membership.h"
 #include "activity/pending_events.h"
 #include "activity/trigger.h"
@@ -50,7 +51,7 @@ const RecoSink *const reco_sink = &reco_redis_sink;
 /* Who has something to do when a transaction ends, in this order. */
 static const RecoXactModule *const xact_modules[] = {
 	&reco_write_xact, &reco_dictionary_xact, &reco_lookup_xact, &reco_change_queue_xact,
-	&reco_insert_nesting_xact, &reco_pending_xact, &reco_trigger_xact, &reco_launcher_xact
+	&reco_insert_nesting_xact, &reco_pending_xact, &reco_late_flush_xact, &reco_trigger_xact, &reco_launcher_xact
 };
 
 void
@@ -66,5 +67,6 @@ _PG_init(void)
 	reco_xact_init(xact_modules, lengthof(xact_modules));
 	reco_shmem_init(shmem_areas, lengthof(shmem_areas));
 	reco_membership_init();
+	reco_late_flush_init();
 	reco_launcher_register();
 }

@@ -20,6 +20,7 @@
 #include "common/compat.h"
 
 #include "access/xact.h"
+#include "activity/late_flush.h"
 #include "activity/pending_events.h"
 #include "activity/view_batch.h"
 #include "commands/extension.h"
@@ -297,6 +298,7 @@ pending_pre_commit(void)
 		error_context_stack = &callback;
 		pending_apply_as_owner();
 		error_context_stack = callback.previous;
+		reco_late_flush_request();
 	}
 	pending_close();
 }

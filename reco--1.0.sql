@@ -154,7 +154,6 @@ CREATE UNLOGGED TABLE reco.product (
 	CONSTRAINT product_id_size CHECK (octet_length(product_id) BETWEEN 1 AND 512),
 	CONSTRAINT category_not_empty CHECK (category <> '')
 ) USING heap WITH (fillfactor = 50);
-CREATE INDEX product_category ON reco.product (category);
 COMMENT ON TABLE reco.product IS 'mirror of the catalog, with the popularity in use';
 COMMENT ON COLUMN reco.product.product_id IS 'the catalog''s key, as text';
 COMMENT ON COLUMN reco.product.category IS 'its category; NULL: none';
@@ -179,28 +178,6 @@ CREATE FUNCTION reco.reclaim() RETURNS void
 	AS 'MODULE_PATHNAME', 'reco_reclaim'
 	LANGUAGE C STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off;
 COMMENT ON FUNCTION reco.reclaim() IS 'free the product numbers that nothing refers to';
-
--- What a process reads to bring its cache of reco.product up to date.
-CREATE UNLOGGED TABLE reco.mirror_change (
-	version bigint NOT NULL,
-	number integer NOT NULL CHECK (number BETWEEN 0 AND 1000000000)
-);
-CREATE INDEX mirror_change_version ON reco.mirror_change (version);
-COMMENT ON TABLE reco.mirror_change IS 'products changed by the latest versions of the mirror';
-COMMENT ON COLUMN reco.mirror_change.version IS 'the mirror_version that the change began';
-COMMENT ON COLUMN reco.mirror_change.number IS 'number of the product';
-
-CREATE UNLOGGED TABLE reco.product_order (
-	version bigint NOT NULL,
-	numbers integer[] NOT NULL,
-	popularity bigint[] NOT NULL
-);
-ALTER TABLE reco.product_order ALTER COLUMN numbers SET STORAGE EXTERNAL,
-	ALTER COLUMN popularity SET STORAGE EXTERNAL;
-COMMENT ON TABLE reco.product_order IS 'the products that have a category, in the order of the latest popularity';
-COMMENT ON COLUMN reco.product_order.version IS 'the mirror_version that the order began';
-COMMENT ON COLUMN reco.product_order.numbers IS 'numbers of the products, in order';
-COMMENT ON COLUMN reco.product_order.popularity IS 'their popularity';
 
 --
 -- Trending

@@ -53,8 +53,6 @@ SELECT * FROM try_all(
   'ALTER TABLE reco.user_state DROP COLUMN sent_at',
   'ALTER TABLE reco.user_state RENAME COLUMN sent_at TO sent',
   'ALTER TABLE reco.user_state ALTER recent DROP NOT NULL',
-  'ALTER TABLE reco.product_order ALTER popularity TYPE text[]',
-  'ALTER TABLE reco.product_order ALTER numbers TYPE text',
   'ALTER TABLE reco.offsets ALTER next_offset TYPE numeric',
   'ALTER TABLE reco.kafka_topic ALTER replaying TYPE text',
   'ALTER TABLE reco.free_number DROP CONSTRAINT free_number_number_check, ALTER number TYPE text',

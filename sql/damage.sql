@@ -40,7 +40,6 @@ ROLLBACK;
 
 -- numbers that are none
 UPDATE reco.product_number SET number = -1 WHERE product_id = 'a';
-INSERT INTO reco.mirror_change VALUES (1, 2000000000);
 
 -- rows that are no views, once activity has lost its constraints
 BEGIN;
@@ -197,13 +196,6 @@ BEGIN;
 ALTER TABLE reco.product_number DROP CONSTRAINT product_number_number_check;
 INSERT INTO reco.product_number VALUES ('negative', -1);
 INSERT INTO reco.activity VALUES ('page_view', 4, 'negative', NULL, '2100-01-01 12:00Z');
-SELECT FROM reco.apply_events();
-ROLLBACK;
-BEGIN;
-ALTER TABLE reco.mirror_change DROP CONSTRAINT mirror_change_number_check;
-INSERT INTO reco.mirror_change SELECT mirror_version + 1, -1000000000 FROM reco.state;
-UPDATE reco.state SET mirror_version = mirror_version + 1;
-INSERT INTO reco.activity VALUES ('page_view', 4, 'a', NULL, '2100-01-01 12:00Z');
 SELECT FROM reco.apply_events();
 ROLLBACK;
 BEGIN;	-- nor are they shown, or given free

@@ -15,6 +15,7 @@
 #include "common/guc.h"
 #include "common/xact.h"
 #include "engine/lookup.h"
+#include "engine/product_cache.h"
 #include "engine/product_dictionary.h"
 #include "engine/write.h"
 #include "fmgr.h"
@@ -37,7 +38,8 @@ PG_MODULE_MAGIC;
 extern PGDLLEXPORT void _PG_init(void);
 
 static const RecoShmemArea *const shmem_areas[] = {
-	&reco_status_area, &reco_service_area, &reco_rejections_area, &reco_change_queue_area, &reco_metrics_area
+	&reco_status_area, &reco_service_area, &reco_rejections_area, &reco_change_queue_area, &reco_metrics_area,
+	&reco_version_area
 };
 
 const RecoRoutine *const reco_worker_routines[RECO_WORKERS] = {
@@ -50,7 +52,7 @@ const RecoSink *const reco_sink = &reco_redis_sink;
 
 /* Who has something to do when a transaction ends, in this order. */
 static const RecoXactModule *const xact_modules[] = {
-	&reco_write_xact, &reco_dictionary_xact, &reco_lookup_xact, &reco_change_queue_xact,
+	&reco_write_xact, &reco_product_xact, &reco_dictionary_xact, &reco_lookup_xact, &reco_change_queue_xact,
 	&reco_insert_nesting_xact, &reco_pending_xact, &reco_late_flush_xact, &reco_trigger_xact, &reco_launcher_xact
 };
 
@@ -68,5 +70,6 @@ _PG_init(void)
 	reco_shmem_init(shmem_areas, lengthof(shmem_areas));
 	reco_membership_init();
 	reco_late_flush_init();
+	reco_product_init();
 	reco_launcher_register();
 }

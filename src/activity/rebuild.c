@@ -155,8 +155,8 @@ reco_rebuild_nothing(RecoWrite *write)
 	reco_queue_add_everything();
 }
 
-/* Give numbers to products that have none, which a damaged dictionary may leave behind. */
-static void
+/* Give numbers to products that have none, which a damaged dictionary may leave behind; returns how many. */
+static uint64
 rebuild_number_products(RecoWrite *write, RecoPlan *plan)
 {
 	uint64		count = reco_sql_query(plan, NULL, NULL, 0);
@@ -172,6 +172,7 @@ rebuild_number_products(RecoWrite *write, RecoPlan *plan)
 		ids[i].length = VARSIZE_ANY_EXHDR(id);
 	}
 	reco_dictionary_resolve(write, ids, numbers, (int) count);
+	return count;
 }
 
 static void
@@ -189,8 +190,8 @@ rebuild_everything(RecoWrite *write)
 	/* a process may have cached a damaged dictionary */
 	reco_write_numbers_changed(write);
 	reco_write_next_generation(write);
-	rebuild_number_products(write, &mirror_products_plan);
-	reco_write_products_changed(write, NULL, 0);
+	if (rebuild_number_products(write, &mirror_products_plan) > 0)
+		reco_write_products_changed(write, NULL, 0);
 
 	reco_sql_execute(&drop_counters_plan, NULL, NULL);
 	reco_sql_execute(&drop_trending_plan, NULL, NULL);

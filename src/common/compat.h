@@ -36,6 +36,11 @@
 	index_beginscan(heap, index, snapshot, nkeys, 0)
 #endif
 
+/* 17 tells kinds of processes by macros. */
+#if PG_VERSION_NUM < 170000
+#define AmBackgroundWorkerProcess() IsBackgroundWorker
+#endif
+
 /* 17 compares integers in common/int.h. */
 #if PG_VERSION_NUM < 170000
 static inline int

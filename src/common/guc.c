@@ -47,6 +47,7 @@ int			reco_max_recommendations = 20;
 
 int			reco_max_future = 3600;
 int			reco_popularity_interval = 300;
+int			reco_product_memory = 1024 * 1024;
 int			reco_max_message_bytes = 65536;
 int			reco_batch_events = 10000;
 int			reco_batch_bytes = 8 * 1024 * 1024;
@@ -241,6 +242,9 @@ static const IntSetting int_settings[] = {
 	"Sets how far an event's time may be in the future.", NULL},
 	{"reco.popularity_interval", &reco_popularity_interval, 300, 1, 86400, GUC_UNIT_S,
 	"Sets how often the products' popularity is computed.", NULL},
+	{"reco.product_memory", &reco_product_memory, 1024 * 1024, 4096, MAX_KILOBYTES, GUC_UNIT_KB,
+		"Sets the maximum shared memory for the products of the catalog.",
+	"It is allocated as products come, about 100 bytes for each, and up to twice as much during changes."},
 	{"reco.max_message_bytes", &reco_max_message_bytes, 65536, 64, 100 * 1024 * 1024, GUC_UNIT_BYTE,
 	"Sets the size above which a Kafka message is rejected.", NULL},
 	{"reco.batch_events", &reco_batch_events, 10000, 1, 100000, 0,

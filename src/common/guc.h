@@ -40,6 +40,7 @@ extern int	reco_max_recommendations;
 /* how the state is maintained */
 extern int	reco_max_future;
 extern int	reco_popularity_interval;
+extern int	reco_product_memory;
 extern int	reco_max_message_bytes;
 extern int	reco_batch_events;
 extern int	reco_batch_bytes;

@@ -92,10 +92,6 @@ static const Table tables[] = {
 	"product_number_number_key", {2}},
 	{"free_number", false, {
 	{"number", INT4OID}}},
-	{"mirror_change", false, {
-	{"version", INT8OID}, {"number", INT4OID}}},
-	{"product_order", false, {
-	{"version", INT8OID}, {"numbers", INT4ARRAYOID}, {"popularity", INT8ARRAYOID}}},
 	{"window_counter", false, {
 	{"window_start", TIMESTAMPTZOID}, {"bucket", INT4OID}, {"counts", BYTEAOID}},
 	"window_counter_pkey", {1, 2}},

@@ -8,7 +8,7 @@
 #ifndef RECO_LOOKUP_H
 #define RECO_LOOKUP_H
 
-#include "common/string_table.h"
+#include "common/slice.h"
 #include "common/xact.h"
 #include "utils/snapshot.h"
 
@@ -19,9 +19,9 @@
 extern void reco_lookup_begin(Snapshot snapshot);
 extern void reco_lookup_end(void);
 
-/* Good until the end; category: NULL for none; quoted: as a JSON string in UTF-8. */
-extern text *reco_lookup_product(int32 number);
-extern text *reco_lookup_category(int32 number);
+/* Valid until the end; category: data is NULL for none; quoted: as a JSON string in UTF-8. */
+extern RecoSlice reco_lookup_product(int32 number);
+extern RecoSlice reco_lookup_category(int32 number);
 extern RecoSlice reco_lookup_quoted(int32 number);
 
 extern const RecoXactModule reco_lookup_xact;

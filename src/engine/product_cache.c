@@ -1,372 +1,695 @@
 /*-------------------------------------------------------------------------
  *
  * product_cache.c
- *	  The mirror of the catalog as a process caches it.
+ *	  The mirror of the catalog as a process reads it in shared memory.
  *
- * Lists are computed from memory: the category of each product number, and
- * each category's products in order of popularity.  The cache is valid for one
- * version of the mirror, which reco.state names: reco_write_begin() brings it
- * into step.  Only reco_product_load() and invalidation_prescan.c use it without
- * reco's lock.
+ * Lists are computed from memory: the category of each product number, and each
+ * category's products in order of popularity.  All of it is in a version that
+ * product_version.c has in shared memory.  The process itself only keeps where
+ * the pages of the version are that it has read last: 8 bytes for 512 numbers and
+ * 32 for a category; and who changes the mirror, the categories by name.
  *
- * A backend that inserts an event once in a while loads what it asks for; a
- * process that asks for much loads everything in one go.  A later version is
- * caught up with by reco.mirror_change (which products) and reco.product_order
- * (how they stand after a popularity): to load 100,000 anew takes 0.3 s.
+ * Who holds reco's lock reads the version that reco.state names, and builds it
+ * if it is missing.  The versions that a transaction makes are its own until it
+ * commits; a rollback, to a savepoint too, discards them.  A product's number and
+ * id are right in every version of the same numbers_version, so who only reads
+ * lists takes the newest version, for the time of a look-up.
  *
  *-------------------------------------------------------------------------
  */
 #include "common/compat.h"
 
-#include "catalog/pg_type.h"
+#include "access/xact.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_extension.h"
+#include "commands/extension.h"
 #include "common/spi.h"
-#include "engine/mirror_log.h"
+#include "common/string_table.h"
 #include "engine/product_cache.h"
 #include "engine/product_dictionary.h"
-#include "utils/builtins.h"
+#include "miscadmin.h"
 #include "utils/memutils.h"
 
-#define NOT_LOADED (-2)
+/* So many products without an order, and half of all, and they are brought into order. */
+#define MAX_UNORDERED 1000
 
-/* After so many single look-ups all is loaded: 100 cost what 100k rows do. */
-#define MAX_LOOKUPS 100
+/* A version that the transaction has made. */
+typedef struct OwnVersion
+{
+	RecoVersion *version;
+	int			level;			/* nest level */
+	bool		complete;
+} OwnVersion;
 
-/* That there is no product of a number beyond is asked again: it is damage. */
-#define MAX_REMEMBERED (16 * 1024 * 1024)
+static OwnVersion *own = NULL;
+static int	own_count = 0;
+static int	own_size = 0;
+static int	changed_level = 0;	/* at which the transaction has changed the mirror; 0: it has not */
 
-static MemoryContext cache = NULL;
-static Oid	cached_table = InvalidOid;	/* differs after DROP and CREATE EXTENSION */
-static int64 cached_version = 0;	/* of the mirror */
-static int64 cached_numbers = 0;	/* of the dictionary */
-static uint64 cached_epoch = 0;
+/* The version in force that this process has pinned. */
+static RecoVersion *pinned = NULL;
 
-static RecoStringTable *category_names = NULL;
+/* Made from the pinned version before reco's lock was taken, and not finished. */
+static RecoVersion *prepared = NULL;
+static RecoVersion *prepared_from = NULL;
+
+/* What the holder of reco's lock is to see. */
+static int	writing_level = 0;	/* nest level at which it was taken; 0: it is not held */
+static int	wanted_level = 0;	/* at which these were set */
+static Oid	wanted_table = InvalidOid;
+static RecoVersions wanted;
+
+/* The version that is read, and where its parts are. */
+static RecoVersion *viewed = NULL;	/* NULL: none is, within this transaction */
+static uint64 view_serial = 0;	/* the pages are those of this version */
+static int32 view_end = 0;		/* of numbers */
+static const RecoNumberPage **pages = NULL;
+static int	pages_size = 0;
 static RecoCategory *categories = NULL;
-static int	category_count = 0;
-static int	category_size = 0;
-static int32 *category_of = NULL;	/* by product number */
-static int32 category_of_size = 0;
-static bool loaded_all = false;
-static int	lookups = 0;
-static uint64 epoch = 0;
+static int	categories_size = 0;
+static const RecoDirectory *category_pages = NULL;
+static const RecoIdIndex *view_index = NULL;
+static RecoNumberPage empty_page;
 
-#define PRODUCT_COLUMNS "SELECT n.number, p.category, p.popularity, p.product_id" \
-	" FROM reco.product p JOIN reco.product_number n USING (product_id)"
+/* The indexes of categories by name, as far as they were asked for. */
+static MemoryContext names_context = NULL;
+static RecoStringTable *names = NULL;
+static int32 names_count = 0;
+static uint64 names_family = 0;
 
-static RecoPlan all_plan = {
-	PRODUCT_COLUMNS " WHERE p.category IS NOT NULL ORDER BY p.popularity DESC, p.product_id"
-};
-static RecoPlan category_plan = {
-	PRODUCT_COLUMNS " WHERE p.category = $1 ORDER BY p.popularity DESC, p.product_id",
-	1, {TEXTOID}
-};
-static RecoPlan number_plan = {
-	PRODUCT_COLUMNS " WHERE n.number = $1 AND p.category IS NOT NULL", 1, {INT4OID}
-};
+/* What the transaction drops. */
+static Oid	dropped_database = InvalidOid;
+static object_access_hook_type next_object_access = NULL;
 
 static void
-product_cache_reset(void)
+product_forget_names(void)
 {
-	if (cache != NULL)
-		MemoryContextDelete(cache);
-	cache = AllocSetContextCreate(TopMemoryContext, "reco products", ALLOCSET_DEFAULT_SIZES);
-	category_names = reco_string_table_create(cache);
-	category_count = 0;
-	category_size = 64;
-	categories = MemoryContextAlloc(cache, category_size * sizeof(RecoCategory));
-	category_of_size = 0;
-	category_of = NULL;
-	loaded_all = false;
-	lookups = 0;
-	epoch++;
+	if (names_context != NULL)
+		MemoryContextDelete(names_context);
+	names_context = NULL;
+	names = NULL;
 }
 
-/* Changes whenever the cache is begun anew, and indexes of categories with it. */
-uint64
-reco_product_epoch(void)
+static void
+product_unpin(void)
 {
-	return epoch;
+	if (pinned != NULL)
+		reco_version_unpin(pinned);
+	pinned = NULL;
+	viewed = NULL;
 }
 
-/* The index of a category by its name; a new one has no products. */
-int32
-reco_product_find_category(RecoSlice name)
+/* Give up the versions that were made at a nest level and below. */
+static void
+product_discard(int level)
 {
-	int32	   *known = reco_string_table_find(category_names, name);
-	RecoCategory *category;
-	RecoSlice	kept;
-
-	if (known)
-		return *known;
-	if (category_count == category_size)
+	while (own_count > 0 && own[own_count - 1].level >= level)
 	{
-		category_size *= 2;
-		categories = repalloc(categories, category_size * sizeof(RecoCategory));
+		RecoVersion *version = own[--own_count].version;
+
+		if (version == prepared)
+			prepared = NULL;
+		reco_version_discard(version);
+		product_forget_names();
+		viewed = NULL;
 	}
-	category = &categories[category_count];
-	memset(category, 0, sizeof(*category));
-	category->name = MemoryContextAlloc(cache, VARHDRSZ + name.length);
-	SET_VARSIZE(category->name, VARHDRSZ + name.length);
-	memcpy(VARDATA(category->name), name.data, name.length);
-	category->loaded = loaded_all;
-	kept.data = VARDATA(category->name);
-	kept.length = name.length;
-	*reco_string_table_add(category_names, kept) = category_count;
-	return category_count++;
-}
-
-/* Take a product out of the list of the category that it is known to be in. */
-static void
-product_cache_remove(int32 number)
-{
-	int32		index = number < category_of_size ? category_of[number] : NOT_LOADED;
-
-	if (index >= 0)
-		reco_category_remove(&categories[index], number);
 }
 
 static void
-product_cache_set_category(int32 number, int32 category)
+product_commit(void)
 {
-	if (number < category_of_size && category_of[number] != category)
-		product_cache_remove(number);
-	if (number >= category_of_size)
+	if (OidIsValid(dropped_database))
+		reco_version_forget_database(dropped_database);
+	for (int i = 0; i < own_count; i++)
 	{
-		int32		size = Max(Max(1024, category_of_size * 2), number + 1);
-
-		if (category_of == NULL)
-			category_of = MemoryContextAllocHuge(cache, size * sizeof(int32));
-		else
-			category_of = repalloc_huge(category_of, size * sizeof(int32));
-		for (int32 i = category_of_size; i < size; i++)
-			category_of[i] = NOT_LOADED;
-		category_of_size = size;
+		if (!own[i].complete || !reco_version_publish(own[i].version, false))
+			reco_version_discard(own[i].version);
 	}
-	category_of[number] = category;
+	own_count = 0;
+}
+
+static void
+product_abort(void)
+{
+	product_discard(0);
+}
+
+static void
+product_reset(void)
+{
+	product_unpin();
+	prepared = NULL;
+	changed_level = 0;
+	writing_level = wanted_level = 0;
+	dropped_database = InvalidOid;
+}
+
+static void
+product_commit_sub(int level)
+{
+	for (int i = 0; i < own_count; i++)
+		own[i].level = Min(own[i].level, level - 1);
+	changed_level = Min(changed_level, level - 1);
+	writing_level = Min(writing_level, level - 1);
+	wanted_level = Min(wanted_level, level - 1);
 }
 
 /*
- * Take a row of the result; into_list: also into its category's list, unless
- * that one is complete.  order: of the product in the whole mirror, 0 if not
- * known.
+ * What was wanted has been undone.  Whoever was writing before goes on, since a
+ * trigger may have an EXCEPTION clause.
  */
-static int32
-product_cache_add_row(uint64 row, bool into_list, int32 order)
-{
-	bool		null;
-	text	   *name = DatumGetTextPP(reco_sql_value(row, 2, &null));
-	RecoSlice	category = {VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)};
-	int32		index = reco_product_find_category(category);
-	RecoProduct product;
-
-	product.order = order;
-	product.number = DatumGetInt32(reco_sql_value(row, 1, &null));
-	reco_dictionary_learn(DatumGetTextPP(reco_sql_value(row, 4, &null)), product.number);
-	product_cache_set_category(product.number, index);
-	if (into_list && !categories[index].loaded)
-		reco_category_append(&categories[index], cache, product, DatumGetInt64(reco_sql_value(row, 3, &null)));
-	return index;
-}
-
-/* Load the whole mirror; the indexes of categories known stay. */
 static void
-product_cache_load_all(void)
+product_restore_wanted(void)
 {
-	uint64		count = reco_sql_query(&all_plan, NULL, NULL, 0);
+	const RecoVersion *before = own_count > 0 ? own[own_count - 1].version : pinned;
 
-	for (int i = 0; i < category_count; i++)
+	viewed = NULL;
+	if (before != NULL && (own_count > 0 ? own[own_count - 1].complete : changed_level == 0))
 	{
-		categories[i].count = 0;
-		categories[i].loaded = false;
+		wanted = (RecoVersions) {before->mirror, before->numbers};
+		wanted_level = own_count > 0 ? own[own_count - 1].level : writing_level;
 	}
-	for (uint64 i = 0; i < count; i++)
-		product_cache_add_row(i, true, i + 1);
-	SPI_freetuptable(SPI_tuptable);
-	reco_dictionary_set_mirrored(count);
-	for (int i = 0; i < category_count; i++)
-		categories[i].loaded = true;
-	loaded_all = true;
+	else
+		writing_level = 0;		/* until reco.state is read again */
 }
 
 static void
-product_cache_load_category(int32 index)
+product_abort_sub(int level)
 {
-	Datum		values[1] = {PointerGetDatum(categories[index].name)};
-	uint64		count = reco_sql_query(&category_plan, values, NULL, 0);
-
-	categories[index].count = 0;	/* an ERROR may have ended an earlier attempt */
-	for (uint64 i = 0; i < count; i++)
-		product_cache_add_row(i, true, 0);
-	SPI_freetuptable(SPI_tuptable);
-	categories[index].loaded = true;
+	product_discard(level);
+	if (changed_level >= level)
+		changed_level = 0;
+	if (writing_level >= level)
+		writing_level = 0;
+	else if (writing_level > 0 && wanted_level >= level)
+		product_restore_wanted();
+	if (writing_level == 0 && prepared == NULL)
+		product_unpin();
 }
 
-static int32
-product_cache_load_number(int32 number)
-{
-	Datum		values[1] = {Int32GetDatum(number)};
-	int32		index = RECO_NO_CATEGORY;
+const RecoXactModule reco_product_xact = {
+	.commit = product_commit,
+	.abort = product_abort,
+	.reset = product_reset,
+	.commit_sub = product_commit_sub,
+	.abort_sub = product_abort_sub,
+};
 
-	if (reco_sql_query(&number_plan, values, NULL, 1) > 0)
-		index = product_cache_add_row(0, false, 0);
-	else if (number < MAX_REMEMBERED)
-		product_cache_set_category(number, RECO_NO_CATEGORY);
-	SPI_freetuptable(SPI_tuptable);
-	return index;
-}
-
-/* A row of reco_mirror_log_read_changes: the product as it is now. */
+/* Notice that the extension or a database is dropped: its versions are freed then. */
 static void
-product_cache_apply_change(uint64 row)
+product_object_access(ObjectAccessType access, Oid class, Oid object, int subid, void *arg)
 {
-	bool		null;
-	bool		no_category;
-	RecoProduct product = {DatumGetInt32(reco_sql_value(row, 1, &null)), 0};	/* order: not known */
-	Datum		category = reco_sql_value(row, 2, &no_category);
-	Datum		id = reco_sql_value(row, 4, &null);
-	int32		index = RECO_NO_CATEGORY;
+	if (next_object_access)
+		next_object_access(access, class, object, subid, arg);
+	if (access != OAT_DROP)
+		return;
+	if (class == DatabaseRelationId)
+		dropped_database = object;
+	else if (class == ExtensionRelationId && object == get_extension_oid("reco", true))
+		dropped_database = MyDatabaseId;
+}
 
-	reco_dictionary_check(product.number);
-	product_cache_remove(product.number);
-	if (!no_category)
+/* Called once, from _PG_init. */
+void
+reco_product_init(void)
+{
+	for (int i = 0; i < RECO_PAGE_NUMBERS; i++)
+		empty_page.category[i] = RECO_NO_CATEGORY;
+	next_object_access = object_access_hook;
+	object_access_hook = product_object_access;
+}
+
+static void *
+product_grow(void *array, Size element, int n, int wanted_size)
+{
+	array = array == NULL ? MemoryContextAllocHuge(TopMemoryContext, wanted_size * element) :
+		repalloc_huge(array, wanted_size * element);
+	memset((char *) array + n * element, 0, (wanted_size - n) * element);
+	return array;
+}
+
+/* Find the number pages of a version. */
+static void
+product_map(const RecoVersion *version)
+{
+	int			count = RECO_PAGES(version->number_end, RECO_PAGE_NUMBERS);
+	const RecoDirectory *directory = count > 0 ? reco_version_address(version->numbers_directory) : NULL;
+
+	view_serial = 0;
+	if (count > pages_size)
 	{
-		text	   *name = DatumGetTextPP(category);
-
-		index = reco_product_find_category((RecoSlice) {VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)});
-		reco_dictionary_learn(DatumGetTextPP(id), product.number);
+		pages = product_grow(pages, sizeof(RecoNumberPage *), pages_size, count * 2);
+		pages_size = count * 2;
 	}
-	if (index >= 0 || product.number < category_of_size)
-		product_cache_set_category(product.number, index);
-	if (index >= 0 && categories[index].loaded)
-		reco_category_insert(&categories[index], cache, product, DatumGetInt64(reco_sql_value(row, 3, &null)));
-}
-
-/* All products stand in a new order; those that are new in it are a change of their own. */
-static void
-product_cache_apply_order(const RecoOrder *order)
-{
-	for (int i = 0; i < category_count; i++)
-		categories[i].count = 0;
-	for (int i = 0; i < order->count; i++)
+	for (int i = 0; i < count; i++)
+		pages[i] = DsaPointerIsValid(directory->pages[i]) ? reco_version_address(directory->pages[i]) : &empty_page;
+	if (version->category_count > categories_size)
 	{
-		RecoProduct product = {order->numbers[i], i + 1};
-		bool		known = product.number >= 0 && product.number < category_of_size;
-		int32		index = known ? category_of[product.number] : NOT_LOADED;
-
-		if (index >= 0)
-			reco_category_append(&categories[index], cache, product, order->popularity[i]);
+		categories = product_grow(categories, sizeof(RecoCategory), categories_size, version->category_count * 2);
+		categories_size = version->category_count * 2;
 	}
+	category_pages = version->category_count > 0 ? reco_version_address(version->categories_directory) : NULL;
+	view_end = version->number_end;
+	view_serial = version->serial;
 }
 
-/* Take what changed since the cached version; false: that is not known. */
+/* Read this version from now on; it stays pinned, or is the transaction's own. */
+static void
+product_view(RecoVersion *version)
+{
+	if (view_serial != version->serial)
+		product_map(version);
+	view_index = NULL;
+	if (writing_level > 0)
+		view_index = reco_version_address(version->ids);
+	viewed = version;
+}
+
+/* Begin a version of the transaction's own. */
+static RecoVersion *
+product_begin_version(const RecoVersion *base)
+{
+	if (own_count == own_size)
+	{
+		own = product_grow(own, sizeof(OwnVersion), own_size, Max(8, own_size * 2));
+		own_size = Max(8, own_size * 2);
+	}
+	own[own_count].version = reco_version_create(base);
+	own[own_count].level = GetCurrentTransactionNestLevel();
+	own[own_count].complete = false;
+	return own[own_count++].version;
+}
+
+/* It is built: it says what the mirror says in this version. */
+static void
+product_end_version(RecoVersion *version, RecoVersions versions)
+{
+	version->table = wanted_table;
+	version->mirror = versions.mirror;
+	version->numbers = versions.numbers;
+	for (int i = 0; i < own_count; i++)
+		if (own[i].version == version)
+			own[i].complete = true;
+	if (wanted.mirror != versions.mirror || wanted.numbers != versions.numbers)
+		wanted_level = GetCurrentTransactionNestLevel();
+	wanted = versions;
+	product_view(version);
+}
+
 static bool
-product_cache_catch_up(int64 version)
+product_is_wanted(const RecoVersion *version)
 {
-	int64		known;			/* versions of which that is known, -1: too much */
-	RecoOrder	order;
-	bool		reordered;
-	int			count;
-
-	if (version < cached_version)
-		return false;
-	reordered = loaded_all && reco_mirror_log_read_order(cached_version, version, &order);
-	count = reco_mirror_log_read_changes(cached_version, version, &known);
-	if (known >= 0 && known + (reordered ? 1 : 0) == version - cached_version)
-	{
-		if (reordered)
-			product_cache_apply_order(&order);
-		for (int i = 0; i < count; i++)
-			product_cache_apply_change(i);
-		cached_version = version;
-	}
-	SPI_freetuptable(SPI_tuptable);
-	return cached_version == version;
+	return version->table == wanted_table && version->mirror == wanted.mirror && version->numbers == wanted.numbers;
 }
 
-/* Make sure that the cache shows the mirror of this transaction. */
+/*
+ * Build the version that is missing.  One that the transaction has not made is
+ * published at once: the transaction may take long, or be rolled back.
+ */
+static void
+product_build(void)
+{
+	bool		committed = changed_level == 0;
+	RecoVersion *version = product_begin_version(NULL);
+
+	reco_build_all(version, committed);
+	product_end_version(version, wanted);
+	if (committed && reco_version_publish(version, true))
+	{
+		RecoVersion *before = pinned;
+
+		own_count--;
+		pinned = version;
+		if (before != NULL)
+			reco_version_unpin(before);
+	}
+}
+
+/* Look for the version that the holder of reco's lock is to see; false: it is missing. */
+static bool
+product_find(void)
+{
+	for (int i = own_count - 1; i >= 0; i--)
+	{
+		if (!own[i].complete || !product_is_wanted(own[i].version))
+			continue;
+		product_view(own[i].version);
+		return true;
+	}
+	if (pinned == NULL || !reco_version_is_newest(pinned))
+	{
+		product_unpin();
+		pinned = reco_version_pin();
+	}
+	if (pinned == NULL || !product_is_wanted(pinned))
+		return false;
+	product_view(pinned);
+	return true;
+}
+
+static void
+product_acquire(void)
+{
+	if (writing_level == 0)
+		elog(ERROR, "the mirror is read without reco's lock");
+	if (!product_find())
+		product_build();
+}
+
+static inline void
+product_require(void)
+{
+	if (unlikely(viewed == NULL))
+		product_acquire();
+}
+
+static RecoVersions
+product_versions(const RecoState *state)
+{
+	return (RecoVersions) {state->mirror_version, state->numbers_version};
+}
+
 void
 reco_product_sync(const RecoState *state)
 {
 	Oid			table = reco_sql_table("product");
 
-	if (cache != NULL && cached_table == table && cached_epoch == reco_dictionary_epoch() &&
-		cached_numbers == state->numbers_version &&
-		(cached_version == state->mirror_version || product_cache_catch_up(state->mirror_version)))
-		return;
-	if (cached_numbers != state->numbers_version || cached_table != table)
+	reco_version_reclaim();
+	if (wanted_table != table || wanted.numbers != state->numbers_version)
 		reco_dictionary_reset();
-	product_cache_reset();
-	cached_table = table;
-	cached_version = state->mirror_version;
-	cached_numbers = state->numbers_version;
-	cached_epoch = reco_dictionary_epoch();
+	if (writing_level == 0 || wanted_table != table || wanted.mirror != state->mirror_version ||
+		wanted.numbers != state->numbers_version)
+		wanted_level = GetCurrentTransactionNestLevel();
+	if (writing_level == 0)
+		writing_level = GetCurrentTransactionNestLevel();
+	wanted_table = table;
+	wanted = product_versions(state);
+	product_acquire();
+}
+
+static void
+product_set_changed(void)
+{
+	int			level = GetCurrentTransactionNestLevel();
+
+	changed_level = changed_level == 0 ? level : Min(changed_level, level);
+}
+
+/* The transaction has changed n products, and the state. */
+void
+reco_product_change(const RecoState *after, RecoProductRow *rows, int n)
+{
+	RecoVersion *base;
+	RecoVersion *version;
+
+	product_require();
+	base = viewed;
+	product_set_changed();
+	for (int i = 0; i < n; i++)
+		rows[i].category = rows[i].name.data != NULL ? reco_product_find_category(rows[i].name) : RECO_NO_CATEGORY;
+	version = product_begin_version(base);
+	reco_build_change(version, base, rows, n);
+	product_end_version(version, product_versions(after));
+	if (version->unordered > MAX_UNORDERED && version->unordered > version->product_count / 2)
+		reco_product_change_order(after, NULL, 0);
+}
+
+/* The transaction may have changed any product, or what numbers stand for. */
+void
+reco_product_change_all(const RecoState *after)
+{
+	product_set_changed();
+	if (wanted.numbers != after->numbers_version)
+		reco_dictionary_reset();
+	wanted = product_versions(after);
+	wanted_level = GetCurrentTransactionNestLevel();
+	viewed = NULL;
 }
 
 /*
- * Load all products, unless they are known; for a process that will need them
- * under reco's lock, and does not hold it yet.  So rows may be newer than the
- * state: a change says how a product is, not what differs, and is none the
- * worse for being taken twice.
+ * Make a version with another popularity (NULL: the same), in order, before
+ * reco's lock is taken.  The caller has locked reco.product against writers.
  */
 void
-reco_product_load(const RecoState *state)
+reco_product_prepare_order(const int64 *by_number, int32 size)
 {
-	reco_product_sync(state);
-	if (!loaded_all)
-		product_cache_load_all();
+	if (reco_product_read() == 0 || (by_number == NULL && pinned->unordered == 0))
+		return;
+	prepared_from = pinned;
+	prepared = product_begin_version(pinned);
+	reco_build_order(prepared, pinned, by_number, size);
+}
+
+/* The popularity of products is another one (NULL: the same), and they are to be in order. */
+void
+reco_product_change_order(const RecoState *after, const int64 *by_number, int32 size)
+{
+	RecoVersion *base;
+	RecoVersion *version = prepared;
+
+	product_require();
+	base = viewed;
+	product_set_changed();
+	if (version == NULL || base != prepared_from || base != pinned || !reco_version_is_newest(base))
+	{
+		version = product_begin_version(base);
+		reco_build_order(version, base, by_number, size);
+	}
+	reco_build_finish_order(version, base);
+	product_end_version(version, product_versions(after));
+	prepared = NULL;
+}
+
+/*
+ * Read the newest version for the rest of the transaction; its family, 0 if there
+ * is none.  Who holds reco's lock reads no other version than that of the state.
+ */
+uint64
+reco_product_read(void)
+{
+	if (viewed == NULL && writing_level > 0)
+		(void) product_find();
+	else if (viewed == NULL)
+	{
+		product_unpin();
+		pinned = reco_version_pin();
+		if (pinned != NULL && pinned->table == reco_sql_table("product"))
+			product_view(pinned);
+	}
+	return viewed != NULL ? viewed->family : 0;
+}
+
+/* Read a version whose numbers stand for what they stand for in these; false: there is none. */
+bool
+reco_product_begin_read(RecoVersions versions)
+{
+	reco_product_end_read();
+	return reco_product_read() != 0 && viewed->numbers == versions.numbers;
+}
+
+void
+reco_product_end_read(void)
+{
+	if (writing_level == 0 && prepared == NULL)
+		product_unpin();
+}
+
+/* Are categories, too, those of this version of the mirror? */
+bool
+reco_product_shows_mirror(int64 version)
+{
+	return viewed->mirror == version;
+}
+
+static inline const RecoNumberPage *
+product_page(int32 number)
+{
+	return (uint32) number < (uint32) view_end ? pages[number / RECO_PAGE_NUMBERS] : &empty_page;
 }
 
 /* The category of a product, RECO_NO_CATEGORY if it has none. */
 int32
 reco_product_category(int32 number)
 {
-	int32		category = number < category_of_size ? category_of[number] : NOT_LOADED;
-
-	if (likely(category != NOT_LOADED))
-		return category;
-	if (!loaded_all && ++lookups > MAX_LOOKUPS)
-	{
-		product_cache_load_all();
-		return reco_product_category(number);
-	}
-	return loaded_all ? RECO_NO_CATEGORY : product_cache_load_number(number);
+	product_require();
+	return product_page(number)->category[(uint32) number % RECO_PAGE_NUMBERS];
 }
 
 /* Put the categories of products in the place of their numbers. */
 void
 reco_product_categorize(int32 *numbers, int n)
 {
+	product_require();
 	for (int i = 0; i < n; i++)
-	{
-		int32		number = numbers[i];
-		int32		category = number < category_of_size ? category_of[number] : NOT_LOADED;
-
-		numbers[i] = likely(category != NOT_LOADED) ? category : reco_product_category(number);
-	}
+		numbers[i] = product_page(numbers[i])->category[(uint32) numbers[i] % RECO_PAGE_NUMBERS];
 }
 
-/* A category and its products; good until the next call that names a product. */
-RecoCategory *
+static const RecoCategoryEntry *
+product_category_entry(int32 category)
+{
+	const RecoCategoryPage *page = reco_version_address(category_pages->pages[category / RECO_PAGE_CATEGORIES]);
+
+	return &page->entries[category % RECO_PAGE_CATEGORIES];
+}
+
+/* A category and its products. */
+const RecoCategory *
 reco_product_list(int32 category)
 {
-	if (!categories[category].loaded)
+	RecoCategory *list;
+
+	product_require();
+	list = &categories[category];
+	if (unlikely(list->serial != view_serial))
 	{
-		lookups++;
-		product_cache_load_category(category);
+		dsa_pointer piece = product_category_entry(category)->products;
+		const RecoProducts *products = DsaPointerIsValid(piece) ? reco_version_address(piece) : NULL;
+
+		list->count = products != NULL ? products->count : 0;
+		list->products = products != NULL ? products->products : NULL;
+		list->popularity = products != NULL ? RECO_PRODUCTS_POPULARITY(products) : NULL;
+		list->serial = view_serial;
 	}
-	return &categories[category];
+	return list;
 }
 
-/* The number of categories known; their indexes are below it. */
+/* The name of a category. */
+RecoSlice
+reco_product_category_name(int32 category)
+{
+	const RecoProductText *text = reco_version_address(product_category_entry(category)->name);
+
+	return (RecoSlice) {text->data + 1, text->length};
+}
+
+/* The index of a category by its name; RECO_NO_CATEGORY: there is no such category yet. */
+int32
+reco_product_find_category(RecoSlice name)
+{
+	int32	   *index;
+
+	product_require();
+	if (names == NULL || names_family != viewed->family)
+	{
+		product_forget_names();
+		names_context = AllocSetContextCreate(TopMemoryContext, "reco category names", ALLOCSET_DEFAULT_SIZES);
+		names = reco_string_table_create(names_context);
+		names_count = 0;
+		names_family = viewed->family;
+	}
+	for (; names_count < viewed->category_count; names_count++)
+		*reco_string_table_add(names, reco_product_category_name(names_count)) = names_count;
+	index = reco_string_table_find(names, name);
+	return index != NULL && *index < viewed->category_count ? *index : RECO_NO_CATEGORY;
+}
+
+/* The number of categories; their indexes are below it. */
 int32
 reco_product_categories(void)
 {
-	return category_count;
+	product_require();
+	return viewed->category_count;
 }
 
-/* All products whose category is known have numbers below this. */
+/* All products that have a category have numbers below this. */
 int32
 reco_product_end(void)
 {
-	return category_of_size;
+	product_require();
+	return view_end;
+}
+
+/* Products that have no place in the order of all. */
+int64
+reco_product_unordered(void)
+{
+	product_require();
+	return viewed->unordered;
+}
+
+/* Versions of the same family have the same indexes of categories. */
+uint64
+reco_product_family(void)
+{
+	product_require();
+	return viewed->family;
+}
+
+static inline const RecoProductText *
+product_text(int32 number)
+{
+	dsa_pointer text;
+
+	product_require();
+	text = product_page(number)->text[(uint32) number % RECO_PAGE_NUMBERS];
+	return DsaPointerIsValid(text) ? reco_version_address(text) : NULL;
+}
+
+/* The id of a product; data is NULL if it is not in the mirror, nor was. */
+RecoSlice
+reco_product_id(int32 number)
+{
+	const RecoProductText *text = product_text(number);
+
+	return text != NULL ? (RecoSlice) {text->data + 1, text->length} : (RecoSlice) {NULL, 0};
+}
+
+/* The same as a JSON string in UTF-8. */
+RecoSlice
+reco_product_quoted(int32 number)
+{
+	const RecoProductText *text = product_text(number);
+
+	if (text == NULL)
+		return (RecoSlice) {NULL, 0};
+	if (text->escaped == 0)
+		return (RecoSlice) {text->data, text->length + 2};
+	return (RecoSlice) {text->data + text->length + 2, text->escaped};
+}
+
+/* The number of a product, by its id; -1: it is not in the mirror, nor was.  Under reco's lock. */
+int32
+reco_product_number(RecoSlice id)
+{
+	uint32		hash = reco_build_hash(id);
+
+	product_require();
+	Assert(writing_level > 0);
+	for (uint32 at = hash & view_index->mask; view_index->slots[at].number >= 0; at = (at + 1) & view_index->mask)
+	{
+		const RecoIdSlot *slot = &view_index->slots[at];
+		RecoSlice	known;
+
+		if (slot->hash != hash)
+			continue;
+		known = reco_product_id(slot->number);
+		if (known.data != NULL && known.length == id.length && memcmp(known.data, id.data, id.length) == 0)
+			return slot->number;
+	}
+	return -1;
+}
+
+/* Where a category has a product; -1: nowhere. */
+int
+reco_category_find(const RecoCategory *category, int32 number)
+{
+	for (int i = 0; i < category->count; i++)
+		if (category->products[i].number == number)
+			return i;
+	return -1;
+}
+
+/* Which of two products comes first in a list, all else being equal? */
+int
+reco_category_compare(const RecoCategory *a, int i, const RecoCategory *b, int j)
+{
+	const RecoProduct *x = &a->products[i];
+	const RecoProduct *y = &b->products[j];
+
+	if (x->order != 0 && y->order != 0)
+		return x->order - y->order;
+	if (a->popularity[i] != b->popularity[j])
+		return a->popularity[i] > b->popularity[j] ? -1 : 1;
+	return reco_dictionary_compare(x->number, y->number);
 }

@@ -4,9 +4,10 @@
  *	  The dictionary of product numbers.
  *
  * Packed views and counters hold a number for each product, dense and small,
- * from reco.product_number.  A process caches what it has seen of it.  All
- * callers hold reco's lock, but for those that learn numbers which they have
- * read themselves (product_cache.c, invalidation_prescan.c).
+ * from reco.product_number.  Those of the mirror's products are in shared memory
+ * (product_cache.c); a process caches what it has seen of others.  All callers
+ * hold reco's lock, but for those that learn numbers which they have read
+ * themselves (invalidation_prescan.c).
  *
  * What a transaction adds is only true if it commits, so an abort, of a
  * savepoint too, throws the cache away.  A number that is given free raises
@@ -18,24 +19,43 @@
 
 #include "catalog/pg_type.h"
 #include "common/array.h"
+#include "common/hashfn.h"
 #include "common/spi.h"
+#include "engine/product_cache.h"
 #include "engine/product_dictionary.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
 /*
- * Made-up ids must not fill a process's memory: start again beyond this, and
- * the products of the mirror, which would be loaded again.
+ * Products outside of the catalog that a process caches: made-up ids must not
+ * fill its memory.  A worker reads the events of all.
  */
-#define MAX_CACHED 2000000
+#define MAX_CACHED 50000
+#define MAX_CACHED_BY_WORKER 2000000
+
+typedef struct NameEntry
+{
+	int32		number;
+	text	   *name;
+	char		status;
+} NameEntry;
+
+#define SH_PREFIX namehash
+#define SH_ELEMENT_TYPE NameEntry
+#define SH_KEY_TYPE int32
+#define SH_KEY number
+#define SH_HASH_KEY(table, key) murmurhash32((uint32) (key))
+#define SH_EQUAL(table, a, b) ((a) == (b))
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
 
 static MemoryContext cache = NULL;
 static RecoStringTable *numbers_of = NULL;
-static text **names = NULL;		/* by number; NULL: not cached */
-static int32 names_size = 0;
-static int64 mirrored = 0;		/* products of the mirror among those cached */
-static uint64 epoch = 1;
+static namehash_hash *names = NULL;
 static bool dirty = false;		/* the transaction changed what is cached */
 
 static RecoPlan find_plan = {
@@ -72,9 +92,6 @@ reco_dictionary_reset(void)
 	cache = NULL;
 	numbers_of = NULL;
 	names = NULL;
-	names_size = 0;
-	mirrored = 0;
-	epoch++;
 }
 
 static void
@@ -100,27 +117,6 @@ const RecoXactModule reco_dictionary_xact = {
 	.abort = dictionary_abort,.abort_sub = dictionary_abort_sub,.reset = dictionary_reset_xact
 };
 
-/* Changes whenever the cache has been thrown away. */
-uint64
-reco_dictionary_epoch(void)
-{
-	return epoch;
-}
-
-/* The transaction makes cached things true that an abort makes untrue. */
-void
-reco_dictionary_set_dirty(void)
-{
-	dirty = true;
-}
-
-/* So many of the ids cached are those of the mirror. */
-void
-reco_dictionary_set_mirrored(int64 count)
-{
-	mirrored = count;
-}
-
 /* A number in a table that a constraint should have rejected. */
 void
 reco_dictionary_check(int32 number)
@@ -132,67 +128,72 @@ reco_dictionary_check(int32 number)
 				 errhint("Run DROP EXTENSION reco and CREATE EXTENSION reco: the state is computed anew.")));
 }
 
-/* Make room for a number in what is cached. */
-static void
-dictionary_reserve(int32 number)
+static RecoSlice
+dictionary_slice(const text *name)
 {
-	if (cache == NULL)
-	{
-		cache = AllocSetContextCreate(TopMemoryContext, "reco product numbers",
-									  ALLOCSET_DEFAULT_SIZES);
-		numbers_of = reco_string_table_create(cache);
-		names_size = 1024;
-		names = MemoryContextAllocZero(cache, names_size * sizeof(text *));
-	}
-	if (number >= names_size)
-	{
-		int32		size = Max(names_size * 2, number + 1);
-
-		names = repalloc_huge(names, size * sizeof(text *));
-		memset(names + names_size, 0, (size - names_size) * sizeof(text *));
-		names_size = size;
-	}
+	return (RecoSlice) {VARDATA(name), VARSIZE(name) - VARHDRSZ};
 }
 
-static RecoSlice
-dictionary_cached_name(int32 number)
+static void
+dictionary_init(void)
 {
-	return (RecoSlice) {VARDATA(names[number]), VARSIZE(names[number]) - VARHDRSZ};
+	if (cache != NULL)
+		return;
+	cache = AllocSetContextCreate(TopMemoryContext, "reco product numbers", ALLOCSET_DEFAULT_SIZES);
+	numbers_of = reco_string_table_create(cache);
+	names = namehash_create(cache, 256, NULL);
 }
 
 /*
- * Keep a pair of the dictionary; id is copied.  Returns the number.
+ * Keep a pair of the dictionary; id is copied.
  *
  * A cached pair that contradicts it goes: its number has been given free since,
  * which who reads without reco's lock may see too early, or the table is damaged.
  */
-int32
+void
 reco_dictionary_learn(text *id, int32 number)
 {
 	RecoSlice	name = {VARDATA_ANY(id), VARSIZE_ANY_EXHDR(id)};
+	NameEntry  *entry;
 	int32	   *other;
+	bool		found;
 
 	reco_dictionary_check(number);
-	dictionary_reserve(number);
-	if (names[number] != NULL)
+	dictionary_init();
+	entry = namehash_lookup(names, number);
+	if (entry != NULL)
 	{
-		RecoSlice	known = dictionary_cached_name(number);
+		RecoSlice	known = dictionary_slice(entry->name);
 
 		if (known.length == name.length && memcmp(known.data, name.data, name.length) == 0)
-			return number;
+			return;
 		reco_string_table_remove(numbers_of, known);
 	}
 	other = reco_string_table_find(numbers_of, name);
 	if (other != NULL)
 	{
-		names[*other] = NULL;
+		namehash_delete(names, *other);
 		reco_string_table_remove(numbers_of, name);
 	}
-	names[number] = MemoryContextAlloc(cache, VARHDRSZ + name.length);
-	SET_VARSIZE(names[number], VARHDRSZ + name.length);
-	memcpy(VARDATA(names[number]), name.data, name.length);
-	*reco_string_table_add(numbers_of, dictionary_cached_name(number)) = number;
-	return number;
+	id = MemoryContextAlloc(cache, VARHDRSZ + name.length);
+	SET_VARSIZE(id, VARHDRSZ + name.length);
+	memcpy(VARDATA(id), name.data, name.length);
+	entry = namehash_insert(names, number, &found);
+	entry->name = id;
+	*reco_string_table_add(numbers_of, dictionary_slice(id)) = number;
+}
+
+/* The number of a product that the cache of the mirror or this one has; -1: neither. */
+static int32
+dictionary_known_number(RecoSlice id)
+{
+	int32		number = reco_product_number(id);
+	int32	   *known;
+
+	if (number >= 0 || numbers_of == NULL)
+		return number;
+	known = reco_string_table_find(numbers_of, id);
+	return known != NULL ? *known : -1;
 }
 
 static Datum
@@ -283,8 +284,7 @@ dictionary_drop_known(const RecoSlice *ids, int *which, int n, MemoryContext con
 	{
 		RecoSlice	id = ids[which[i]];
 
-		if ((numbers_of == NULL || reco_string_table_find(numbers_of, id) == NULL) &&
-			reco_string_table_find(seen, id) == NULL)
+		if (dictionary_known_number(id) < 0 && reco_string_table_find(seen, id) == NULL)
 		{
 			*reco_string_table_add(seen, id) = 0;
 			which[left++] = which[i];
@@ -303,18 +303,16 @@ reco_dictionary_resolve(RecoWrite *write, const RecoSlice *ids, int32 *numbers, 
 	int		   *missing = NULL;
 	int			count = 0;
 
-	if (numbers_of != NULL && reco_string_table_count(numbers_of) > MAX_CACHED + mirrored)
+	if (numbers_of != NULL &&
+		reco_string_table_count(numbers_of) > (AmBackgroundWorkerProcess() ? MAX_CACHED_BY_WORKER : MAX_CACHED))
 		reco_dictionary_reset();
 	for (int i = 0; i < n; i++)
 	{
-		int32	   *known = numbers_of ? reco_string_table_find(numbers_of, ids[i]) : NULL;
-
-		if (known)
-			numbers[i] = *known;
-		else
+		numbers[i] = dictionary_known_number(ids[i]);
+		if (numbers[i] < 0)
 		{
 			if (missing == NULL)
-				missing = palloc(n * sizeof(int));
+				missing = palloc_extended(n * sizeof(int), MCXT_ALLOC_HUGE);
 			missing[count++] = i;
 		}
 	}
@@ -333,17 +331,24 @@ reco_dictionary_resolve(RecoWrite *write, const RecoSlice *ids, int32 *numbers, 
 		if (left > 0)
 			dictionary_add(write, ids, which, left);
 		for (int i = 0; i < count; i++)
-			numbers[missing[i]] = *reco_string_table_find(numbers_of, ids[missing[i]]);
+			numbers[missing[i]] = dictionary_known_number(ids[missing[i]]);
 		MemoryContextSwitchTo(old);
 		MemoryContextDelete(scratch);
 		pfree(missing);
 	}
 }
 
-static bool
-dictionary_is_cached(int32 number)
+/* The product that a number stands for; data is NULL: it is not cached. */
+static RecoSlice
+dictionary_known_name(int32 number)
 {
-	return number >= 0 && number < names_size && names[number] != NULL;
+	RecoSlice	name = reco_product_id(number);
+	NameEntry  *entry;
+
+	if (name.data != NULL || names == NULL)
+		return name;
+	entry = namehash_lookup(names, number);
+	return entry != NULL ? dictionary_slice(entry->name) : name;
 }
 
 /* Learn at once what n numbers stand for, of which each next one stands stride bytes further on. */
@@ -357,7 +362,7 @@ reco_dictionary_load(const int32 *first, int n, Size stride)
 	{
 		int32		number = *(const int32 *) ((const char *) first + i * stride);
 
-		if (dictionary_is_cached(number))
+		if (dictionary_known_name(number).data != NULL)
 			continue;
 		if (missing == NULL)
 			missing = palloc_extended(n * sizeof(Datum), MCXT_ALLOC_HUGE);
@@ -373,34 +378,32 @@ reco_dictionary_load(const int32 *first, int n, Size stride)
 }
 
 /* The product that a number stands for. */
-text *
-reco_dictionary_name(int32 number)
+static RecoSlice
+dictionary_name(int32 number)
 {
-	if (!dictionary_is_cached(number))
-	{
-		Datum		values[1] = {Int32GetDatum(number)};
-		bool		null;
+	RecoSlice	name = dictionary_known_name(number);
+	Datum		values[1] = {Int32GetDatum(number)};
+	bool		null;
 
-		if (reco_sql_query(&name_plan, values, NULL, 1) == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_CORRUPTED),
-					 errmsg("product number %d is not in reco.product_number", number),
-					 errhint("Run reco_rebuild().")));
-		reco_dictionary_learn(DatumGetTextPP(reco_sql_value(0, 1, &null)), number);
-		SPI_freetuptable(SPI_tuptable);
-	}
-	return names[number];
+	if (name.data != NULL)
+		return name;
+	if (reco_sql_query(&name_plan, values, NULL, 1) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("product number %d is not in reco.product_number", number),
+				 errhint("Run reco_rebuild().")));
+	reco_dictionary_learn(DatumGetTextPP(reco_sql_value(0, 1, &null)), number);
+	SPI_freetuptable(SPI_tuptable);
+	return dictionary_known_name(number);
 }
 
 /* Compare the products that two numbers stand for, as COLLATE "C" does. */
 int
 reco_dictionary_compare(int32 a, int32 b)
 {
-	text	   *x = reco_dictionary_name(a);
-	text	   *y = reco_dictionary_name(b);
-	int			xlen = VARSIZE(x) - VARHDRSZ;
-	int			ylen = VARSIZE(y) - VARHDRSZ;
-	int			result = memcmp(VARDATA(x), VARDATA(y), Min(xlen, ylen));
+	RecoSlice	x = dictionary_name(a);
+	RecoSlice	y = dictionary_name(b);
+	int			result = memcmp(x.data, y.data, Min(x.length, y.length));
 
-	return result != 0 ? result : xlen - ylen;
+	return result != 0 ? result : x.length - y.length;
 }

@@ -17,15 +17,11 @@
 extern const RecoXactModule reco_dictionary_xact;
 
 extern void reco_dictionary_reset(void);
-extern uint64 reco_dictionary_epoch(void);
-extern void reco_dictionary_set_dirty(void);
-extern void reco_dictionary_set_mirrored(int64 count);
 
 extern void reco_dictionary_check(int32 number);
 extern void reco_dictionary_resolve(RecoWrite *write, const RecoSlice *ids, int32 *numbers, int n);
-extern int32 reco_dictionary_learn(text *id, int32 number);
+extern void reco_dictionary_learn(text *id, int32 number);
 extern void reco_dictionary_load(const int32 *first, int n, Size stride);
-extern text *reco_dictionary_name(int32 number);
 extern int	reco_dictionary_compare(int32 a, int32 b);
 
 #endif							/* RECO_PRODUCT_DICTIONARY_H */

@@ -24,9 +24,7 @@
 #include "common/guc.h"
 #include "common/own_extension.h"
 #include "common/spi.h"
-#include "engine/mirror_log.h"
 #include "engine/product_cache.h"
-#include "engine/product_dictionary.h"
 #include "engine/write.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -313,16 +311,31 @@ reco_write_set_popularity_at(RecoWrite *write, TimestampTz at)
 	write->changed = true;
 }
 
-/* Begin a new version of the mirror, after a change of n products (numbers NULL: any). */
+/* Begin a new version of the mirror, after a change of n products, which are so now (NULL: any). */
 void
-reco_write_products_changed(RecoWrite *write, const int32 *numbers, int n)
+reco_write_products_changed(RecoWrite *write, RecoProductRow *rows, int n)
 {
 	write->state.mirror_version++;
 	write->changed = true;
-	reco_dictionary_set_dirty();
-	if (numbers != NULL)
-		reco_mirror_log_changes(write, write->state.mirror_version, numbers, n);
-	reco_product_sync(&write->state);
+	if (rows != NULL)
+		reco_product_change(&write->state, rows, n);
+	else
+		reco_product_change_all(&write->state);
+}
+
+/*
+ * The products have another popularity, by number (NULL: the same one), and are
+ * brought into order.
+ */
+void
+reco_write_products_ordered(RecoWrite *write, const int64 *by_number, int32 size)
+{
+	if (by_number != NULL)
+	{
+		write->state.mirror_version++;
+		write->changed = true;
+	}
+	reco_product_change_order(&write->state, by_number, size);
 }
 
 /*

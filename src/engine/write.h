@@ -8,6 +8,7 @@
 #ifndef RECO_WRITE_H
 #define RECO_WRITE_H
 
+#include "engine/product_build.h"
 #include "engine/state.h"
 #include "storage/lockdefs.h"
 
@@ -30,7 +31,8 @@ extern void reco_write_set_clock(RecoWrite *write, TimestampTz clock);
 extern void reco_write_apply_settings(RecoWrite *write);
 extern void reco_write_next_generation(RecoWrite *write);
 extern void reco_write_set_popularity_at(RecoWrite *write, TimestampTz at);
-extern void reco_write_products_changed(RecoWrite *write, const int32 *numbers, int n);
+extern void reco_write_products_changed(RecoWrite *write, RecoProductRow *rows, int n);
+extern void reco_write_products_ordered(RecoWrite *write, const int64 *by_number, int32 size);
 extern void reco_write_numbers_changed(RecoWrite *write);
 
 /* Only the lock, for callers that also wait for other locks. */

@@ -38,6 +38,12 @@ for_user_require_view(void)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_VIEW, "user_recommendations");
 }
 
+static Datum
+text_datum(RecoSlice text)
+{
+	return PointerGetDatum(cstring_to_text_with_len(text.data, text.length));
+}
+
 PG_FUNCTION_INFO_V1(reco_list_products);
 
 /* reco.list_products(numbers): the products' ids. */
@@ -53,7 +59,7 @@ reco_list_products(PG_FUNCTION_ARGS)
 	ids = palloc(Max(1, list.count) * sizeof(Datum));
 	reco_lookup_begin(GetActiveSnapshot());
 	for (int i = 0; i < list.count; i++)
-		ids[i] = PointerGetDatum(reco_lookup_product(list.numbers[i]));
+		ids[i] = text_datum(reco_lookup_product(list.numbers[i]));
 	reco_lookup_end();
 	PG_RETURN_ARRAYTYPE_P(reco_array(ids, list.count, TEXTOID));
 }
@@ -62,10 +68,10 @@ reco_list_products(PG_FUNCTION_ARGS)
 static void
 for_user_put_row(ReturnSetInfo *result, int rank, int32 number, Datum reason)
 {
-	text	   *category = reco_lookup_category(number);
-	Datum		values[4] = {Int32GetDatum(rank), PointerGetDatum(reco_lookup_product(number)),
-	reason, PointerGetDatum(category)};
-	bool		nulls[4] = {false, false, false, category == NULL};
+	RecoSlice	category = reco_lookup_category(number);
+	bool		nulls[4] = {false, false, false, category.data == NULL};
+	Datum		values[4] = {Int32GetDatum(rank), text_datum(reco_lookup_product(number)), reason,
+	nulls[3] ? (Datum) 0 : text_datum(category)};
 
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }

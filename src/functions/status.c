@@ -16,6 +16,7 @@
 #include "common/guc.h"
 #include "common/own_extension.h"
 #include "common/text_clean.h"
+#include "engine/product_version.h"
 #include "engine/state.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -213,10 +214,14 @@ Datum
 reco_counters(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	RecoVersionUsage products = reco_version_usage();
 
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < RECO_METRICS; i++)
 		status_put_counter(result, counter_names[i], reco_metrics_value(i));
+	status_put_counter(result, "product_builds", products.builds);
+	status_put_counter(result, "product_versions", products.versions);
+	status_put_counter(result, "product_bytes", products.bytes);
 	for (int i = 0; i < RECO_PHASES; i++)
 		status_put_counter(result, phase_names[i], reco_metrics_phase_value(i));
 	return (Datum) 0;

@@ -178,24 +178,45 @@ invalidation_bring_popularity(const RecoInvalidation *change, const RecoState *s
 	SPI_freetuptable(views);
 }
 
-/* Index the products as they are now. */
-static RecoStale *
-invalidation_index(const RecoInvalidation *change, const RecoState *state, const int32 *numbers)
+/* The products as they are now. */
+static RecoProductRow *
+invalidation_read_products(const RecoInvalidation *change, const int32 *numbers)
 {
-	RecoProductDelta *deltas = palloc_extended(Max(1, change->count) * sizeof(RecoProductDelta), MCXT_ALLOC_HUGE);
+	RecoProductRow *rows = palloc_extended(Max(1, change->count) * sizeof(RecoProductRow), MCXT_ALLOC_HUGE);
 	RecoTable  *table = reco_product_table_open();
 
 	for (int i = 0; i < change->count; i++)
 	{
-		Datum		id = PointerGetDatum(change->products[i].id);
+		text	   *key = change->products[i].id;
+		Datum		id = PointerGetDatum(key);
 		TupleTableSlot *row = reco_table_fetch(table, &id);
+		bool		none = true;
+		Datum		category = (Datum) 0;
 
-		deltas[i].number = numbers[i];
-		deltas[i].category = row != NULL ? reco_product_category(numbers[i]) : RECO_NO_CATEGORY;
-		deltas[i].popularity = row != NULL ? reco_product_table_popularity(row) : 0;
+		rows[i] = (RecoProductRow) {.number = numbers[i],.id = {VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key)}};
+		if (row == NULL)
+			continue;
+		category = slot_getattr(row, RECO_PRODUCT_CATEGORY + 1, &none);
+		rows[i].popularity = reco_product_table_popularity(row);
+		if (!none)
+		{
+			text	   *name = invalidation_copy(DatumGetTextPP(category));
+
+			rows[i].name = (RecoSlice) {VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)};
+		}
 	}
 	reco_table_close(table);
-	return reco_strategy->stale_index(state, deltas, change->count);
+	return rows;
+}
+
+static RecoStale *
+invalidation_index(const RecoState *state, const RecoProductRow *rows, int n)
+{
+	RecoProductDelta *deltas = palloc_extended(Max(1, n) * sizeof(RecoProductDelta), MCXT_ALLOC_HUGE);
+
+	for (int i = 0; i < n; i++)
+		deltas[i] = (RecoProductDelta) {rows[i].number, reco_product_category(rows[i].number), rows[i].popularity};
+	return reco_strategy->stale_index(state, deltas, n);
 }
 
 /* Find the stale ones among some users. */
@@ -232,19 +253,19 @@ invalidation_search(const RecoInvalidation *change, RecoWrite *write, RecoUserRo
 
 /* Compute the stale lists; false if there are too many. */
 static bool
-invalidation_refresh(const RecoInvalidation *change, RecoWrite *write, const int32 *numbers)
+invalidation_refresh(const RecoInvalidation *change, RecoWrite *write, const RecoProductRow *rows)
 {
 	RecoUsers  *users;
-	RecoUserRows *rows;
+	RecoUserRows *user_rows;
 	RecoStaleUsers search;
 
-	reco_stale_users_init(&search, invalidation_index(change, reco_write_state(write), numbers));
+	reco_stale_users_init(&search, invalidation_index(reco_write_state(write), rows, change->count));
 	users = reco_user_open(write);
-	rows = reco_user_rows(users);
-	invalidation_search(change, write, rows, &search);
+	user_rows = reco_user_rows(users);
+	invalidation_search(change, write, user_rows, &search);
 	for (int i = 0; i < search.count && !search.too_many; i++)
 	{
-		TupleTableSlot *row = reco_user_rows_fetch_near(rows, search.users[i].user_id, &search.users[i].tid);
+		TupleTableSlot *row = reco_user_rows_fetch_near(user_rows, search.users[i].user_id, &search.users[i].tid);
 
 		if (row != NULL)
 			reco_user_refresh_row(users, row);
@@ -257,12 +278,15 @@ void
 reco_invalidation_apply(RecoInvalidation *change, RecoWrite *write)
 {
 	int32	   *numbers;
+	RecoProductRow *rows = NULL;
 
 	if (change->count == 0 && !change->everything)
 		return;
 	numbers = invalidation_number(change, write);
 	invalidation_bring_popularity(change, reco_write_state(write), numbers);
-	reco_write_products_changed(write, change->everything ? NULL : numbers, change->count);
-	if (change->everything || !invalidation_refresh(change, write, numbers))
+	if (!change->everything)
+		rows = invalidation_read_products(change, numbers);
+	reco_write_products_changed(write, rows, change->count);
+	if (change->everything || !invalidation_refresh(change, write, rows))
 		reco_write_next_generation(write);
 }

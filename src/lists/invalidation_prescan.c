@@ -36,7 +36,7 @@
 #include "utils/builtins.h"
 
 /* A change of more products is not prescanned. */
-#define MAX_PRODUCTS 1000
+#define MAX_PRODUCTS 10000
 
 /* Smaller tables are scanned under the lock, in less than a millisecond. */
 #define MIN_BLOCKS 100
@@ -56,7 +56,8 @@ struct RecoPrescan
 	bool		guessed;		/* some popularity, as the greatest: fewer lists may be stale */
 	RecoState	state;			/* when the prescan began */
 	uint64		position;		/* in the change queue, at that time */
-	uint64		epoch;			/* of the product cache, whose indexes of categories are used */
+	uint64		family;			/* of the products' versions, whose indexes of categories are used */
+	RecoStringTable *fresh;		/* indexes that new categories will have */
 	Oid			file;			/* of the users' rows */
 	BlockNumber blocks;
 	int			products;
@@ -97,6 +98,23 @@ prescan_watch(RecoPrescan *prescan)
 	return worth_it;
 }
 
+/* The index of a category; one that will be new gets the one that the change will give it. */
+static int32
+prescan_category(RecoPrescan *prescan, RecoSlice name)
+{
+	int32		index = reco_product_find_category(name);
+	int32	   *known;
+
+	if (index != RECO_NO_CATEGORY)
+		return index;
+	known = reco_string_table_find(prescan->fresh, name);
+	if (known != NULL)
+		return *known;
+	index = reco_product_categories() + reco_string_table_count(prescan->fresh);
+	*reco_string_table_add(prescan->fresh, name) = index;
+	return index;
+}
+
 /*
  * A product as it will be.  One that is new to the mirror starts with the
  * views that it already has: none if it has no number; otherwise they are not
@@ -117,8 +135,8 @@ prescan_expect(RecoPrescan *prescan, const RecoProductChange *product, uint64 ro
 		reco_dictionary_learn(product->id, delta.number);
 	if (product->category == NULL)
 		return delta;
-	delta.category = reco_product_find_category((RecoSlice) {VARDATA_ANY(product->category),
-															 VARSIZE_ANY_EXHDR(product->category)});
+	delta.category = prescan_category(prescan, (RecoSlice) {VARDATA_ANY(product->category),
+			VARSIZE_ANY_EXHDR(product->category)});
 	if (enters)
 	{
 		delta.popularity = no_number ? 0 : PG_INT64_MAX;
@@ -142,11 +160,17 @@ prescan_index(RecoPrescan *prescan, const RecoProductChange *products, int n)
 	reco_sql_begin();
 	ids = palloc(n * sizeof(Datum));
 	deltas = palloc(n * sizeof(RecoProductDelta));
+	prescan->family = reco_product_read();
+	prescan->valid = prescan->family != 0;
+	if (!prescan->valid)
+	{
+		reco_sql_commit();
+		return;
+	}
+	prescan->fresh = reco_string_table_create(CurrentMemoryContext);
 	for (int i = 0; i < n; i++)
 		ids[i] = PointerGetDatum(products[i].id);
 	values[0] = PointerGetDatum(reco_array(ids, n, TEXTOID));
-	reco_product_load(&prescan->state);
-	prescan->epoch = reco_product_epoch();
 	reco_sql_query(&products_plan, values, NULL, 0);
 	for (int i = 0; i < n; i++)
 		deltas[i] = prescan_expect(prescan, &products[i], i);
@@ -165,7 +189,7 @@ prescan_step(RecoPrescan *prescan, BlockNumber first)
 
 	reco_sql_begin();
 	rows = reco_user_rows_open();
-	prescan->valid = reco_user_rows_file(rows) == prescan->file;
+	prescan->valid = reco_user_rows_file(rows) == prescan->file && reco_product_read() == prescan->family;
 	if (prescan->valid)
 		first = reco_user_rows_scan(rows, first, Min(STEP_BLOCKS, prescan->blocks - first),
 									reco_stale_users_visit, &prescan->found);
@@ -190,7 +214,6 @@ reco_prescan_run(const RecoProductChange *products, int n)
 	if (!prescan_watch(prescan))
 		return NULL;
 	prescan_index(prescan, products, n);
-	prescan->valid = true;
 	for (BlockNumber block = 0; block < prescan->blocks && prescan->valid && !prescan->found.too_many;)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -205,7 +228,7 @@ prescan_is_valid(const RecoPrescan *prescan, const RecoState *state, const RecoS
 {
 	const RecoState *before = &prescan->state;
 
-	return prescan->valid && prescan->epoch == reco_product_epoch() &&
+	return prescan->valid && prescan->family == reco_product_family() &&
 		state->mirror_version == before->mirror_version + 1 &&
 		state->numbers_version == before->numbers_version &&
 		state->generation == before->generation &&

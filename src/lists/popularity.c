@@ -8,10 +8,9 @@
  * rows of users with new events are computed with it at once, all others when
  * the sweep (sweep.c) reaches them.
  *
- * Events do not wait for the computation.  In a first transaction the worker
- * loads the products that the sweep will need.  In a second one it adds up
- * the counters, and writes the products, with pauses, and their order, before
- * it takes reco's lock for the new generation.  So reco.product is locked
+ * Events do not wait for the computation.  The worker adds up the counters,
+ * writes the products, with pauses, and brings them into order, before it
+ * takes reco's lock for the new generation.  So reco.product is locked
  * before reco's lock, here and where a change of the catalog is written
  * (mirror_writer.c); no other table is.  Only one process at a time computes
  * the popularity, which another lock ensures, and nobody else changes
@@ -28,7 +27,6 @@
 #include "common/monotonic.h"
 #include "common/spi.h"
 #include "common/wait_event.h"
-#include "engine/mirror_log.h"
 #include "engine/product_cache.h"
 #include "engine/product_table.h"
 #include "engine/write.h"
@@ -64,7 +62,8 @@ typedef struct Popularity
 	RecoState	state;			/* used for the computation */
 	Change	   *changes;
 	int64		count;			/* 0: no popularity changes */
-	int64		version;		/* of the mirror, begun by the changes */
+	int64	   *by_number;		/* of all products */
+	int32		size;			/* numbers */
 } Popularity;
 
 static RecoPlan numbers_plan = {"SELECT next_number FROM reco.state"};
@@ -107,18 +106,16 @@ popularity_lock(void)
 static void
 popularity_compute(Popularity *found, const RecoState *state)
 {
-	int64	   *sums;
-	int32		size;
 	int			first = 0;		/* subscript */
 	Datum		values[1];
 	bool		null;
 
 	found->state = *state;
 	reco_sql_query(&numbers_plan, NULL, NULL, 1);
-	size = DatumGetInt32(reco_sql_value(0, 1, &null));
+	found->size = DatumGetInt32(reco_sql_value(0, 1, &null));
 	SPI_freetuptable(SPI_tuptable);
-	sums = reco_window_counter_sums(state->clock - state->recent_window * USECS_PER_SEC, size);
-	values[0] = PointerGetDatum(construct_md_array((Datum *) sums, NULL, 1, &size, &first, INT8OID,
+	found->by_number = reco_window_counter_sums(state->clock - state->recent_window * USECS_PER_SEC, found->size);
+	values[0] = PointerGetDatum(construct_md_array((Datum *) found->by_number, NULL, 1, &found->size, &first, INT8OID,
 												   sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 	found->count = reco_sql_query(&changed_plan, values, NULL, 0);
 	found->changes = palloc_extended(Max(1, found->count) * sizeof(Change), MCXT_ALLOC_HUGE);
@@ -149,16 +146,12 @@ popularity_write_product(RecoTable *table, Change *change)
 	reco_product_table_set_popularity(table, row, change->popularity);
 }
 
-/*
- * Write the products and their new order, for the next version of the mirror;
- * patiently: with pauses.
- */
+/* Write the products; patiently: with pauses. */
 static void
-popularity_write_products(Popularity *found, const RecoState *state, bool patiently)
+popularity_write_products(Popularity *found, bool patiently)
 {
 	RecoTable  *table;
 
-	found->version = state->mirror_version + 1;
 	if (found->count == 0)
 		return;
 	table = reco_product_table_open();
@@ -169,9 +162,6 @@ popularity_write_products(Popularity *found, const RecoState *state, bool patien
 		popularity_write_product(table, &found->changes[i]);
 	}
 	reco_table_close(table);
-	if (patiently)
-		popularity_yield();
-	reco_mirror_log_order(found->version);
 }
 
 /*
@@ -181,16 +171,13 @@ popularity_write_products(Popularity *found, const RecoState *state, bool patien
 static void
 popularity_begin_generation(RecoWrite *write, const Popularity *found, TimestampTz at)
 {
-	int64		next = reco_write_state(write)->mirror_version + 1;
-
 	if (found->count > 0)
 	{
-		/* a change of the catalog may have come in between */
-		if (found->version != next)
-			reco_mirror_log_order(next);
 		reco_write_next_generation(write);
-		reco_write_products_changed(write, NULL, 0);
+		reco_write_products_ordered(write, found->by_number, found->size);
 	}
+	else if (reco_product_unordered() > 0)
+		reco_write_products_ordered(write, NULL, 0);
 	reco_write_set_popularity_at(write, at);
 }
 
@@ -210,7 +197,7 @@ reco_take_popularity(PG_FUNCTION_ARGS)
 	write = reco_write_begin(NoLock);
 	state = reco_write_state(write);
 	popularity_compute(&found, state);
-	popularity_write_products(&found, state, false);
+	popularity_write_products(&found, false);
 	popularity_begin_generation(write, &found, state->clock);
 	reco_write_end(write);
 	SPI_finish();
@@ -226,23 +213,16 @@ popularity_due_in(const RecoState *state)
 	return due <= state->clock ? 0 : (long) ((due - state->clock) / 1000);
 }
 
-/*
- * Load what the sweep will need, if the popularity is due; returns the
- * milliseconds until it is.
- */
+/* Is the popularity due?  Milliseconds until it is. */
 static long
-popularity_prepare(void)
+popularity_look(void)
 {
 	RecoState	state;
 	long		left = 1000;
 
 	reco_sql_begin();
 	if (!reco_service_is_replaying() && reco_state_peek(&state))
-	{
 		left = popularity_due_in(&state);
-		if (left == 0)
-			reco_product_load(&state);
-	}
 	reco_sql_commit();
 	return left;
 }
@@ -267,7 +247,8 @@ popularity_refresh(void)
 		const RecoState *now;
 
 		popularity_compute(&found, &state);
-		popularity_write_products(&found, &state, true);
+		popularity_write_products(&found, true);
+		reco_product_prepare_order(found.count > 0 ? found.by_number : NULL, found.size);
 		write = reco_write_begin(NoLock);
 		now = reco_write_state(write);
 		if (now->recent_window != found.state.recent_window ||
@@ -295,7 +276,7 @@ reco_popularity_step(void)
 
 	if (left > 0)
 		return left;
-	left = popularity_prepare();
+	left = popularity_look();
 	if (left == 0)
 	{
 		left = popularity_refresh();

@@ -46,7 +46,7 @@
 /* Rows changed in one transaction, after a comparison of the whole catalog. */
 #define STEP_ROWS 10000
 
-/* A longer category counts as none, since it would not fit into the mirror's index. */
+/* A longer category counts as none: all of them are in shared memory. */
 #define CATEGORY_MAX 2048
 
 /* Interval at which such categories are reported, in ms. */

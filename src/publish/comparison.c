@@ -118,10 +118,11 @@ comparison_expect_window(Expected *expected, const RecoState *state)
 	for (int row = 0; row < rows; row++)
 	{
 		bool		null;
+		text	   *product = DatumGetTextPP(reco_sql_value(row, 1, &null));
 		StringInfoData field;
 
 		initStringInfo(&field);
-		reco_value_append_product(&field, reco_sql_value(row, 1, &null));
+		reco_value_append_product(&field, (RecoSlice) {VARDATA_ANY(product), VARSIZE_ANY_EXHDR(product)});
 		appendStringInfo(&field, " " INT64_FORMAT, DatumGetInt64(reco_sql_value(row, 2, &null)));
 		fields[row] = (RecoSlice) {field.data, field.len};
 	}

@@ -282,7 +282,7 @@ reader_read_windows(Round *round, const RecoKey *windows, int count)
 		{
 			Entry	   *entry = reader_add_entry(round, window.id);
 
-			reco_value_append_product(&round->bytes, PointerGetDatum(reco_lookup_product(top.ranks[i].number)));
+			reco_value_append_product(&round->bytes, reco_lookup_product(top.ranks[i].number));
 			entry->length = round->bytes.len - entry->offset;
 			entry->count = top.ranks[i].views;
 		}

@@ -63,12 +63,11 @@ reco_value_append_list(StringInfo value, int64 user_id, Datum list)
 
 /* Append a product_id, as the name of a window's field. */
 void
-reco_value_append_product(StringInfo value, Datum product)
+reco_value_append_product(StringInfo value, RecoSlice product)
 {
-	text	   *name = DatumGetTextPP(product);
-	int			length = VARSIZE_ANY_EXHDR(name);
 	bool		raw;
-	const char *utf8 = reco_json_utf8(VARDATA_ANY(name), &length, &raw);
+	int			length = product.length;
+	const char *utf8 = reco_json_utf8(product.data, &length, &raw);
 
 	appendBinaryStringInfo(value, utf8, length);
 }

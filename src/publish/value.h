@@ -18,7 +18,7 @@ extern void reco_value_append_list(StringInfo value, int64 user_id, Datum list);
 extern void reco_value_end(void);
 
 /* Needs a transaction if the database's encoding is not UTF-8. */
-extern void reco_value_append_product(StringInfo value, Datum product);
+extern void reco_value_append_product(StringInfo value, RecoSlice product);
 
 /* Each field: a product, a space, and its views. */
 extern RecoSlice reco_value_join(RecoSlice *fields, int count);

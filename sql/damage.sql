@@ -54,7 +54,7 @@ DELETE FROM reco.activity WHERE user_id IS NULL OR product_id IS NULL OR event_t
 SELECT * FROM reco_verify();
 ROLLBACK;
 
--- tops that are none: another length, a number of no product, more dimensions, NULLs, nothing
+-- invalid tops: of another length, with an unknown number, with more dimensions, with NULLs, empty
 BEGIN;
 UPDATE reco.window_top SET view_counts = view_counts || 7::bigint;
 SELECT * FROM reco_verify() ORDER BY relation, key COLLATE "C";

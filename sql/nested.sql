@@ -1,4 +1,4 @@
--- Commands within commands: what would count a view twice is refused, everything else is right.
+-- Commands within commands: whatever would count a view twice is rejected, everything else works.
 SET TimeZone = 'UTC';
 SET client_min_messages = warning;
 SET datestyle = 'ISO';

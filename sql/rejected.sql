@@ -1,4 +1,4 @@
--- What reco.activity refuses, and with what words.
+-- What reco.activity rejects, and with which messages.
 SET timezone = 'UTC';
 SET datestyle = 'ISO';
 DROP EXTENSION reco;

@@ -27,7 +27,7 @@ reco_monotonic_now(void)
 	return (RecoMoment) INSTR_TIME_GET_MICROSEC(now);
 }
 
-/* The moment in so many milliseconds. */
+/* The moment a number of milliseconds from now. */
 static inline RecoMoment
 reco_monotonic_after(int64 ms)
 {

@@ -63,7 +63,7 @@ dead_letter_surplus(void)
 	return Max(rows - reco_rejected_max_rows, too_large);
 }
 
-/* Have so many been rejected that the table should be trimmed early? */
+/* Have enough messages been rejected that the table should be trimmed early? */
 bool
 reco_dead_letter_is_flooded(void)
 {

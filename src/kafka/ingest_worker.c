@@ -49,7 +49,7 @@
 /* Usually a partition gets a new leader within this time; ms. */
 #define UNREAD_MS 5000
 
-/* After a lag of so many seconds the log says when reading has caught up. */
+/* After a lag of this many seconds, the log says when reading has caught up. */
 #define FAR_BEHIND 10
 
 /* How long ingestion waits for the mirror of the catalog, in milliseconds. */

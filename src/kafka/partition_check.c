@@ -262,29 +262,29 @@ search_warn(const char *topic, const Search *search, const RecoVerdict *verdict)
 			ereport(WARNING,
 					(errmsg("%lld messages of partition %d of topic \"%s\" are lost",
 							(long long) verdict->lost, search->number, topic),
-					 errdetail("Kafka no longer holds offsets %lld to %lld, which were not read yet.",
+					 errdetail("Kafka no longer has offsets %lld to %lld, which had not been read yet.",
 							   (long long) evidence->next, (long long) (verdict->next - 1)),
-					 errhint("Let Kafka keep messages for longer than reco may be away.")));
+					 errhint("Configure Kafka to keep messages for longer than reco may be down.")));
 			break;
 		case RECO_FATE_CUT:
 		case RECO_FATE_SHORT:
 			ereport(WARNING,
 					(errmsg("partition %d of topic \"%s\" has no offset %lld any more",
 							search->number, topic, (long long) evidence->next),
-					 errdetail("It ends before offset %lld: it lost its last messages, which had been read, and is read on from offset %lld.",
+					 errdetail("It ends before offset %lld: it has lost messages that had been read.  Reading continues at offset %lld.",
 							   (long long) evidence->high, (long long) verdict->next)));
 			break;
 		case RECO_FATE_OVERWRITTEN:
 			ereport(WARNING,
 					(errmsg("partition %d of topic \"%s\" holds other messages than were read",
 							search->number, topic),
-					 errdetail("It lost its last messages and has got others since, as from offset %lld on, from where it is read on.",
+					 errdetail("It has lost its last messages and got others since, from offset %lld on.  Reading continues there.",
 							   (long long) verdict->next)));
 			break;
 		case RECO_FATE_NEW:
 			ereport(WARNING,
 					(errmsg("topic \"%s\" has been deleted and created again", topic),
-					 errdetail("Partition %d holds other messages than were read. It is read from its beginning, offset %lld.",
+					 errdetail("Partition %d contains other messages than were read.  It is read from its beginning, offset %lld.",
 							   search->number, (long long) verdict->next)));
 			break;
 	}

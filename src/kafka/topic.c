@@ -34,7 +34,7 @@
 
 #define TIMEOUT RECO_METADATA_TIMEOUT
 
-/* A poll waits for at most so many partitions that do not answer. */
+/* Limit of partitions without an answer that a poll waits for. */
 #define MAX_TIMEOUTS 2
 
 /* Milliseconds between polls of the topic, and after a failed one. */
@@ -279,7 +279,7 @@ topic_start_at_time(RecoConsumer *consumer, const char *topic)
 		ereport(WARNING,
 				(errmsg("%d of %d partitions of topic \"%s\" may no longer hold all messages since %s",
 						incomplete, partitions.count, topic, timestamptz_to_str(time)),
-				 errhint("Let Kafka keep messages for at least reco.retention + reco.trending_window + reco.max_future.")));
+				 errhint("Configure Kafka to keep messages for at least reco.retention + reco.trending_window + reco.max_future.")));
 	topic_state.replaying = reco_partitions_past_is_left(&partitions);
 	topic_changed = true;
 	return done;
@@ -292,10 +292,10 @@ topic_is_other_cluster(const char *topic, const char *before, const char *now)
 	if (before == NULL || strcmp(before, now) == 0)
 		return false;
 	ereport(WARNING,
-			(errmsg("reco.kafka_brokers leads to another Kafka cluster than before"),
+			(errmsg("reco.kafka_brokers refers to another Kafka cluster than before"),
 			 errdetail("The cluster is \"%s\"; the offsets of topic \"%s\" refer to cluster \"%s\".",
 					   now, topic, before),
-			 errhint("Partitions that hold what was read before are read on, others as by a new installation. If they hold copies of messages read before, TRUNCATE reco.activity and reco.offsets while reco.enabled is off.")));
+			 errhint("Reading continues in partitions that contain what was read before; others are read as by a new installation.  If they contain copies of messages read before, TRUNCATE reco.activity and reco.offsets while reco.enabled is off.")));
 	return true;
 }
 

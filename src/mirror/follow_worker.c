@@ -41,10 +41,10 @@
 #define SETTLE 2				/* until changes that were read are visible */
 #define UNSETTLED 2				/* seconds after which that is reported */
 #define PACE 400				/* between writes, since each may begin a generation: */
-#define SHARE 4					/* at least so many times as long as the last one took, */
+#define SHARE 4					/* at least this many times as long as the last one took, */
 #define LONGEST_WAIT 900		/* but together with that at most this */
 #define LOCKED 50				/* while the shop alters the table */
-#define LOCKED_LONG 5000		/* after which WAL is read on, and all is compared later */
+#define LOCKED_LONG 5000		/* after which reading WAL continues, and everything is compared later */
 #define FIRST_PAUSE 1000		/* after an error, doubled each time */
 #define LONGEST_PAUSE 30000
 

@@ -31,7 +31,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-/* Up to so many products beyond the cap are removed one by one. */
+/* Up to this many surplus products are removed one by one. */
 #define MAX_SURPLUS_SELECT 4
 
 /* Columns of reco.window_counter, from 1. */

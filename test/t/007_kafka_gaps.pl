@@ -108,7 +108,7 @@ $reco->produce({ value => event('page_view', 1, 'early', time - $early), partiti
 views('elsewhere', 2, 1);
 $reco->set('reco.kafka_brokers', $ENV{KAFKA});
 arrived('elsewhere', 2, 'another cluster is read');
-warned('reco.kafka_brokers leads to another Kafka cluster');
+warned('reco.kafka_brokers refers to another Kafka cluster');
 is($reco->sql('SELECT count(*) FROM reco.activity'), 17, 'what was read before stays');
 is($reco->sql(q{SELECT value FROM reco.counters() WHERE name = 'ingest.below_retention'}), 100, 'what is older than the horizon is not read');
 

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * product_build.h
- *	  How a version of the mirror is made.
+ *	  How versions of the mirror are made.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,7 +37,5 @@ extern void reco_build_change(RecoVersion *version, const RecoVersion *base, con
  */
 extern void reco_build_order(RecoVersion *version, const RecoVersion *base, const int64 *by_number, int32 size);
 extern void reco_build_finish_order(RecoVersion *version, const RecoVersion *base);
-
-extern uint32 reco_build_hash(RecoSlice id);
 
 #endif							/* RECO_PRODUCT_BUILD_H */

@@ -28,6 +28,7 @@
 #include "common/string_table.h"
 #include "engine/product_cache.h"
 #include "engine/product_dictionary.h"
+#include "engine/product_draft.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
@@ -652,7 +653,7 @@ reco_product_quoted(int32 number)
 int32
 reco_product_number(RecoSlice id)
 {
-	uint32		hash = reco_build_hash(id);
+	uint32		hash = reco_draft_hash(id);
 
 	product_require();
 	Assert(writing_level > 0);

@@ -6,7 +6,7 @@
  * All processes compute lists from one copy of the mirror, in dynamic shared
  * memory.  A version of it is never changed: whoever changes the mirror, and so
  * holds reco's lock, makes the next one, which shares with it all but what the
- * change is about (product_build.c), and publishes it when the transaction
+ * change is about (product_change.c), and publishes it when the transaction
  * commits, before the lock is released.  So whoever holds the lock finds the
  * version that reco.state names; a version that is missing is built by the one
  * who holds the lock then.

@@ -314,7 +314,7 @@ CREATE FUNCTION reco.activity_replicated() RETURNS trigger
 COMMENT ON FUNCTION reco.activity_replicated() IS 'reject rows of logical replication, which fires no statement triggers';
 
 CREATE FUNCTION reco.product_changed() RETURNS trigger
-	AS 'MODULE_PATHNAME', 'reco_product_trigger'
+	AS 'MODULE_PATHNAME', 'reco_product_changed'
 	LANGUAGE C SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION reco.product_changed() IS 'maintain the state derived from reco.product';
 

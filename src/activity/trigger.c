@@ -341,11 +341,11 @@ trigger_collect_products(TriggerData *data, RecoInvalidation *change)
 	ExecDropSingleTupleTableSlot(new_slot);
 }
 
-PG_FUNCTION_INFO_V1(reco_product_trigger);
+PG_FUNCTION_INFO_V1(reco_product_changed);
 
 /* Trigger of reco.product: AFTER INSERT, UPDATE, DELETE, TRUNCATE. */
 Datum
-reco_product_trigger(PG_FUNCTION_ARGS)
+reco_product_changed(PG_FUNCTION_ARGS)
 {
 	TriggerData *data = trigger_check_protocol(fcinfo, "product");
 	RecoInvalidation *change;

@@ -15,6 +15,7 @@
 #include "common/compat.h"
 
 #include "engine/product_table.h"
+#include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 
 static const RecoTableDef by_product = {
@@ -22,15 +23,34 @@ static const RecoTableDef by_product = {
 };
 
 RecoTable *
-reco_product_table_open(void)
+reco_product_table_open(RecoWrite *write)
 {
-	return reco_table_open(&by_product);
+	return reco_table_open(write, &by_product);
+}
+
+/*
+ * For the popularity, which is written before reco's lock is taken.  Its lock on
+ * the table keeps all other writers away.
+ */
+RecoTable *
+reco_product_table_open_exclusive(void)
+{
+	RecoTable  *table = reco_table_open(NULL, &by_product);
+
+	Assert(CheckRelationLockedByMe(reco_table_relation(table), ShareRowExclusiveLock, true));
+	return table;
 }
 
 RecoTable *
 reco_product_table_open_read(Snapshot snapshot)
 {
 	return reco_table_open_read(&by_product, snapshot);
+}
+
+void
+reco_product_table_delete(RecoTable *table, TupleTableSlot *row)
+{
+	reco_table_delete(table, row);
 }
 
 /* A product that enters has no popularity. */

@@ -89,7 +89,7 @@ reco_table_open_read(const RecoTableDef *name, Snapshot snapshot)
 
 /* Open a table of the schema reco for writing. */
 RecoTable *
-reco_table_open(const RecoTableDef *name)
+reco_table_open(struct RecoWrite *write, const RecoTableDef *name)
 {
 	RecoTable  *table;
 

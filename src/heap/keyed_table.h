@@ -29,7 +29,9 @@ typedef struct RecoTableDef
 
 typedef struct RecoTable RecoTable;
 
-extern RecoTable *reco_table_open(const RecoTableDef *name);
+/* NULL: the table is not derived state, or the caller has a lock of its own on it. */
+struct RecoWrite;
+extern RecoTable *reco_table_open(struct RecoWrite *write, const RecoTableDef *name);
 extern RecoTable *reco_table_open_read(const RecoTableDef *name, Snapshot snapshot);
 extern void reco_table_close(RecoTable *table);
 extern Relation reco_table_relation(RecoTable *table);

@@ -94,7 +94,7 @@ reco_offsets_store(const char *topic, const RecoCheckpoint *checkpoints, int cou
 	bool		nulls[4] = {false, false, false, false};
 
 	LockRelationOid(reco_sql_table("offsets"), ShareRowExclusiveLock);
-	table = reco_table_open(&by_partition);
+	table = reco_table_open(NULL, &by_partition);
 	for (int i = 0; i < count; i++)
 	{
 		TupleTableSlot *row;

@@ -155,15 +155,15 @@ invalidation_count_views(const RecoInvalidation *change, const RecoState *state,
 
 /* Products that enter the mirror start with the views that they already have. */
 static void
-invalidation_bring_popularity(const RecoInvalidation *change, const RecoState *state, const int32 *numbers)
+invalidation_bring_popularity(const RecoInvalidation *change, RecoWrite *write, const int32 *numbers)
 {
-	uint64		count = invalidation_count_views(change, state, numbers);
+	uint64		count = invalidation_count_views(change, reco_write_state(write), numbers);
 	SPITupleTable *views = SPI_tuptable;
 	RecoTable  *table;
 
 	if (count == 0)
 		return;
-	table = reco_product_table_open();
+	table = reco_product_table_open(write);
 	for (uint64 i = 0; i < count; i++)
 	{
 		bool		null;
@@ -180,10 +180,10 @@ invalidation_bring_popularity(const RecoInvalidation *change, const RecoState *s
 
 /* The products as they are now. */
 static RecoProductRow *
-invalidation_read_products(const RecoInvalidation *change, const int32 *numbers)
+invalidation_read_products(const RecoInvalidation *change, RecoWrite *write, const int32 *numbers)
 {
 	RecoProductRow *rows = palloc_extended(Max(1, change->count) * sizeof(RecoProductRow), MCXT_ALLOC_HUGE);
-	RecoTable  *table = reco_product_table_open();
+	RecoTable  *table = reco_product_table_open(write);
 
 	for (int i = 0; i < change->count; i++)
 	{
@@ -283,9 +283,9 @@ reco_invalidation_apply(RecoInvalidation *change, RecoWrite *write)
 	if (change->count == 0 && !change->everything)
 		return;
 	numbers = invalidation_number(change, write);
-	invalidation_bring_popularity(change, reco_write_state(write), numbers);
+	invalidation_bring_popularity(change, write, numbers);
 	if (!change->everything)
-		rows = invalidation_read_products(change, numbers);
+		rows = invalidation_read_products(change, write, numbers);
 	reco_write_products_changed(write, rows, change->count);
 	if (change->everything || !invalidation_refresh(change, write, rows))
 		reco_write_next_generation(write);

@@ -154,7 +154,7 @@ popularity_write_products(Popularity *found, bool patiently)
 
 	if (found->count == 0)
 		return;
-	table = reco_product_table_open();
+	table = reco_product_table_open_exclusive();
 	for (int64 i = 0; i < found->count; i++)
 	{
 		if (patiently && i % PART_SIZE == 0)

@@ -44,7 +44,7 @@ reco_user_rows_end(RecoUserRows *rows)
 RecoTable *
 reco_user_rows_open_table(RecoWrite *write)
 {
-	return reco_table_open(&by_user);
+	return reco_table_open(write, &by_user);
 }
 
 /* Open the rows for scans, as they are now. */

@@ -170,7 +170,7 @@ delta_write_row(RecoTable *table, const DeltaRow *row)
 	if (row->kind == RECO_DELTA_NEW)
 		reco_product_table_insert(table, row->id, row->category);
 	else if (found != NULL && row->kind == RECO_DELTA_GONE)
-		reco_table_delete(table, found);
+		reco_product_table_delete(table, found);
 	else if (found != NULL)
 		reco_product_table_set_category(table, found, row->category);
 }
@@ -179,7 +179,7 @@ delta_write_row(RecoTable *table, const DeltaRow *row)
 static void
 delta_step_write(const DeltaStep *step, RecoInvalidation *change, RecoWrite *write)
 {
-	RecoTable  *table = reco_product_table_open();
+	RecoTable  *table = reco_product_table_open(write);
 
 	for (int i = 0; i < step->count; i++)
 	{

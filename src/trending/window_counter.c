@@ -116,9 +116,9 @@ window_counter_write_bucket(RecoTable *table, RecoCounterDelta *counts, int n)
 
 /* Apply deltas, sorted by their rows' key; views become totals. */
 static void
-window_counter_write(RecoCounterDelta *counts, int n)
+window_counter_write(RecoWrite *write, RecoCounterDelta *counts, int n)
 {
-	RecoTable  *table = reco_table_open(&by_bucket);
+	RecoTable  *table = reco_table_open(write, &by_bucket);
 
 	for (int first = 0, end; first < n; first = end)
 	{
@@ -280,7 +280,7 @@ reco_window_counter_add(RecoWrite *write, RecoCounterDelta *counts, int n)
 	qsort(counts, n, sizeof(RecoCounterDelta), window_counter_compare);
 	for (int i = 0; i < n; i++)
 		shrunk |= counts[i].views < 0;
-	window_counter_write(counts, n);
+	window_counter_write(write, counts, n);
 	table = reco_window_top_open(write);
 	for (int first = 0, end; first < n; first = end)
 	{

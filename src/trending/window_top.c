@@ -35,7 +35,7 @@ static const RecoTableDef by_window = {
 RecoTable *
 reco_window_top_open(RecoWrite *write)
 {
-	return reco_table_open(&by_window);
+	return reco_table_open(write, &by_window);
 }
 
 /* Open the table for reading, without reco's lock. */

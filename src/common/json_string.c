@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "common/json_string.h"
 #include "mb/pg_wchar.h"
 
@@ -115,27 +116,35 @@ reco_json_unescape(RecoSlice *text)
 }
 
 /*
- * Convert a text to UTF-8.  In an SQL_ASCII database it is returned unchanged;
- * *raw tells if it is not valid UTF-8.
+ * Convert a text to UTF-8.  *raw: it is returned unchanged and is not UTF-8,
+ * because the database's encoding is not known, or has characters that Unicode
+ * does not have.  Raises no ERROR: one such product must not hold up all others.
  */
 const char *
 reco_json_utf8(const char *text, int *length, bool *raw)
 {
-	char	   *converted;
+	Oid			conversion;
 
 	*raw = false;
 	if (GetDatabaseEncoding() == PG_UTF8)
 		return text;
-	if (GetDatabaseEncoding() == PG_SQL_ASCII)
+	conversion = FindDefaultConversionProc(GetDatabaseEncoding(), PG_UTF8);
+	if (OidIsValid(conversion))
 	{
-		*raw = !pg_verify_mbstr(PG_UTF8, text, *length, true);
-		return text;
+		int			size = *length * MAX_CONVERSION_GROWTH + 1;
+		char	   *converted = palloc(size);
+
+		if (pg_do_encoding_conversion_buf(conversion, GetDatabaseEncoding(), PG_UTF8,
+										  (unsigned char *) unconstify(char *, text), *length,
+										  (unsigned char *) converted, size, true) == *length)
+		{
+			*length = strlen(converted);
+			return converted;
+		}
+		pfree(converted);
 	}
-	converted = (char *) pg_do_encoding_conversion((unsigned char *) unconstify(char *, text),
-												   *length, GetDatabaseEncoding(), PG_UTF8);
-	if (converted != text)
-		*length = strlen(converted);
-	return converted;
+	*raw = !pg_verify_mbstr(PG_UTF8, text, *length, true);
+	return text;
 }
 
 /* Append a JSON string; text that is not UTF-8 is taken as Latin-1. */
@@ -143,14 +152,12 @@ void
 reco_json_append(StringInfo value, const char *text, int length)
 {
 	bool		raw;
-	const char *end;
-	const char *begin;
+	const char *utf8 = reco_json_utf8(text, &length, &raw);
+	const char *begin = utf8;
+	const char *end = utf8 + length;
 
-	text = reco_json_utf8(text, &length, &raw);
-	begin = text;
-	end = text + length;
 	appendStringInfoCharMacro(value, '"');
-	for (const char *p = text; p < end; p++)
+	for (const char *p = utf8; p < end; p++)
 	{
 		unsigned char c = (unsigned char) *p;
 
@@ -168,4 +175,6 @@ reco_json_append(StringInfo value, const char *text, int length)
 	}
 	appendBinaryStringInfo(value, begin, end - begin);
 	appendStringInfoCharMacro(value, '"');
+	if (utf8 != text)
+		pfree(unconstify(char *, utf8));
 }

@@ -203,18 +203,21 @@ reco_draft_compare_ids(RecoSlice a, RecoSlice b)
 	return result != 0 ? result : a.length - b.length;
 }
 
-/* Write a text, in an own block; expected: so many more are to follow. */
+/* Write a text, with as_json its JSON form, too; expected: so many more are to follow. */
 static dsa_pointer
-draft_write_text(RecoDraft *draft, RecoSlice text, int expected)
+draft_write_text(RecoDraft *draft, RecoSlice text, bool as_json, int expected)
 {
 	Size		size = offsetof(RecoProductText, data) + text.length + 2;
 	RecoProductText *written;
-	bool		same;
+	bool		same = true;
 	Size		at;
 
-	resetStringInfo(&draft->json);
-	reco_json_append(&draft->json, text.data, text.length);
-	same = draft->json.len == text.length + 2 && memcmp(draft->json.data + 1, text.data, text.length) == 0;
+	if (as_json)
+	{
+		resetStringInfo(&draft->json);
+		reco_json_append(&draft->json, text.data, text.length);
+		same = draft->json.len == text.length + 2 && memcmp(draft->json.data + 1, text.data, text.length) == 0;
+	}
 	size = TYPEALIGN(sizeof(uint32), size + (same ? 0 : draft->json.len));
 	if (draft->block == NULL || draft->block_used + size > draft->block_size)
 	{
@@ -305,7 +308,7 @@ reco_draft_add_category(RecoDraft *draft, RecoStringTable *names, RecoSlice name
 	RecoCategoryEntry *entry = draft_write_category(draft, index);
 	RecoProductText *text;
 
-	entry->name = draft_write_text(draft, name, expected);
+	entry->name = draft_write_text(draft, name, false, expected);
 	text = reco_version_address(entry->name);
 	*reco_string_table_add(names, (RecoSlice) {text->data + 1, text->length}) = index;
 	draft->version->category_count++;
@@ -333,6 +336,6 @@ reco_draft_learn(RecoDraft *draft, RecoNumberPage *page, int32 number, RecoSlice
 
 	if (DsaPointerIsValid(*text))
 		return false;
-	*text = draft_write_text(draft, id, expected);
+	*text = draft_write_text(draft, id, true, expected);
 	return true;
 }

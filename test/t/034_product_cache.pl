@@ -123,6 +123,15 @@ $reco->sql('DROP DATABASE other');
 is(used(), $before, 'DROP DATABASE frees it');
 right('beside another database');
 
+# A product whose id has no form in UTF-8 holds up nobody.
+$reco->sql(q{CREATE DATABASE euc ENCODING 'EUC_JP' LOCALE 'C' TEMPLATE template0});
+$reco->sql(q{SET client_encoding = 'EUC_JP'; CREATE EXTENSION reco; SELECT reco_tick('2100-01-01 12:00Z');
+	INSERT INTO reco.product VALUES ('a', 'x'), (E'\\xa9\\xa1', 'x'), (E'\\xa4\\xa2', 'x')}, 'euc');
+$reco->sql(view(1, 'a'), 'euc');
+is($reco->sql(q{SELECT string_agg(encode(product_id::bytea, 'hex'), ' ' ORDER BY rank) FROM reco_for_user(1)}, 'euc'), 'a4a2 a9a1',
+	'a product whose id is not in Unicode is recommended');
+$reco->sql('DROP DATABASE euc');
+
 # Memory that does not suffice: an error that says what to set, and nothing is lost.
 $reco->set('reco.product_memory', '4MB');
 like($reco->sql_error("INSERT INTO reco.product SELECT 'more' || i, 'c' || i % 50 FROM generate_series(1, 60000) i"),

@@ -133,6 +133,40 @@ END $$;
 SELECT * FROM viewed WHERE user_id = 11;
 SELECT * FROM reco_verify();
 
+-- a DBA's triggers on the derived tables: an event of theirs counts nothing twice, a DELETE would, and deferred ones fire
+CREATE FUNCTION also() RETURNS trigger LANGUAGE plpgsql SET search_path = public AS $$
+BEGIN
+  BEGIN
+    INSERT INTO reco.activity VALUES ('search', NEW.user_id, NULL, 'shoes', '2100-01-01 12:00Z');
+    IF NEW.user_id < 100 THEN
+      PERFORM view_product(NEW.user_id + 100, 'a2');
+    END IF;
+    IF NEW.user_id % 2 = 0 THEN
+      RAISE EXCEPTION 'undone';
+    END IF;
+  EXCEPTION WHEN raise_exception THEN
+  END;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER also AFTER INSERT ON reco.user_state FOR EACH ROW EXECUTE FUNCTION also();
+INSERT INTO reco.activity SELECT 'page_view', i, 'a1', NULL, '2100-01-01 12:00Z' FROM generate_series(52, 55) i;
+SELECT * FROM viewed WHERE user_id > 50 AND user_id <> 109 ORDER BY 1;
+SELECT * FROM reco_verify();
+CREATE OR REPLACE FUNCTION also() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  DELETE FROM reco.activity WHERE user_id = NEW.user_id;
+  RETURN NEW;
+END $$;
+SELECT view_product(56, 'a1');
+DROP TRIGGER also ON reco.user_state;
+CREATE CONSTRAINT TRIGGER also AFTER INSERT ON reco.user_state DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION also();
+SELECT view_product(56, 'a1');
+SELECT * FROM viewed WHERE user_id = 56;
+DROP TRIGGER also ON reco.user_state;
+DROP FUNCTION also;
+SELECT * FROM reco_verify();
+DELETE FROM reco.activity WHERE user_id > 50 AND user_id <> 109;
+
 -- many of them go to a file, of which a savepoint's are cut off
 BEGIN;
 INSERT INTO reco.activity SELECT 'page_view', 1000 + i % 500, 'a' || i % 4 + 1, NULL, '2100-01-01 12:00Z' FROM generate_series(1, 50000) i;
@@ -170,13 +204,22 @@ BEGIN;
 SELECT FROM reco_sweep();
 PREPARE TRANSACTION 'reco';
 
--- the extension may go meanwhile
+-- the extension may go meanwhile, and another one come: what was dropped is not counted there
 BEGIN;
 SELECT view_product(13, 'a1');
 SET client_min_messages = error;
 DROP VIEW viewed;
 DROP EXTENSION reco;
 RESET client_min_messages;
+CREATE EXTENSION reco;
+SELECT FROM reco_tick('2100-01-01 12:00Z');
+SELECT view_product(14, 'a1');
+COMMIT;
+SELECT user_id, product_id FROM reco.user_views;
+SELECT * FROM reco_verify();
+BEGIN;
+SELECT view_product(13, 'a1');
+DROP EXTENSION reco;
 COMMIT;
 CREATE EXTENSION reco;
 DROP FUNCTION view_product;

@@ -15,15 +15,20 @@
  * holds reco's lock from then on; if that is rolled back to a savepoint, they
  * are pending again.
  *
+ * A DBA's triggers on the derived tables fire meanwhile, and may insert events,
+ * which take effect at once.
+ *
  *-------------------------------------------------------------------------
  */
 #include "common/compat.h"
 
 #include "access/xact.h"
+#include "activity/insert_nesting.h"
 #include "activity/late_flush.h"
 #include "activity/pending_events.h"
 #include "activity/view_batch.h"
 #include "commands/extension.h"
+#include "commands/trigger.h"
 #include "common/spi.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
@@ -32,6 +37,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/portal.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
@@ -52,6 +58,7 @@ typedef struct PendingLevel
 	int			level;
 	uint64		end;
 	uint64		applied;
+	Oid			extension;
 } PendingLevel;
 
 /* Of the present transaction, in TopTransactionContext; positions count its bytes. */
@@ -86,7 +93,7 @@ pending_enter_level(void)
 			repalloc(pending.levels, size * sizeof(PendingLevel));
 		pending.levels_size = size;
 	}
-	pending.levels[pending.nlevels++] = (PendingLevel) {level, pending.end, pending.applied};
+	pending.levels[pending.nlevels++] = (PendingLevel) {level, pending.end, pending.applied, pending.extension};
 }
 
 /* Cut off what stands at a position and behind it. */
@@ -125,6 +132,7 @@ pending_abort_sub(int level)
 
 		pending_truncate(undone->end);
 		pending.applied = undone->applied;
+		pending.extension = undone->extension;
 	}
 }
 
@@ -164,10 +172,13 @@ void
 reco_pending_add(int64 user_id, RecoSlice product, TimestampTz at)
 {
 	PendingHeader header = {.user_id = user_id,.at = at,.length = product.length};
+	Oid			extension = get_extension_oid("reco", false);
 
 	pending_enter_level();
 	pending.owner = GetUserId();
-	pending.extension = get_extension_oid("reco", false);
+	if (pending.extension != extension)
+		pending.applied = pending.end;	/* what is pending was dropped with another one */
+	pending.extension = extension;
 	if (pending.memory.data == NULL)
 	{
 		MemoryContext caller = MemoryContextSwitchTo(TopTransactionContext);
@@ -189,47 +200,59 @@ reco_pending_any(void)
 	return pending.applied < pending.end;
 }
 
-/* Read some bytes at a position; returns the position behind them. */
+/* Read the view at a position; returns the position behind it. */
 static uint64
-pending_read(uint64 position, void *bytes, size_t n)
+pending_read(uint64 position, PendingHeader *header, StringInfo product)
 {
 	if (position < pending.in_file)
-		reco_buffile_read(pending.file, bytes, n);
+	{
+		/* a trigger may have inserted views, and moved the file's position */
+		if (BufFileSeek(pending.file, 0, position, SEEK_SET) != 0)
+			ereport(ERROR,
+					(errcode_for_file_access(),
+					 errmsg("could not seek in temporary file: %m")));
+		reco_buffile_read(pending.file, header, sizeof(*header));
+		enlargeStringInfo(product, header->length);
+		reco_buffile_read(pending.file, product->data, header->length);
+	}
 	else
-		memcpy(bytes, pending.memory.data + (position - pending.in_file), n);
-	return position + n;
+	{
+		const char *view = pending.memory.data + (position - pending.in_file);
+
+		memcpy(header, view, sizeof(*header));
+		enlargeStringInfo(product, header->length);
+		memcpy(product->data, view + sizeof(*header), header->length);
+	}
+	return position + sizeof(*header) + header->length;
 }
 
 /* Let the views that are pending take effect. */
 void
 reco_pending_apply(RecoWrite *write)
 {
+	uint64		at = pending.applied;
+	uint64		end = pending.end;
 	RecoViewBatch *views;
 	StringInfoData product;
 
 	if (!reco_pending_any())
 		return;
 	pending_enter_level();
+	pending.applied = end;		/* not once more by a trigger that inserts */
+	reco_insert_nesting_begin();
 	views = reco_view_batch_begin(write, RECO_VIEWS_ADD);
 	initStringInfo(&product);
-	if (pending.applied < pending.in_file &&
-		BufFileSeek(pending.file, 0, pending.applied, SEEK_SET) != 0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not seek in temporary file: %m")));
-	for (uint64 at = pending.applied; at < pending.end;)
+	while (at < end)
 	{
 		PendingHeader header;
 
 		CHECK_FOR_INTERRUPTS();
-		at = pending_read(at, &header, sizeof(header));
-		enlargeStringInfo(&product, header.length);
-		at = pending_read(at, product.data, header.length);
+		at = pending_read(at, &header, &product);
 		reco_view_batch_put(views, header.user_id, (RecoSlice) {product.data, header.length}, header.at);
 	}
 	reco_view_batch_end(views);
+	reco_insert_nesting_end();
 	pfree(product.data);
-	pending.applied = pending.end;
 }
 
 static void
@@ -296,7 +319,14 @@ pending_pre_commit(void)
 	if (pending_is_due())
 	{
 		error_context_stack = &callback;
-		pending_apply_as_owner();
+		do
+		{
+			pending_apply_as_owner();
+			/* a DBA's deferred triggers: the server has fired those of the client's commands, and will not look again */
+			do
+				AfterTriggerFireDeferred();
+			while (PreCommit_Portals(false));
+		} while (pending_is_due());
 		error_context_stack = callback.previous;
 		reco_late_flush_request();
 	}

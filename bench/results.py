@@ -1,5 +1,8 @@
 """Rows of the table: what was measured, in which unit, and what was to be reached."""
+import os
+import re
 import statistics
+import textwrap
 
 
 def row(what, values, unit, reach=None, note=''):
@@ -51,6 +54,40 @@ def report(results):
     lines += ['- %s: %s, %s, %s, load %.1f, %.1f, %.0f s' % (
         name, f.get('date'), f.get('processors'), f.get('code'), f['load_before'], f['load_after'], f['seconds']) for name, f in results['figures'].items()] + ['']
     return '\n'.join(lines)
+
+
+RECORD = """# Results
+
+Written by `bench/run --record`, a section for each figure: when it was last measured, on
+what, and of which commit. [README.md](README.md) explains the figures,
+[EARLIER.md](EARLIER.md) contains the results of 2026-11-27 with their explanations.
+"""
+
+
+def section(name, figure, results):
+    """A figure's section of the record."""
+    machine = ', '.join('%s %s' % item for item in results['machine'].items() if item[0] not in ('date', 'processors', 'code'))
+    options = ', '.join('%s %s' % item for item in results['options'].items())
+    words = 'Measured %s on %s, commit %s, in %.0f s; load average %.1f before, %.1f after. Machine: %s. Options: %s.' % (
+        figure['date'], figure['processors'], figure['code'], figure['seconds'], figure['load_before'], figure['load_after'], machine, options)
+    lines = ['## ' + name, '', textwrap.fill(words, 90, break_long_words=False, break_on_hyphens=False), '']
+    if 'failure' in figure:
+        return '\n'.join(lines + ['It failed: ' + figure['failure'].replace('\n', ' ')[:200], ''])
+    lines += ['| measured | median | unit | min – max | reach | note |', '| --- | ---: | --- | --- | --- | --- |']
+    return '\n'.join(lines + ['| %s |' % ' | '.join(cells(each)) for each in figure.get('rows', [])] + [''])
+
+
+def record(results, measured, order, path):
+    """Replace the sections of the figures that were measured; the others stay as they are."""
+    sections = {}
+    if os.path.exists(path):
+        with open(path) as file:
+            for text in re.split('(?m)^(?=## )', file.read())[1:]:
+                sections[text[3:text.index('\n')]] = text.rstrip() + '\n'
+    sections.update({name: section(name, results['figures'][name], results) for name in measured})
+    with open(path + '.new', 'w') as file:
+        file.write('\n'.join([RECORD] + [sections[name] for name in order if name in sections]))
+    os.replace(path + '.new', path)
 
 
 def quantile(values, q):

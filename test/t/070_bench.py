@@ -30,7 +30,7 @@ def bench(*args):
 def main():
     tap = Tap()
     with tempfile.TemporaryDirectory() as out:
-        status, words = bench('--quick', '--shared-buffers', '128MB', '--catalogs', ','.join(map(str, SIZES)), '--out', out, *EXPECTED)
+        status, words = bench('--quick', '--shared-buffers', '128MB', '--catalogs', ','.join(map(str, SIZES)), '--out', out, '--record', os.path.join(out, 'RESULTS.md'), *EXPECTED)
         if not tap.ok(status == 0, 'bench/run measures', words[-40:]):
             tap.done()
         with open(os.path.join(out, 'results.json')) as file:
@@ -46,6 +46,9 @@ def main():
             differ = [value for what, value in values.items() if what.startswith('rows that differ')]
             tap.ok(differ == [0], f'{name}: afterwards the state is right', [f'rows that differ: {differ}'])
             tap.ok(os.path.getsize(os.path.join(out, name + '.svg')) > 0, f'{name}: it is drawn')
+        with open(os.path.join(out, 'RESULTS.md')) as file:
+            sections = [line[3:].rstrip() for line in file if line.startswith('## ')]
+        tap.ok(sorted(sections) == sorted(EXPECTED), 'a section each is recorded', sections)
     status, words = bench('nothing')
     tap.ok(status == 2 and 'no such figure: nothing' in words[-1], 'an unknown figure is refused', words)
     tap.done()

@@ -120,14 +120,15 @@ product_discard(int level)
 static void
 product_commit(void)
 {
-	if (OidIsValid(dropped_database))
-		reco_version_forget_database(dropped_database);
 	for (int i = 0; i < own_count; i++)
 	{
 		if (!own[i].complete || !reco_version_publish(own[i].version, false))
 			reco_version_discard(own[i].version);
 	}
 	own_count = 0;
+	/* last, or what the transaction has changed before the DROP would stay in force */
+	if (OidIsValid(dropped_database))
+		reco_version_forget_database(dropped_database);
 }
 
 static void

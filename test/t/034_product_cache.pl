@@ -118,6 +118,9 @@ is($reco->sql('SELECT product_id FROM reco_for_user(2)', 'other'), 'a', 'a DROP 
 $reco->sql('DROP EXTENSION reco', 'other');
 is(used(), $before, 'DROP EXTENSION frees it');
 $reco->sql("CREATE EXTENSION reco; SELECT reco_tick('2100-01-01 12:00Z'); INSERT INTO reco.product VALUES ('a', 'x')", 'other');
+$reco->sql("BEGIN; INSERT INTO reco.product VALUES ('b', 'x'); DROP EXTENSION reco; COMMIT", 'other');
+is(used(), $before, 'and what its transaction has changed');
+$reco->sql("CREATE EXTENSION reco; SELECT reco_tick('2100-01-01 12:00Z'); INSERT INTO reco.product VALUES ('a', 'x')", 'other');
 like(used(), qr/^2 versions/, 'a second CREATE EXTENSION');
 $reco->sql('DROP DATABASE other');
 is(used(), $before, 'DROP DATABASE frees it');

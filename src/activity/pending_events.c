@@ -167,11 +167,10 @@ pending_spill(void)
 	resetStringInfo(&pending.memory);
 }
 
-/* Keep a view until the transaction commits; product is copied. */
+/* Views of a statement follow. */
 void
-reco_pending_add(int64 user_id, RecoSlice product, TimestampTz at)
+reco_pending_begin(void)
 {
-	PendingHeader header = {.user_id = user_id,.at = at,.length = product.length};
 	Oid			extension = get_extension_oid("reco", false);
 
 	pending_enter_level();
@@ -179,6 +178,14 @@ reco_pending_add(int64 user_id, RecoSlice product, TimestampTz at)
 	if (pending.extension != extension)
 		pending.applied = pending.end;	/* what is pending was dropped with another one */
 	pending.extension = extension;
+}
+
+/* Keep a view until the transaction commits; product is copied. */
+void
+reco_pending_add(int64 user_id, RecoSlice product, TimestampTz at)
+{
+	PendingHeader header = {.user_id = user_id,.at = at,.length = product.length};
+
 	if (pending.memory.data == NULL)
 	{
 		MemoryContext caller = MemoryContextSwitchTo(TopTransactionContext);

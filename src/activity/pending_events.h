@@ -13,6 +13,7 @@
 
 extern const RecoXactModule reco_pending_xact;
 
+extern void reco_pending_begin(void);
 extern void reco_pending_add(int64 user_id, RecoSlice product, TimestampTz at);
 extern bool reco_pending_any(void);
 extern void reco_pending_apply(RecoWrite *write);

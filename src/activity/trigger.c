@@ -188,8 +188,11 @@ trigger_rows_inserted(TriggerData *data)
 
 		CHECK_FOR_INTERRUPTS();
 		if (!has_state)
+		{
 			trigger_read_state(&state);
-		has_state = true;
+			reco_pending_begin();
+			has_state = true;
+		}
 		at = DatumGetTimestampTz(slot_getattr(slot, RECO_ACTIVITY_TIMESTAMP, &null));
 		trigger_check_time(&state, wall, at);
 		if (reco_activity_view(slot, &view))

@@ -15,8 +15,10 @@
  * holds reco's lock from then on; if that is rolled back to a savepoint, they
  * are pending again.
  *
- * A DBA's triggers on the derived tables fire meanwhile, and may insert events,
- * which take effect at once.
+ * Nobody else's code may run while the server commits: foreign tables and
+ * deferred triggers have been dealt with by then.  So if a DBA has added a
+ * trigger to a derived table, views are not kept at all, and the transaction
+ * holds reco's lock from its first view on.  The trigger may insert events.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,7 +30,7 @@
 #include "activity/pending_events.h"
 #include "activity/view_batch.h"
 #include "commands/extension.h"
-#include "commands/trigger.h"
+#include "common/own_tables.h"
 #include "common/spi.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
@@ -37,7 +39,6 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/portal.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
@@ -294,6 +295,11 @@ pending_apply_as_owner(void)
 	SPI_connect();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	write = reco_write_begin(NoLock);
+	if (reco_own_tables_have_triggers())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("a trigger was added to a table of reco's after the transaction had inserted events"),
+				 errhint("Run the transaction again.")));
 	reco_pending_apply(write);
 	reco_write_end(write);
 	PopActiveSnapshot();
@@ -326,14 +332,7 @@ pending_pre_commit(void)
 	if (pending_is_due())
 	{
 		error_context_stack = &callback;
-		do
-		{
-			pending_apply_as_owner();
-			/* a DBA's deferred triggers: the server has fired those of the client's commands, and will not look again */
-			do
-				AfterTriggerFireDeferred();
-			while (PreCommit_Portals(false));
-		} while (pending_is_due());
+		pending_apply_as_owner();
 		error_context_stack = callback.previous;
 		reco_late_flush_request();
 	}

@@ -157,13 +157,16 @@ trigger_read_state(RecoState *state)
 	reco_write_end(write);
 }
 
-/* A transaction that has reco's lock already gains nothing by waiting. */
+/*
+ * A transaction that has reco's lock already gains nothing by waiting.  And while
+ * it commits, nobody's triggers may run: see pending_events.c.
+ */
 static void
 trigger_apply_pending(void)
 {
 	RecoWrite  *write;
 
-	if (!reco_pending_any() || !reco_write_is_locked())
+	if (!reco_pending_any() || !(reco_write_is_locked() || reco_own_tables_have_triggers()))
 		return;
 	write = reco_write_begin(NoLock);
 	reco_pending_apply(write);

@@ -59,6 +59,7 @@ typedef struct Table
 	const char *index;			/* NULL: none is used by name */
 	AttrNumber	keys[MAX_KEYS]; /* of a unique index */
 	int			triggers;		/* number of reco's own, which always fire */
+	bool		derived;		/* written when a view takes effect */
 } Table;
 
 #define C C_COLLATION_OID
@@ -69,7 +70,8 @@ static const Table tables[] = {
 			{"trending_window", INTERVALOID}, {"recent_window", INTERVALOID}, {"retention", INTERVALOID},
 			{"trending_size", INT4OID}, {"trending_max", INT4OID}, {"max_user_views", INT4OID},
 			{"top_categories", INT4OID}, {"max_recommendations", INT4OID}, {"popularity_at", TIMESTAMPTZOID},
-	{"mirror_version", INT8OID}, {"numbers_version", INT8OID}, {"next_number", INT4OID}}},
+	{"mirror_version", INT8OID}, {"numbers_version", INT8OID}, {"next_number", INT4OID}},
+	NULL, {0}, 0, true},
 	/* rows that violate a constraint that was dropped are skipped */
 	{"activity", true, {
 			{"event_type", TEXTOID, true}, {"user_id", INT8OID, true}, {"product_id", TEXTOID, true, C},
@@ -89,19 +91,20 @@ static const Table tables[] = {
 	"product_pkey", {1}, 4},
 	{"product_number", false, {
 	{"product_id", TEXTOID, false, C}, {"number", INT4OID}},
-	"product_number_number_key", {2}},
+	"product_number_number_key", {2}, 0, true},
 	{"free_number", false, {
-	{"number", INT4OID}}},
+	{"number", INT4OID}},
+	NULL, {0}, 0, true},
 	{"window_counter", false, {
 	{"window_start", TIMESTAMPTZOID}, {"bucket", INT4OID}, {"counts", BYTEAOID}},
-	"window_counter_pkey", {1, 2}},
+	"window_counter_pkey", {1, 2}, 0, true},
 	{"window_top", false, {
 	{"window_start", TIMESTAMPTZOID}, {"numbers", INT4ARRAYOID}, {"view_counts", INT8ARRAYOID}},
-	"window_top_pkey", {1}},
+	"window_top_pkey", {1}, 0, true},
 	{"user_state", false, {
 			{"user_id", INT8OID}, {"updated_at", TIMESTAMPTZOID}, {"generation", INT8OID},
 	{"sent_at", TIMESTAMPTZOID, true}, {"list", INT4ARRAYOID, true}, {"recent", BYTEAOID}},
-	"user_state_pkey", {1}},
+	"user_state_pkey", {1}, 0, true},
 };
 
 #undef C
@@ -110,6 +113,7 @@ static const Table tables[] = {
 static Oid	table_oids[lengthof(tables)];
 static Oid	index_oids[lengthof(tables)];
 static bool all_valid = false;
+static bool any_triggers = false;	/* somebody's, on a derived table */
 static bool invalidated = false;	/* since the last check began */
 static uint32 invalidations = 0;
 
@@ -185,7 +189,7 @@ own_tables_is_trigger(Oid function, Oid schema)
 		strcmp(name, "product_changed") == 0;
 }
 
-/* Are all of reco's own triggers ENABLE ALWAYS?  Others do not matter here. */
+/* Are all of reco's own triggers ENABLE ALWAYS?  Others are allowed. */
 static char *
 own_tables_check_triggers(Oid relation, Oid schema, const Table *table)
 {
@@ -202,7 +206,9 @@ own_tables_check_triggers(Oid relation, Oid schema, const Table *table)
 	{
 		Form_pg_trigger trigger = (Form_pg_trigger) GETSTRUCT(tuple);
 
-		if (trigger->tgenabled == TRIGGER_FIRES_ALWAYS && own_tables_is_trigger(trigger->tgfoid, schema))
+		if (table->derived)
+			any_triggers = true;
+		else if (trigger->tgenabled == TRIGGER_FIRES_ALWAYS && own_tables_is_trigger(trigger->tgfoid, schema))
 			count++;
 	}
 	systable_endscan(scan);
@@ -234,7 +240,7 @@ own_tables_check_relation(Oid relation, Oid schema, const Table *table)
 		problem = pstrdup("Another table inherits from it.");
 	else
 		problem = own_tables_check_columns(relation, table, found->relnatts);
-	if (problem == NULL && table->triggers > 0)
+	if (problem == NULL && (table->triggers > 0 || (table->derived && found->relhastriggers)))
 		problem = own_tables_check_triggers(relation, schema, table);
 	ReleaseSysCache(tuple);
 	return problem;
@@ -302,6 +308,7 @@ own_tables_check_all(Oid schema)
 {
 	bool		complete = true;
 
+	any_triggers = false;
 	for (int i = 0; i < lengthof(tables); i++)
 	{
 		const Table *table = &tables[i];
@@ -357,4 +364,12 @@ reco_own_tables_check(void)
 	invalidated = false;
 	if (OidIsValid(schema) && own_tables_check_all(schema))
 		all_valid = !invalidated;
+}
+
+/* Do views, when they take effect, fire triggers that somebody has added? */
+bool
+reco_own_tables_have_triggers(void)
+{
+	reco_own_tables_check();
+	return any_triggers;
 }

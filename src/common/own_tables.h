@@ -10,6 +10,7 @@
 
 /* Raises an ERROR if not; cheap as long as none of them is altered. */
 extern void reco_own_tables_check(void);
+extern bool reco_own_tables_have_triggers(void);
 
 extern uint32 reco_own_tables_watch(void);
 

@@ -144,6 +144,16 @@ pending_reset(void)
 	memset(&pending, 0, sizeof(pending));
 }
 
+/* Read or write the file at a position next. */
+static void
+pending_seek(uint64 position)
+{
+	if (BufFileSeek(pending.file, 0, position, SEEK_SET) != 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not seek in temporary file: %m")));
+}
+
 /* Move what is in memory to the file. */
 static void
 pending_spill(void)
@@ -159,10 +169,7 @@ pending_spill(void)
 		CurrentResourceOwner = owner;
 		MemoryContextSwitchTo(caller);
 	}
-	if (BufFileSeek(pending.file, 0, pending.in_file, SEEK_SET) != 0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not seek in temporary file: %m")));
+	pending_seek(pending.in_file);
 	BufFileWrite(pending.file, pending.memory.data, pending.memory.len);
 	pending.in_file += pending.memory.len;
 	resetStringInfo(&pending.memory);
@@ -215,10 +222,7 @@ pending_read(uint64 position, PendingHeader *header, StringInfo product)
 	if (position < pending.in_file)
 	{
 		/* a trigger may have inserted views, and moved the file's position */
-		if (BufFileSeek(pending.file, 0, position, SEEK_SET) != 0)
-			ereport(ERROR,
-					(errcode_for_file_access(),
-					 errmsg("could not seek in temporary file: %m")));
+		pending_seek(position);
 		reco_buffile_read(pending.file, header, sizeof(*header));
 		enlargeStringInfo(product, header->length);
 		reco_buffile_read(pending.file, product->data, header->length);
@@ -267,6 +271,16 @@ static void
 pending_error_context(void *arg)
 {
 	errcontext("recommendations brought up to date at commit");
+}
+
+/* The same, taking reco's lock. */
+void
+reco_pending_apply_now(void)
+{
+	RecoWrite  *write = reco_write_begin(NoLock);
+
+	reco_pending_apply(write);
+	reco_write_end(write);
 }
 
 /* They are known already: the tables were computed anew, with them. */
@@ -380,14 +394,10 @@ PG_FUNCTION_INFO_V1(reco_apply_events);
 Datum
 reco_apply_events(PG_FUNCTION_ARGS)
 {
-	RecoWrite  *write;
-
 	if (!reco_pending_any())
 		PG_RETURN_VOID();
 	SPI_connect();
-	write = reco_write_begin(NoLock);
-	reco_pending_apply(write);
-	reco_write_end(write);
+	reco_pending_apply_now();
 	SPI_finish();
 	PG_RETURN_VOID();
 }

@@ -164,13 +164,8 @@ trigger_read_state(RecoState *state)
 static void
 trigger_apply_pending(void)
 {
-	RecoWrite  *write;
-
-	if (!reco_pending_any() || !(reco_write_is_locked() || reco_own_tables_have_triggers()))
-		return;
-	write = reco_write_begin(NoLock);
-	reco_pending_apply(write);
-	reco_write_end(write);
+	if (reco_pending_any() && (reco_write_is_locked() || reco_own_tables_have_triggers()))
+		reco_pending_apply_now();
 }
 
 /* Check the rows, and keep the views among them until the transaction commits. */

@@ -14,6 +14,7 @@
 #include "common/int.h"
 #include "lib/qunique.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 
 /*
  * The elements of an array, or NULL if it does not consist of count elements
@@ -63,4 +64,17 @@ reco_ids_array(const int64 *ids, int count)
 	for (int i = 0; i < count; i++)
 		datums[i] = Int64GetDatum(ids[i]);
 	return reco_array(datums, count, INT8OID);
+}
+
+/*
+ * Enlarge an array of n elements that lives as long as the process, possibly
+ * NULL, to a size; new elements are zeroed.
+ */
+void *
+reco_array_grow(void *array, Size element, int32 n, int32 wanted)
+{
+	array = array == NULL ? MemoryContextAllocHuge(TopMemoryContext, wanted * element) :
+		repalloc_huge(array, wanted * element);
+	memset((char *) array + n * element, 0, (wanted - n) * element);
+	return array;
 }

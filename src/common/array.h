@@ -21,5 +21,6 @@ extern ArrayType *reco_array(const Datum *elements, int count, Oid type);
 extern void *reco_array_elements(ArrayType *array, Oid type, int count);
 extern void reco_ids_sort(RecoIds *ids);
 extern ArrayType *reco_ids_array(const int64 *ids, int count);
+extern void *reco_array_grow(void *array, Size element, int32 n, int32 wanted);
 
 #endif							/* RECO_ARRAY_H */

@@ -24,6 +24,7 @@
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
 #include "commands/extension.h"
+#include "common/array.h"
 #include "common/spi.h"
 #include "common/string_table.h"
 #include "engine/product_cache.h"
@@ -222,15 +223,6 @@ reco_product_init(void)
 	object_access_hook = product_object_access;
 }
 
-static void *
-product_grow(void *array, Size element, int n, int wanted_size)
-{
-	array = array == NULL ? MemoryContextAllocHuge(TopMemoryContext, wanted_size * element) :
-		repalloc_huge(array, wanted_size * element);
-	memset((char *) array + n * element, 0, (wanted_size - n) * element);
-	return array;
-}
-
 /* Find the number pages of a version. */
 static void
 product_map(const RecoVersion *version)
@@ -241,14 +233,14 @@ product_map(const RecoVersion *version)
 	view_serial = 0;
 	if (count > pages_size)
 	{
-		pages = product_grow(pages, sizeof(RecoNumberPage *), pages_size, count * 2);
+		pages = reco_array_grow(pages, sizeof(RecoNumberPage *), pages_size, count * 2);
 		pages_size = count * 2;
 	}
 	for (int i = 0; i < count; i++)
 		pages[i] = DsaPointerIsValid(directory->pages[i]) ? reco_version_address(directory->pages[i]) : &empty_page;
 	if (version->category_count > categories_size)
 	{
-		categories = product_grow(categories, sizeof(RecoCategory), categories_size, version->category_count * 2);
+		categories = reco_array_grow(categories, sizeof(RecoCategory), categories_size, version->category_count * 2);
 		categories_size = version->category_count * 2;
 	}
 	category_pages = version->category_count > 0 ? reco_version_address(version->categories_directory) : NULL;
@@ -274,7 +266,7 @@ product_begin_version(const RecoVersion *base)
 {
 	if (own_count == own_size)
 	{
-		own = product_grow(own, sizeof(OwnVersion), own_size, Max(8, own_size * 2));
+		own = reco_array_grow(own, sizeof(OwnVersion), own_size, Max(8, own_size * 2));
 		own_size = Max(8, own_size * 2);
 	}
 	own[own_count].version = reco_version_create(base);

@@ -343,40 +343,16 @@ reco_version_forget_database(Oid database)
 	LWLockRelease(shared->lock);
 }
 
-/* Free a chain of pieces. */
+/* Free a chain of pieces, each of which has the next one at an offset. */
 static void
-version_free_created(dsa_pointer piece)
+version_free_chain(dsa_pointer piece, size_t link)
 {
 	while (DsaPointerIsValid(piece))
 	{
-		dsa_pointer next = ((RecoPiece *) dsa_get_address(area, piece))->created;
+		dsa_pointer next = *(dsa_pointer *) ((char *) dsa_get_address(area, piece) + link);
 
 		version_free_piece(piece);
 		piece = next;
-	}
-}
-
-static void
-version_free_replaced(dsa_pointer piece)
-{
-	while (DsaPointerIsValid(piece))
-	{
-		dsa_pointer next = ((RecoPiece *) dsa_get_address(area, piece))->replaced;
-
-		version_free_piece(piece);
-		piece = next;
-	}
-}
-
-static void
-version_free_texts(dsa_pointer block)
-{
-	while (DsaPointerIsValid(block))
-	{
-		dsa_pointer older = ((RecoTextBlock *) dsa_get_address(area, block))->older;
-
-		version_free_piece(block);
-		block = older;
 	}
 }
 
@@ -408,18 +384,18 @@ static void
 version_free(RecoVersion *version, dsa_pointer replaced, bool is_last, bool was_published)
 {
 	if (!was_published)
-		version_free_created(version->created);
+		version_free_chain(version->created, offsetof(RecoPiece, created));
 	else if (is_last)
 	{
 		version_free_directory(version->numbers_directory,
 							   RECO_PAGES(version->number_end, RECO_PAGE_NUMBERS), false);
 		version_free_directory(version->categories_directory,
 							   RECO_PAGES(version->category_count, RECO_PAGE_CATEGORIES), true);
-		version_free_texts(version->texts);
+		version_free_chain(version->texts, offsetof(RecoTextBlock, older));
 		version_free_piece(version->ids);
 	}
 	else
-		version_free_replaced(replaced);
+		version_free_chain(replaced, offsetof(RecoPiece, replaced));
 	version_free_piece(version->self);
 	pg_atomic_fetch_sub_u64(&shared->count, 1);
 }

@@ -14,6 +14,7 @@
  */
 #include "common/compat.h"
 
+#include "common/array.h"
 #include "engine/product_cache.h"
 #include "lists/category_stale.h"
 #include "utils/memutils.h"
@@ -58,16 +59,6 @@ static bool viewed_is_clear = true;
 #define WORD_OF(number) ((uint32) (number) / 64)
 #define BIT_OF(number) (UINT64CONST(1) << ((number) & 63))
 
-/* Enlarge an array of n elements, possibly NULL, to a size; new elements are zeroed. */
-static void *
-category_grow(void *array, Size element, int32 n, int32 wanted)
-{
-	array = array == NULL ? MemoryContextAllocHuge(TopMemoryContext, wanted * element) :
-		repalloc_huge(array, wanted * element);
-	memset((char *) array + n * element, 0, (wanted - n) * element);
-	return array;
-}
-
 /* Make room for all known categories and products. */
 static void
 category_make_room(void)
@@ -77,12 +68,12 @@ category_make_room(void)
 
 	if (categories > slots)
 	{
-		slot_of = category_grow(slot_of, sizeof(MergeSlot), slots, 2 * categories);
+		slot_of = reco_array_grow(slot_of, sizeof(MergeSlot), slots, 2 * categories);
 		slots = 2 * categories;
 	}
 	if (words > viewed_words)
 	{
-		viewed = category_grow(viewed, sizeof(uint64), viewed_words, words);
+		viewed = reco_array_grow(viewed, sizeof(uint64), viewed_words, words);
 		viewed_words = words;
 	}
 }
